@@ -65,6 +65,11 @@ class UnknownNameError(HSIError, KeyError):
         self.message = f'Unknown {kind} {name!r}. {hint} Known: {listing}.'
         self.message = self.message.replace('  ', ' ')
         super().__init__(self.message)
+        self._arguments = (kind, name, names)
+
+    def __reduce__(self) -> tuple[type['UnknownNameError'], tuple[str, str, list[str]]]:
+        """Pickle the arguments: a worker process sends its errors that way."""
+        return type(self), self._arguments
 
     def __str__(self) -> str:
         """Return the message; a plain ``KeyError`` would print its ``repr``."""

@@ -3,7 +3,59 @@
 
 """Maths of light and sensors: units, bands, responses, spectra."""
 
-from .bands import BandSet
-from .units import check_fwhm, check_micrometres, to_micrometres
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ('BandSet', 'check_fwhm', 'check_micrometres', 'to_micrometres')
+from .bands import BandSet
+from .sensors import Sensor, get_sensor, list_sensors, register_sensor
+from .units import check_fwhm, check_micrometres, format_nm, to_micrometres
+
+if TYPE_CHECKING:
+    from .spectra import continuum_removal, spectral_angle
+    from .srf import (
+        gaussian_srf,
+        project,
+        project_adjoint,
+        resample,
+        srf_matrix,
+        srf_matrix_from_table,
+    )
+
+__all__ = (
+    'BandSet',
+    'Sensor',
+    'check_fwhm',
+    'check_micrometres',
+    'continuum_removal',
+    'format_nm',
+    'gaussian_srf',
+    'get_sensor',
+    'list_sensors',
+    'project',
+    'project_adjoint',
+    'register_sensor',
+    'resample',
+    'spectral_angle',
+    'srf_matrix',
+    'srf_matrix_from_table',
+    'to_micrometres',
+)
+
+#: Names whose module needs torch; readers and the command work without it.
+_LAZY = {
+    'continuum_removal': 'spectra',
+    'gaussian_srf': 'srf',
+    'project': 'srf',
+    'project_adjoint': 'srf',
+    'resample': 'srf',
+    'spectral_angle': 'spectra',
+    'srf_matrix': 'srf',
+    'srf_matrix_from_table': 'srf',
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'.{_LAZY[name]}', __name__), name)

@@ -4,18 +4,21 @@
 """The spectral axis of a cube: which bands, where, how wide, in which order."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._typing import BoolArray, FloatArray
-from ..errors import BandMismatchError, EmptyDataError, UnknownNameError
+from ..errors import BandMismatchError, EmptyDataError, UnitError, UnknownNameError
 from .units import check_fwhm, check_micrometres, to_micrometres
 
+#: Default of ``good``; a default has to be hashable, which no array is.
+_ALL_GOOD = cast(BoolArray, ())
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class BandSet:
     """Names, centres and widths of the bands of a cube, in the order of the cube.
 
@@ -27,11 +30,13 @@ class BandSet:
         fwhm: Full widths at half maximum in micrometres, shape ``(C,)``. Where a
             source gives none, leave it out: nothing is invented.
         names: Unique band names; ``B1`` ... ``BC`` by default.
-        good: False for bands that the product marks as bad (the ``bbl`` of ENVI).
+        good: False for bands that the product marks as bad (the ``bbl`` of ENVI), shape
+            ``(C,)``; all True by default.
 
     Raises:
         UnitError: If centres or widths look like nanometres.
         BandMismatchError: If lengths differ, or names repeat.
+        EmptyDataError: If there is no band.
 
     Example:
         >>> bands = BandSet.from_unit([480, 560, 660], 'nm', fwhm=[7, 7, 7])
@@ -42,12 +47,14 @@ class BandSet:
     wavelength: FloatArray
     fwhm: FloatArray | None = None
     names: tuple[str, ...] = ()
-    good: BoolArray = field(default_factory=lambda: np.ones(0, dtype=bool))
+    good: BoolArray = _ALL_GOOD
 
     def __post_init__(self) -> None:
         """Check the fields and fill the defaults."""
         wavelength = check_micrometres(self.wavelength)
         count = len(wavelength)
+        if not count:
+            raise EmptyDataError('Expected at least one band, got none.')
         names = tuple(self.names) or tuple(f'B{i + 1}' for i in range(count))
         if len(names) != count or len(set(names)) != count:
             raise BandMismatchError(
@@ -61,6 +68,12 @@ class BandSet:
                 f'Expected {count} good-band flags, got shape {good.shape}.'
             )
         fwhm = None if self.fwhm is None else check_fwhm(self.fwhm, count).copy()
+        if fwhm is not None and (fwhm >= wavelength).any():
+            # narrow bands in nanometres (DESIS: 2.4) pass the absolute limit
+            raise UnitError(
+                'Expected FWHMs in micrometres, smaller than the centres, got '
+                f'{fwhm.min():g} to {fwhm.max():g}: divide nanometres by 1000.'
+            )
         wavelength, good = wavelength.copy(), good.copy()
         for array in (wavelength, fwhm, good):
             if array is not None:
@@ -110,21 +123,34 @@ class BandSet:
         """Whether two band sets agree in every field."""
         if not isinstance(other, BandSet):
             return NotImplemented
-        same_width = (self.fwhm is None) == (other.fwhm is None) and (
-            self.fwhm is None
-            or other.fwhm is None
-            or np.array_equal(self.fwhm, other.fwhm)
-        )
+        if self.fwhm is None or other.fwhm is None:
+            same_width = self.fwhm is other.fwhm
+        else:
+            same_width = np.array_equal(self.fwhm, other.fwhm)
         return (
-            self.names == other.names
+            same_width
+            and self.names == other.names
             and np.array_equal(self.wavelength, other.wavelength)
             and np.array_equal(self.good, other.good)
-            and same_width
         )
 
     def __hash__(self) -> int:
         """Hash by names and centres."""
         return hash((self.names, self.wavelength.tobytes()))
+
+    def __repr__(self) -> str:
+        """Summarize the bands."""
+        low, high = self.wavelength.min(), self.wavelength.max()
+        text = f'{len(self)} bands, {low:g} to {high:g} µm'
+        if self.fwhm is None:
+            text += ', no FWHM'
+        if not self.good.all():
+            text += f', {int((~self.good).sum())} bad'
+        return f'BandSet({text})'
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild through the constructor: unpickled arrays would be writable."""
+        return type(self), (self.wavelength, self.fwhm, self.names, self.good)
 
     @property
     def is_sorted(self) -> bool:
@@ -178,8 +204,15 @@ class BandSet:
         Raises:
             UnknownNameError: If a name is not in the set.
             BandMismatchError: If a position is out of range, or a band repeats.
+            EmptyDataError: If *bands* is empty.
         """
         index = self.indices(bands)
+        twice = sorted({i for i in index if index.count(i) > 1})
+        if twice:
+            raise BandMismatchError(
+                'Expected each band once, but more than one entry means '
+                f'{", ".join(self.names[i] for i in twice)}.'
+            )
         return BandSet(
             wavelength=self.wavelength[index],
             fwhm=None if self.fwhm is None else self.fwhm[index],
@@ -239,6 +272,9 @@ class BandSet:
 
         Returns:
             The good bands, in the order of the cube.
+
+        Raises:
+            EmptyDataError: If all bands are bad.
         """
         return self.select(np.flatnonzero(self.good).tolist())
 

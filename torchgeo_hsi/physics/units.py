@@ -36,8 +36,10 @@ _TO_MICROMETRES = {
     'nanometres': 1e-3,
     'm': 1e6,
     'metre': 1e6,
+    'metres': 1e6,
     'meter': 1e6,
     'meters': 1e6,
+    'å': 1e-4,
     'angstrom': 1e-4,
     'angstroms': 1e-4,
 }
@@ -59,7 +61,7 @@ def to_micrometres(values: ArrayLike, unit: str) -> FloatArray:
             are not linear in wavelength, so they are not converted).
 
     Example:
-        >>> to_micrometres([418.24, 2445.3], 'Nanometers').round(5).tolist()
+        >>> to_micrometres([418.24, 2445.3], 'Nanometers').tolist()
         [0.41824, 2.4453]
     """
     factor = _TO_MICROMETRES.get(unit.strip().lower())
@@ -68,7 +70,21 @@ def to_micrometres(values: ArrayLike, unit: str) -> FloatArray:
             f'Expected a unit of wavelength such as "nm" or "um", got {unit!r}. '
             'Pass the unit of the file explicitly.'
         )
-    return np.asarray(values, dtype=np.float64) * factor
+    converted: FloatArray = np.asarray(values, dtype=np.float64) * factor
+    # 418.24 * 1e-3 is not 0.41824; the decimals of the file are to come out as they are,
+    # so that the same band read from two files is the same band
+    return converted.round(12)
+
+
+def _per_band(values: ArrayLike, num_bands: int | None, name: str) -> FloatArray:
+    """Make a float64 vector and check its length."""
+    array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if array.ndim != 1 or num_bands not in (None, len(array)):
+        count = 'a vector' if num_bands is None else f'{num_bands} values'
+        raise BandMismatchError(
+            f'Expected {count} of {name}, one for each band, got shape {array.shape}.'
+        )
+    return array
 
 
 def check_micrometres(
@@ -88,12 +104,7 @@ def check_micrometres(
         UnitError: If the values are not finite, or look like nanometres.
         BandMismatchError: If their number is not *num_bands*.
     """
-    values = np.atleast_1d(np.asarray(wavelength, dtype=np.float64))
-    if num_bands is not None and values.shape != (num_bands,):
-        raise BandMismatchError(
-            f'Expected {num_bands} values of {name}, one for each band, '
-            f'got shape {values.shape}.'
-        )
+    values = _per_band(wavelength, num_bands, name)
     low, high = MICROMETRE_RANGE
     if values.size and not (np.isfinite(values).all() and values.min() > 0):
         raise UnitError(f'Expected finite positive values of {name}, in micrometres.')
@@ -126,11 +137,7 @@ def check_fwhm(fwhm: ArrayLike, num_bands: int | None = None) -> FloatArray:
         UnitError: If the values are not positive, or look like nanometres.
         BandMismatchError: If their number is not *num_bands*.
     """
-    values = np.atleast_1d(np.asarray(fwhm, dtype=np.float64))
-    if num_bands is not None and values.shape != (num_bands,):
-        raise BandMismatchError(
-            f'Expected {num_bands} FWHMs, one for each band, got shape {values.shape}.'
-        )
+    values = _per_band(fwhm, num_bands, 'fwhm')
     if values.size and not (np.isfinite(values).all() and values.min() > 0):
         raise UnitError('Expected finite positive FWHMs, in micrometres.')
     if values.size and values.max() > MAX_FWHM:

@@ -1,0 +1,86 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from click.testing import CliRunner
+from torch import nn
+
+from torchgeo_hsi.cli.models import describe, models
+from torchgeo_hsi.models import list_models
+from torchgeo_hsi.plugins import get_plugin_manager
+
+
+@pytest.fixture(autouse=True)
+def _only_ours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv('TORCHGEO_HSI_PLUGINS', '0')
+    get_plugin_manager.cache_clear()
+    yield
+    get_plugin_manager.cache_clear()
+
+
+def by_signature(in_channels: int = 7) -> nn.Module:
+    return nn.Conv2d(in_channels, 2, 3)
+
+
+def by_timm(**kwargs: object) -> nn.Module:
+    model = nn.Sequential(nn.Linear(5, 2))
+    model.pretrained_cfg = {'input_size': (5, 1, 1)}
+    return model
+
+
+def by_nothing() -> nn.Module:
+    return nn.ReLU()
+
+
+def not_alone(bands: int) -> nn.Module:
+    raise AssertionError('is not called')
+
+
+@pytest.mark.parametrize(
+    ('builder', 'parameters', 'bands'),
+    [
+        (by_signature, 7 * 2 * 9 + 2, 7),
+        (by_timm, 5 * 2 + 2, 5),
+        (by_nothing, 0, None),
+        (not_alone, None, None),
+    ],
+)
+def test_describe(
+    builder: Callable[..., nn.Module], parameters: int | None, bands: int | None
+) -> None:
+    expected = {'name': 'x', 'parameters': parameters, 'bands': bands}
+    assert describe('x', builder) == expected
+
+
+def test_published_sizes() -> None:
+    result = CliRunner().invoke(models, ['spec_*', '--json'], catch_exceptions=False)
+    rows = {row['name']: row for row in json.loads(result.output)}
+    assert list(rows) == list_models('spec_*')
+    # counted on the published networks of SpectralEarth, without their heads
+    published = {
+        'spec_resnet50': 24_202_624,
+        'spec_vit_tiny': 5_985_344,
+        'spec_vit_small': 22_531_328,
+        'spec_vit_base': 87_473_792,
+        'spec_vit_large': 305_516_416,
+        'spec_vit_huge': 633_672_832,
+        'spec_vit_giant': 1_138_043_264,
+    }
+    assert {name: rows[name]['parameters'] for name in published} == published
+    assert all(row['bands'] == 202 for row in rows.values())
+
+
+def test_table() -> None:
+    result = CliRunner().invoke(models, ['spec_vit_[bs]*'], catch_exceptions=False)
+    header, *lines = result.output.splitlines()
+    assert header.split() == ['model', 'parameters', 'bands']
+    assert [line.split()[0] for line in lines] == ['spec_vit_base', 'spec_vit_small']
+    assert all(line.split()[2] == '202' for line in lines)
+
+
+def test_no_match() -> None:
+    result = CliRunner().invoke(models, ['nothing*', '--json'], catch_exceptions=False)
+    assert json.loads(result.output) == []

@@ -1,0 +1,164 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from torchgeo_hsi import __version__
+from torchgeo_hsi.errors import NodataWarning, UnitError
+from torchgeo_hsi.main import main
+from torchgeo_hsi.plugins import PluginHost, builtin, get_plugin_manager, hookimpl
+
+ROOT = Path(__file__).parents[1]
+
+type Verb = Callable[[Callable[[], None]], None]
+
+
+class Verbs:
+    """A plugin with one verb."""
+
+    def __init__(self, action: Callable[[], None], name: str) -> None:
+        self.action = action
+        self.name = name
+
+    @hookimpl
+    def register_commands(self, register: Callable[..., None]) -> None:
+        register(click.Command(self.name, callback=self.action))
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginHost]:
+    """Return a host with the built-in verbs only, which tests may add to."""
+    monkeypatch.setenv('TORCHGEO_HSI_PLUGINS', '0')
+    monkeypatch.delenv('TORCHGEO_HSI_DEBUG', raising=False)
+    get_plugin_manager.cache_clear()
+    yield get_plugin_manager()
+    get_plugin_manager.cache_clear()
+    # --debug sets it for the worker processes
+    os.environ.pop('TORCHGEO_HSI_DEBUG', None)
+
+
+def exit_code(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(list(words))
+    return int(end.value.code or 0)
+
+
+def nanometres() -> None:
+    raise UnitError('Expected micrometres.')
+
+
+def test_version(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code('--version') == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_help_lists_all_verbs(
+    host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.register(Verbs(nanometres, 'mine'), 'me')
+    assert exit_code('--help') == 0
+    out = capsys.readouterr().out
+    verbs = {line.split()[0] for line in out.split('Commands:')[1].strip().splitlines()}
+    expected = {'fit', 'info', 'mine', 'models', 'plugins', 'predict', 'simulate'}
+    assert expected | {'test', 'validate'} <= verbs
+
+
+def test_our_error_is_one_line(
+    host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.register(Verbs(nanometres, 'mine'), 'me')
+    assert exit_code('mine') == 1
+    assert capsys.readouterr().err == 'Error: Expected micrometres.\n'
+
+
+def test_debug_shows_the_traceback(host: PluginHost) -> None:
+    host.register(Verbs(nanometres, 'mine'), 'me')
+    with pytest.raises(UnitError):
+        main(['--debug', 'mine'])
+
+
+@pytest.mark.parametrize(('value', 'shown'), [('1', True), ('0', False), ('', False)])
+def test_debug_variable(
+    host: PluginHost, monkeypatch: pytest.MonkeyPatch, value: str, shown: bool
+) -> None:
+    monkeypatch.setenv('TORCHGEO_HSI_DEBUG', value)
+    host.register(Verbs(nanometres, 'mine'), 'me')
+    with pytest.raises(UnitError if shown else SystemExit):
+        main(['mine'])
+
+
+def test_foreign_error_keeps_its_traceback(host: PluginHost) -> None:
+    def bug() -> None:
+        raise ZeroDivisionError
+
+    host.register(Verbs(bug, 'mine'), 'me')
+    with pytest.raises(ZeroDivisionError):
+        main(['mine'])
+
+
+@pytest.mark.filterwarnings('default::torchgeo_hsi.errors.NodataWarning')
+def test_our_warning_is_one_line(
+    host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn() -> None:
+        warnings.warn('A tile is empty.', NodataWarning, stacklevel=1)
+
+    show = warnings.showwarning
+    host.register(Verbs(warn, 'mine'), 'me')
+    assert exit_code('mine') == 0
+    assert capsys.readouterr().err == 'Warning: A tile is empty.\n'
+    assert warnings.showwarning is show
+
+
+def test_foreign_warning_is_left_alone(host: PluginHost) -> None:
+    def warn() -> None:
+        warnings.warn('old', FutureWarning, stacklevel=1)
+
+    host.register(Verbs(warn, 'mine'), 'me')
+    with pytest.warns(FutureWarning, match='old'):
+        assert exit_code('mine') == 0
+
+
+def test_clash_of_verbs(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.register(Verbs(nanometres, 'info'), 'me')
+    assert exit_code('info') == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "'torchgeo-hsi:hsi'" in err
+    assert "'me'" in err
+
+
+def test_unknown_verb(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code('infos') == 2
+    assert 'infos' in capsys.readouterr().err
+
+
+def test_runs_as_a_module(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, '-m', 'torchgeo_hsi', '--version'],
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == f'torchgeo-hsi, version {__version__}\n'
+
+
+def test_every_file_of_a_verb_is_registered(host: PluginHost) -> None:
+    files = {path.stem for path in (ROOT / 'torchgeo_hsi' / 'cli').glob('[!_]*.py')}
+    commands = host.registry('commands')
+    homes = {commands.get(name).callback.__module__ for name in commands}
+    # the four verbs of torchgeo share one callback, wrapped by click
+    expected = {f'torchgeo_hsi.cli.{file}' for file in files}
+    assert expected <= homes
+    assert {commands.owner(name) for name in commands} == {'torchgeo-hsi:hsi'}
+    assert builtin in host.get_plugins()

@@ -1,0 +1,47 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""How verbs show their results: a table for people, JSON for programs."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+#: The option ``--json`` that several verbs share.
+json_option = click.option('--json', 'as_json', is_flag=True, help='Print JSON.')
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as JSON.
+
+    Args:
+        value: Anything that JSON can hold.
+    """
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows below a header, in columns as wide as they need to be.
+
+    Args:
+        header: Titles of the columns.
+        rows: Cells, one row for each line.
+    """
+    lines = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo('  '.join(cells).rstrip())
+
+
+def echo_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, one pair on each line.
+
+    Args:
+        fields: Pairs of a name and a value.
+    """
+    width = max(len(name) for name, _ in fields)
+    for name, value in fields:
+        click.echo(f'{name.ljust(width)}  {value}')

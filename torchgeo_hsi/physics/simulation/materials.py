@@ -1,0 +1,263 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""What the ground is covered with: materials, their classes and their spectra."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UnknownNameError
+from .built import (
+    asphalt_reflectance,
+    concrete_reflectance,
+    metal_reflectance,
+    tile_reflectance,
+)
+from .canopy import LeafAngles, canopy_reflectance
+from .leaf import Leaf, leaf_optics
+from .soil import Soil, soil_reflectance
+from .spectral_grid import WAVELENGTH, Spectrum
+from .water import WaterBody, water_reflectance
+
+
+@dataclass(frozen=True)
+class LandCover:
+    """A class of the truth maps.
+
+    Args:
+        name: Name for people.
+        color: Red, green and blue, 0 to 255.
+    """
+
+    name: str
+    color: tuple[int, int, int]
+
+
+#: Classes of the truth maps; the position is the code.
+LAND_COVER = (
+    LandCover('water', (51, 108, 176)),
+    LandCover('broadleaf forest', (56, 142, 60)),
+    LandCover('coniferous forest', (20, 83, 45)),
+    LandCover('grassland', (164, 207, 104)),
+    LandCover('green crops', (90, 190, 40)),
+    LandCover('ripe crops', (236, 204, 104)),
+    LandCover('bare soil', (150, 98, 60)),
+    LandCover('sealed surface', (128, 128, 134)),
+    LandCover('roofs', (196, 62, 56)),
+)
+
+
+@dataclass(frozen=True)
+class SceneConditions:
+    """What all spectra of a scene have in common.
+
+    Args:
+        sun_zenith: Zenith angle of the sun in degrees.
+        soil: The soil of the region, dry.
+        season: 0 for fresh leaves, 1 for the end of a dry summer.
+    """
+
+    sun_zenith: float = 31.5
+    soil: Soil = Soil()
+    season: float = 0.5
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, sun_zenith: float) -> 'SceneConditions':
+        """Draw the conditions of a scene.
+
+        Args:
+            rng: Source of randomness.
+            sun_zenith: Zenith angle of the sun in degrees.
+
+        Returns:
+            The conditions.
+        """
+        soil = Soil(
+            brightness=rng.uniform(0.30, 0.42),
+            iron=rng.uniform(0.1, 0.7),
+            clay=rng.uniform(0.3, 1.0),
+            carbonate=rng.uniform(0.0, 0.5),
+            organic=rng.uniform(0.15, 0.6),
+        )
+        return cls(sun_zenith, soil, rng.uniform(0.2, 0.8))
+
+
+#: Spectrum of a material by two variables from 0 to 1.
+type SpectrumModel = Callable[[float, float, SceneConditions], Spectrum]
+
+
+@dataclass(frozen=True)
+class Material:
+    """A material that pixels are mixed from.
+
+    Args:
+        name: Name to look it up by.
+        cover: Code of its class in :data:`LAND_COVER`.
+        model: Reflectance on :data:`~torchgeo_hsi.physics.simulation.WAVELENGTH`, as
+            a function of two variables from 0 to 1, and the conditions of the scene.
+        roughness: Relative standard deviation of the brightness within a pixel.
+    """
+
+    name: str
+    cover: int
+    model: SpectrumModel
+    roughness: float
+
+
+def _shaded(lit: Spectrum, shade: float) -> Spectrum:
+    """Mix in the shadows that tree crowns and stalks cast on each other.
+
+    Shadows get skylight and what other crowns scatter, which is blue and infrared.
+    """
+    sky = 0.12 + 0.25 * np.exp(-(WAVELENGTH - 0.4) / 0.12)
+    return np.asarray(lit * (1 - shade * (1 - np.minimum(sky + 0.35 * lit, 1))))
+
+
+def _canopy(
+    leaf: Leaf, area: float, soil: Soil, at: SceneConditions, angles: LeafAngles
+) -> Spectrum:
+    ground = soil_reflectance(soil)
+    return canopy_reflectance(leaf_optics(leaf), ground, area, at.sun_zenith, angles)
+
+
+def _water(p: float, q: float, at: SceneConditions) -> Spectrum:
+    """Clear to productive (p), clear to brown (q)."""
+    return water_reflectance(
+        WaterBody(2 + 38 * p**1.5, 0.3 + 1.6 * q, 0.8 + 7 * p**2, glint=0.0015)
+    )
+
+
+def _broadleaf(p: float, q: float, at: SceneConditions) -> Spectrum:
+    """Leaf area (p), age of the stand (q)."""
+    leaf = Leaf(1.5, 34 + 18 * p, 8, 0.02, 0.0115 + 0.003 * p, 0.0075)
+    floor = Soil(brightness=0.22, organic=0.9, moisture=0.25)
+    return _shaded(
+        _canopy(leaf, 2.6 + 2.8 * p, floor, at, 'spherical'), 0.30 + 0.16 * q
+    )
+
+
+def _conifer(p: float, q: float, at: SceneConditions) -> Spectrum:
+    """Leaf area (p), age of the stand (q)."""
+    leaf = Leaf(2.1, 48 + 16 * p, 11, 0.05, 0.019 + 0.005 * p, 0.021)
+    floor = Soil(brightness=0.24, organic=0.8, moisture=0.15)
+    return _shaded(
+        _canopy(leaf, 2.2 + 2.4 * p, floor, at, 'spherical'), 0.52 + 0.20 * q
+    )
+
+
+def _grass(p: float, q: float, at: SceneConditions) -> Spectrum:
+    """Leaf area (p), dry share (q)."""
+    fresh = Leaf(1.45, 24 + 20 * p, 7, 0.03, 0.011 + 0.005 * p, 0.0045)
+    straw = Leaf(1.9, 3, 4, 0.25, 0.0025, 0.007)
+    dry = 0.12 + 0.55 * q * (0.5 + at.season)
+    parts = [
+        (1 - dry) * a + dry * b
+        for a, b in zip(leaf_optics(fresh), leaf_optics(straw), strict=True)
+    ]
+    ground = soil_reflectance(replace(at.soil, moisture=0.15, organic=0.6))
+    area = 1.2 + 2.6 * p * (1 - 0.4 * q)
+    seen = canopy_reflectance(
+        (parts[0], parts[1]), ground, area, at.sun_zenith, 'spherical'
+    )
+    return _shaded(seen, 0.10)
+
+
+def _crop(p: float, q: float, at: SceneConditions) -> Spectrum:
+    """Leaf area (p), from maize to beet (q)."""
+    leaf = Leaf(1.35 + 0.2 * q, 30 + 22 * p, 8, 0.0, 0.013 + 0.007 * q, 0.0042)
+    soil = replace(at.soil, moisture=0.1)
+    angles: LeafAngles = 'planophile' if q > 0.75 else 'spherical'
+    return _shaded(_canopy(leaf, 0.7 + 4.0 * p, soil, at, angles), 0.16)
+
+
+def _straw(p: float, q: float, at: SceneConditions) -> Spectrum:
+    """From stubble to standing cereals (p), from weathered to golden (q)."""
+    leaf = Leaf(2.0, 1.5 + 4 * p, 3 + 3 * q, 0.55 - 0.35 * q, 0.0018, 0.0065)
+    return _shaded(
+        _canopy(leaf, 0.5 + 2.6 * p, at.soil, at, 'spherical'), 0.12 + 0.10 * p
+    )
+
+
+def _bare(p: float, q: float, at: SceneConditions) -> Spectrum:
+    """Brightness (p), moisture (q)."""
+    bright = at.soil.brightness * (0.78 + 0.40 * p)
+    organic = at.soil.organic * (1.2 - 0.4 * p)
+    soil = replace(at.soil, brightness=bright, organic=organic, moisture=0.4 * q**1.5)
+    return soil_reflectance(soil)
+
+
+#: Everything that pixels are mixed from; the position is the code.
+MATERIALS = (
+    Material('water', 0, _water, 0.02),
+    Material('broadleaf', 1, _broadleaf, 0.22),
+    Material('conifer', 2, _conifer, 0.24),
+    Material('grass', 3, _grass, 0.08),
+    Material('crop', 4, _crop, 0.06),
+    Material('straw', 5, _straw, 0.06),
+    Material('soil', 6, _bare, 0.05),
+    Material('asphalt', 7, lambda p, q, at: asphalt_reflectance(p), 0.12),
+    Material('concrete', 7, lambda p, q, at: concrete_reflectance(p), 0.16),
+    Material('tiles', 8, lambda p, q, at: tile_reflectance(p, q), 0.22),
+    Material('metal', 8, lambda p, q, at: metal_reflectance(p, q), 0.25),
+)
+
+#: Code of each material by its name.
+CODES = {material.name: code for code, material in enumerate(MATERIALS)}
+
+#: Code of the class of each material.
+COVER_OF_MATERIAL: NDArray[np.intp] = np.array([m.cover for m in MATERIALS])
+
+#: Values of the two variables for which spectra are computed; linear in between.
+NODES = (np.linspace(0, 1, 5), np.linspace(0, 1, 3))
+
+#: Number of spectra of a material.
+NODES_PER_MATERIAL = len(NODES[0]) * len(NODES[1])
+
+
+def material_spectrum(
+    name: str, p: float = 0.5, q: float = 0.5, conditions: SceneConditions | None = None
+) -> Spectrum:
+    """Compute the reflectance of a material.
+
+    Args:
+        name: ``'water'``, ``'broadleaf'``, ``'conifer'``, ``'grass'``, ``'crop'``,
+            ``'straw'``, ``'soil'``, ``'asphalt'``, ``'concrete'``, ``'tiles'`` or
+            ``'metal'``.
+        p: First variable, 0 to 1: leaf area, brightness, age or turbidity.
+        q: Second variable, 0 to 1: age, dryness, moisture, colour or coating.
+        conditions: Sun, soil and season.
+
+    Returns:
+        Reflectance, 0 to 1, on
+        :data:`~torchgeo_hsi.physics.simulation.WAVELENGTH`.
+
+    Raises:
+        UnknownNameError: If there is no such material.
+        ValueError: If a variable is not between 0 and 1.
+    """
+    if name not in CODES:
+        raise UnknownNameError('material', name, CODES)
+    if not (0 <= p <= 1 and 0 <= q <= 1):
+        raise ValueError(f'Expected p and q between 0 and 1, got {p:g} and {q:g}.')
+    return MATERIALS[CODES[name]].model(p, q, conditions or SceneConditions())
+
+
+def spectral_library(conditions: SceneConditions) -> Spectrum:
+    """Compute the spectra that all pixels are mixed from.
+
+    Args:
+        conditions: Sun, soil and season.
+
+    Returns:
+        Reflectance of shape ``(materials x nodes, wavelengths)``.
+    """
+    rows: Iterable[Spectrum] = (
+        material.model(float(p), float(q), conditions)
+        for material in MATERIALS
+        for p in NODES[0]
+        for q in NODES[1]
+    )
+    return np.stack(list(rows))
