@@ -62,7 +62,7 @@ bench: $(READY)
 clean:
 	rm -rf build dist *.egg-info docs/_build .coverage htmlcov
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print | xargs rm -rf
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
 	rm -rf $(VENV)

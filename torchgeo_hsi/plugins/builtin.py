@@ -68,6 +68,27 @@ def register_models(register: Register) -> None:
 
 
 @hookimpl
+def register_samplers(register: Register) -> None:
+    """Register our samplers."""
+    for cls in _public_classes('torchgeo_hsi.samplers'):
+        register(cls)
+
+
+@hookimpl
+def register_losses(register: Register) -> None:
+    """Register our losses."""
+    for cls in _public_classes('torchgeo_hsi.losses'):
+        register(cls)
+
+
+@hookimpl
+def register_tasks(register: Register) -> None:
+    """Register our tasks."""
+    for cls in _public_classes('torchgeo_hsi.tasks'):
+        register(cls)
+
+
+@hookimpl
 def register_sensors(register: Register) -> None:
     """Register our sensors."""
     physics = import_module('torchgeo_hsi.physics')

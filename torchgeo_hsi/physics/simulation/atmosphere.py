@@ -14,9 +14,10 @@ from .spectral_grid import WATER_ABSORPTION, WAVELENGTH, Spectrum, bumps
 type Field = NDArray[np.float32]
 
 _S_CLOUD, _S_BANK, _S_CIRRUS = 910_000_001, 920_000_001, 930_000_001
+_S_TEXTURE = 960_000_001
 
 #: Width of the soft edge of a cloud, in standard deviations of its field.
-_EDGE = 0.30
+_EDGE = 0.55
 
 #: Opacity at which a pixel counts as cloud, and as haze.
 CLOUD_OPACITY, HAZE_OPACITY = 0.30, 0.05
@@ -38,8 +39,8 @@ def gas_optical_depth() -> Spectrum:
     vapour = [
         (0.719, 0.075, 0.022), (0.822, 0.085, 0.030), (0.938, 0.34, 0.045),
         (0.945, 0.11, 0.090), (1.128, 0.42, 0.050), (1.135, 0.17, 0.090),
-        (1.380, 4.5, 0.075), (1.390, 0.9, 0.150), (1.470, 0.12, 0.070),
-        (1.870, 5.5, 0.095), (1.900, 0.75, 0.150), (2.480, 0.9, 0.130),
+        (1.380, 4.5, 0.058), (1.395, 0.5, 0.110), (1.470, 0.12, 0.070),
+        (1.870, 5.5, 0.095), (1.900, 0.75, 0.150), (2.490, 0.55, 0.130),
     ]  # fmt: skip
     oxygen = [(0.687, 0.08, 0.005), (0.7605, 0.32, 0.005), (1.268, 0.02, 0.010)]
     ozone = [(0.602, 0.028, 0.130)]
@@ -162,6 +163,18 @@ class Clouds:
         """
         return self.opacity(x + self.shadow[0], y + self.shadow[1])
 
+    def texture(self, x: Spectrum, y: Spectrum) -> Field:
+        """Brightness of the clouds: their lumps have lit and dark sides.
+
+        Args:
+            x: Columns, shape ``(1, W)``.
+            y: Rows, shape ``(H, 1)``.
+        """
+        if np.isinf(self.threshold):
+            return np.ones(np.broadcast_shapes(x.shape, y.shape), dtype=np.float32)
+        lumps = fractal(x, y, self.seed + _S_TEXTURE, 14, 4, 0.6)
+        return np.clip(0.86 + 0.11 * lumps, 0.45, 1.15)
+
     def cirrus(self, x: Spectrum, y: Spectrum) -> Field:
         """Opacity of thin ice clouds, 0 to about 0.15.
 
@@ -178,7 +191,7 @@ class Clouds:
 
 
 def _cloud_field(x: Spectrum, y: Spectrum, seed: int) -> Field:
-    puffs = fractal(x, y, seed + _S_CLOUD, 34, 6, 0.55)
+    puffs = fractal(x, y, seed + _S_CLOUD, 40, 6, 0.5)
     return np.asarray(puffs + 0.8 * fractal(x, y, seed + _S_BANK, 190, 2))
 
 

@@ -51,7 +51,7 @@ def concrete_reflectance(brightness: float) -> Spectrum:
         {0.4: 0.42, 0.5: 0.62, 0.6: 0.78, 0.8: 0.88, 1.3: 1.0, 1.75: 1.0, 2.15: 0.94}
         | {2.5: 0.78}
     )
-    return np.asarray((0.20 + 0.22 * brightness) * level * np.exp(-_CEMENT))
+    return np.asarray((0.17 + 0.20 * brightness) * level * np.exp(-_CEMENT))
 
 
 def tile_reflectance(brightness: float, red: float) -> Spectrum:
@@ -69,7 +69,7 @@ def tile_reflectance(brightness: float, red: float) -> Spectrum:
         | {1.3: 1.0, 1.8: 1.06, 2.5: 1.02}
     )
     depth = (0.4 + 0.6 * red) * _FIRED_CLAY
-    return np.asarray((0.18 + 0.20 * brightness) * level * np.exp(-depth))
+    return np.asarray((0.15 + 0.19 * brightness) * level * np.exp(-depth))
 
 
 def metal_reflectance(brightness: float, coated: float) -> Spectrum:
@@ -91,4 +91,4 @@ def metal_reflectance(brightness: float, coated: float) -> Spectrum:
         bumps([(2.31, 0.30, 0.08)])
     )
     mixed = (1 - coated) * zinc + coated * polymer * np.exp(-features)
-    return np.asarray((0.22 + 0.34 * brightness) * mixed)
+    return np.asarray((0.17 + 0.28 * brightness) * mixed)

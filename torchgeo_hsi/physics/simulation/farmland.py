@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .materials import CODES
-from .random_field import hash_integers, uniform, voronoi
+from .random_field import hash_integers, uniform, voronoi_parts
 from .spectral_grid import Spectrum
 
 _SEED = 500_000_003
@@ -51,20 +51,22 @@ def plant_fields(
     seed: int,
     broad: NDArray[np.float32],
     fine: NDArray[np.float32],
+    factor: int,
 ) -> Farmland:
     """Divide the plane into parcels and plant them.
 
     Args:
-        x: Columns in pixels, shape ``(1, W)``.
-        y: Rows in pixels, shape ``(H, 1)``.
+        x: Columns of parts of pixels, shape ``(1, W)``.
+        y: Rows of parts of pixels, shape ``(H, 1)``.
         seed: Seed of the scene.
         broad: Variation of the soil over kilometres.
         fine: Variation of the soil over some hundred metres.
+        factor: Parts along each side of a pixel.
 
     Returns:
         The fields.
     """
-    block = voronoi(x, y, seed + _SEED, _BLOCK)
+    block = voronoi_parts(x, y, seed + _SEED, _BLOCK, factor)
     parcel = _parcels(x, y, seed, block.ident)
     chance = uniform(parcel, 0)
     material = np.zeros(chance.shape, dtype=np.uint8)

@@ -29,7 +29,7 @@ SNR_ANCHORS = {'VNIR': (0.495, 500.0), 'SWIR': (2.200, 150.0)}
 _ALBEDO, _REFERENCE_SUN = 0.30, 30.0
 
 #: Variance of the read-out at the anchor, relative to that of the photons.
-_READ_SHARE = {'VNIR': 0.06, 'SWIR': 0.9}
+_READ_SHARE = {'VNIR': 0.06, 'SWIR': 0.5}
 
 # share of photons that become electrons: silicon and prism coatings fall off at both
 # ends (Guanter et al. 2015, https://doi.org/10.3390/rs70708830, figure 8)
@@ -118,11 +118,15 @@ class NoiseModel:
             Standard deviation of the reflectance, of the same shape.
         """
         full = self.reference + self.path
-        at_reference = (full / self.snr).astype(np.float32)
-        fixed = self.read_share.astype(np.float32)
-        slope = ((1 - self.read_share) / full).astype(np.float32)
-        light = np.maximum(reflectance + self.path.astype(np.float32), 0)
-        return np.asarray(at_reference * np.sqrt(fixed + slope * light))
+        variance = (full / self.snr) ** 2
+        slope = (variance * (1 - self.read_share) / full).astype(np.float32)
+        fixed = (variance * self.read_share + self.path * slope).astype(np.float32)
+        # in place: this runs for every number of a scene
+        result = np.maximum(reflectance, -self.path.astype(np.float32))
+        result = np.asarray(result, dtype=np.float32)
+        result *= slope
+        result += fixed
+        return np.sqrt(result, out=result)
 
 
 def band_transmittance(bands: BandSet, sun_zenith: float) -> Spectrum:

@@ -182,8 +182,10 @@ def sample_surface(
     forms = _refine(large_forms(column, row, seed), factor)
     x = left + (np.arange(width * factor)[None, :] + 0.5) / factor
     y = top + (np.arange(height * factor)[:, None] + 0.5) / factor
-    farm = plant_fields(x, y, seed, forms.broad, forms.fine)
-    surface = _layers(x, y, seed, forms, farm)
+    farm = plant_fields(x, y, seed, forms.broad, forms.fine, factor)
+    stand = voronoi(column[:, 1:-1], row[1:-1], seed + _S_STAND, 15.0).ident
+    stand = np.repeat(np.repeat(stand, factor, axis=0), factor, axis=1)
+    surface = _layers(x, y, seed, forms, farm, stand)
     noise = uniform(
         hash_integers(
             left * factor + np.arange(width * factor, dtype=np.int64)[None, :],
@@ -208,7 +210,12 @@ def _refine(forms: LargeForms, factor: int) -> LargeForms:
 
 
 def _layers(
-    x: Spectrum, y: Spectrum, seed: int, forms: LargeForms, farm: Farmland
+    x: Spectrum,
+    y: Spectrum,
+    seed: int,
+    forms: LargeForms,
+    farm: Farmland,
+    stand: NDArray[np.uint64],
 ) -> Surface:
     """Lay forest, towns, roads and water over the fields."""
     material, p, q = farm.material, farm.p, farm.q
@@ -221,7 +228,6 @@ def _layers(
 
     # the edge of a forest follows the parcels as much as nature
     wooded = forms.forest + 0.55 * (farm.chance - 0.5) > 0
-    stand = voronoi(x, y, seed + _S_STAND, 15.0).ident
     vigour = 0.5 + 0.30 * (uniform(stand, 3) - 0.5) + 0.14 * forms.fine
     age = 0.15 + 0.7 * uniform(stand, 4) + 0.08 * forms.fine
     clearing = uniform(stand, 5) < 0.035
@@ -231,8 +237,8 @@ def _layers(
     lay(wooded & clearing, 'grass', 0.4 + 0.2 * forms.fine, age)
     # trees and meadows along the water
     bank = np.minimum(forms.river, -40 * forms.lake)
-    lay(bank < 1.6 + 2.2 * farm.chance, 'grass', vigour + 0.25, 0.3 * age)
-    lay(bank < 0.9 + 0.5 * forms.fine, 'broadleaf', vigour, age)
+    lay(bank < 0.8 + 1.6 * forms.broad, 'grass', vigour + 0.25, 0.3 * age)
+    lay(bank < 0.5 + 0.9 * forms.fine, 'broadleaf', vigour, age)
     town = build_town(x, y, seed, forms.town, forms.fine)
     lay(town.where, town.material, town.p, town.q)
     wear = 0.45 + 0.12 * forms.fine

@@ -10,6 +10,7 @@ https://doi.org/10.1016/0034-4257(90)90100-Z.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.special import exp1
@@ -137,11 +138,16 @@ def interface_transmittance(index: Spectrum, angle: float) -> Spectrum:
     return np.asarray((weights / 2) @ (1 - (parallel + crossed) / 2))
 
 
+@cache
+def _leaf_surface(angle: float) -> Spectrum:
+    return interface_transmittance(LEAF_INDEX, angle)
+
+
 def _plate(inside: Spectrum, entry_angle: float) -> tuple[Spectrum, Spectrum]:
     """Reflectance and transmittance of one plate, all inner reflections added up."""
-    enter = interface_transmittance(LEAF_INDEX, entry_angle)
+    enter = _leaf_surface(entry_angle)
     # by reciprocity of the two directions through the surface
-    leave = interface_transmittance(LEAF_INDEX, 90.0) / LEAF_INDEX**2
+    leave = _leaf_surface(90.0) / LEAF_INDEX**2
     back = 1 - leave
     series = 1 - (back * inside) ** 2
     transmitted = enter * inside * leave / series

@@ -61,7 +61,7 @@ class SceneConditions:
     """
 
     sun_zenith: float = 31.5
-    soil: Soil = Soil()
+    soil: Soil = Soil(brightness=0.28)
     season: float = 0.5
 
     @classmethod
@@ -76,7 +76,7 @@ class SceneConditions:
             The conditions.
         """
         soil = Soil(
-            brightness=rng.uniform(0.30, 0.42),
+            brightness=rng.uniform(0.23, 0.33),
             iron=rng.uniform(0.1, 0.7),
             clay=rng.uniform(0.3, 1.0),
             carbonate=rng.uniform(0.0, 0.5),
@@ -130,44 +130,53 @@ def _water(p: float, q: float, at: SceneConditions) -> Spectrum:
     )
 
 
+def _forest(
+    leaf: Leaf, area: float, wood: float, shade: float, at: SceneConditions
+) -> Spectrum:
+    """Crowns of leaves, bark and dead twigs over litter."""
+    floor = Soil(brightness=0.30, organic=0.7, moisture=0.15)
+    bark = Leaf(2.4, 2.0, 3.0, 0.55, 0.003, 0.012)
+    crowns = _canopy(leaf, area, floor, at, 'spherical')
+    twigs = _canopy(bark, 0.7 * area, floor, at, 'spherical')
+    return _shaded((1 - wood) * crowns + wood * twigs, shade)
+
+
 def _broadleaf(p: float, q: float, at: SceneConditions) -> Spectrum:
     """Leaf area (p), age of the stand (q)."""
-    leaf = Leaf(1.5, 34 + 18 * p, 8, 0.02, 0.0115 + 0.003 * p, 0.0075)
-    floor = Soil(brightness=0.22, organic=0.9, moisture=0.25)
-    return _shaded(
-        _canopy(leaf, 2.6 + 2.8 * p, floor, at, 'spherical'), 0.30 + 0.16 * q
-    )
+    leaf = Leaf(1.6, 36 + 16 * p, 8, 0.02, 0.0095 + 0.002 * p, 0.0065)
+    return _forest(leaf, 3.0 + 2.6 * p, 0.10 + 0.05 * q, 0.22 + 0.14 * q, at)
 
 
 def _conifer(p: float, q: float, at: SceneConditions) -> Spectrum:
     """Leaf area (p), age of the stand (q)."""
-    leaf = Leaf(2.1, 48 + 16 * p, 11, 0.05, 0.019 + 0.005 * p, 0.021)
-    floor = Soil(brightness=0.24, organic=0.8, moisture=0.15)
-    return _shaded(
-        _canopy(leaf, 2.2 + 2.4 * p, floor, at, 'spherical'), 0.52 + 0.20 * q
+    leaf = Leaf(2.1, 46 + 14 * p, 10, 0.05, 0.0150 + 0.004 * p, 0.017)
+    return _forest(leaf, 2.4 + 2.4 * p, 0.14 + 0.06 * q, 0.38 + 0.16 * q, at)
+
+
+def _mixed_leaves(green: Leaf, dry: Leaf, share: float) -> tuple[Spectrum, Spectrum]:
+    """Leaves of two kinds, as in a meadow in summer."""
+    first, second = leaf_optics(green), leaf_optics(dry)
+    return (
+        (1 - share) * first[0] + share * second[0],
+        (1 - share) * first[1] + share * second[1],
     )
 
 
 def _grass(p: float, q: float, at: SceneConditions) -> Spectrum:
     """Leaf area (p), dry share (q)."""
-    fresh = Leaf(1.45, 24 + 20 * p, 7, 0.03, 0.011 + 0.005 * p, 0.0045)
-    straw = Leaf(1.9, 3, 4, 0.25, 0.0025, 0.007)
-    dry = 0.12 + 0.55 * q * (0.5 + at.season)
-    parts = [
-        (1 - dry) * a + dry * b
-        for a, b in zip(leaf_optics(fresh), leaf_optics(straw), strict=True)
-    ]
-    ground = soil_reflectance(replace(at.soil, moisture=0.15, organic=0.6))
-    area = 1.2 + 2.6 * p * (1 - 0.4 * q)
-    seen = canopy_reflectance(
-        (parts[0], parts[1]), ground, area, at.sun_zenith, 'spherical'
-    )
-    return _shaded(seen, 0.10)
+    green = Leaf(1.5, 26 + 18 * p, 7, 0.03, 0.010 + 0.004 * p, 0.0045)
+    dry = Leaf(2.0, 1.5, 1.5, 0.55, 0.002, 0.007)
+    share = 0.12 + q * (0.35 + 0.5 * at.season)
+    leaves = _mixed_leaves(green, dry, share)
+    ground = soil_reflectance(replace(at.soil, moisture=0.1, organic=0.5))
+    area = 0.9 + 2.6 * p * (1 - 0.4 * q)
+    seen = canopy_reflectance(leaves, ground, area, at.sun_zenith, 'spherical')
+    return _shaded(seen, 0.12)
 
 
 def _crop(p: float, q: float, at: SceneConditions) -> Spectrum:
     """Leaf area (p), from maize to beet (q)."""
-    leaf = Leaf(1.35 + 0.2 * q, 30 + 22 * p, 8, 0.0, 0.013 + 0.007 * q, 0.0042)
+    leaf = Leaf(1.4 + 0.2 * q, 34 + 20 * p, 8, 0.01, 0.012 + 0.006 * q, 0.0045)
     soil = replace(at.soil, moisture=0.1)
     angles: LeafAngles = 'planophile' if q > 0.75 else 'spherical'
     return _shaded(_canopy(leaf, 0.7 + 4.0 * p, soil, at, angles), 0.16)
@@ -175,7 +184,7 @@ def _crop(p: float, q: float, at: SceneConditions) -> Spectrum:
 
 def _straw(p: float, q: float, at: SceneConditions) -> Spectrum:
     """From stubble to standing cereals (p), from weathered to golden (q)."""
-    leaf = Leaf(2.0, 1.5 + 4 * p, 3 + 3 * q, 0.55 - 0.35 * q, 0.0018, 0.0065)
+    leaf = Leaf(2.1, 0.5, 0.4 + 0.8 * q, 0.85 - 0.40 * q, 0.0012, 0.0065)
     return _shaded(
         _canopy(leaf, 0.5 + 2.6 * p, at.soil, at, 'spherical'), 0.12 + 0.10 * p
     )

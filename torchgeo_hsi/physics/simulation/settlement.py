@@ -19,9 +19,10 @@ _SPACING = 88.0
 
 #: Materials of a lot by neighbourhood: cumulative shares are drawn from these.
 _LOTS = ('tiles', 'metal', 'concrete', 'asphalt', 'grass', 'broadleaf')
-_CENTRE = (0.40, 0.08, 0.12, 0.14, 0.10, 0.16)
+_CENTRE = (0.38, 0.06, 0.12, 0.16, 0.10, 0.18)
 _SUBURB = (0.21, 0.02, 0.05, 0.06, 0.36, 0.30)
-_INDUSTRY = (0.06, 0.34, 0.20, 0.25, 0.12, 0.03)
+_PARK = (0.01, 0.00, 0.01, 0.03, 0.50, 0.45)
+_INDUSTRY = (0.05, 0.26, 0.14, 0.36, 0.15, 0.04)
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Town:
     Args:
         density: 1 in the centre; 0 at the border, negative beyond.
         industry: Positive in industrial areas.
+        green: How green a quarter is, of unit variance; large in parks.
         along: Distance along the streets, in pixels.
         across: Distance across the streets, in pixels.
     """
 
     density: NDArray[np.float32]
     industry: NDArray[np.float32]
+    green: NDArray[np.float32]
     along: NDArray[np.float32]
     across: NDArray[np.float32]
 
@@ -89,7 +92,8 @@ def town_centres(x: Spectrum, y: Spectrum, seed: int) -> Town:
     cosine, sine = np.cos(angle), np.sin(angle)
     return Town(
         density=(density + 0.22 * rough).astype(np.float32),
-        industry=(fractal(x, y, seed + 5, 34, 2) - 0.75).astype(np.float32),
+        industry=fractal(x, y, seed + 5, 22, 2) - np.float32(1.15),
+        green=fractal(x, y, seed + 6, 10, 3, 0.6),
         along=(cosine * bend_x + sine * bend_y).astype(np.float32),
         across=(cosine * bend_y - sine * bend_x).astype(np.float32),
     )
@@ -118,7 +122,8 @@ def build_town(
         along, across = town.along[where], town.across[where]
         is_works = town.industry[where] > 0
         lot, lots = _lots(along, across, seed, is_works)
-        material[where] = _occupy(lot, town.density[where], is_works)
+        built_up = town.density[where] - 0.38 * town.green[where]
+        material[where] = _occupy(lot, built_up, is_works)
         p[where] = 0.15 + 0.7 * uniform(lots, 21) + 0.06 * fine[where]
         q[where] = 0.1 + 0.8 * uniform(lots, 22)
         street = _is_street(along, across, is_works)
@@ -161,8 +166,10 @@ def _occupy(
 ) -> NDArray[np.uint8]:
     """Choose the material of each lot."""
     centre = np.clip(density / 0.75, 0, 1)[:, None]
+    park = np.clip((-0.05 - density) / 0.12, 0, 1)[:, None]
     shares = centre * np.float32(_CENTRE) + (1 - centre) * np.float32(_SUBURB)
     shares[is_works] = np.float32(_INDUSTRY)
+    shares += park * (np.float32(_PARK) - shares)
     upper = np.cumsum(shares, axis=1)
     kind = (uniform(lot, 20)[:, None] > upper[:, :-1]).sum(axis=1)
     codes = np.array([CODES[name] for name in _LOTS], dtype=np.uint8)

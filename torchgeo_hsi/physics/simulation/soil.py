@@ -16,7 +16,7 @@ import numpy as np
 from .spectral_grid import WATER_ABSORPTION, WATER_INDEX, WAVELENGTH, Spectrum, bumps
 
 # goethite and hematite: charge transfer near 0.5 µm, crystal field near 0.67 and 0.87
-_IRON = bumps([(0.47, 0.55, 0.14), (0.53, 0.30, 0.09), (0.67, 0.05, 0.10)]) + bumps(
+_IRON = bumps([(0.47, 0.55, 0.14), (0.53, 0.12, 0.10), (0.67, 0.04, 0.10)]) + bumps(
     [(0.88, 0.16, 0.16)]
 )
 # water in clay minerals, and their Al-OH and Mg-OH combinations

@@ -1,0 +1,84 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Sphinx configuration."""
+
+import os
+
+import torchgeo_hsi
+
+project = 'torchgeo-hsi'
+author = 'torchgeo-hsi contributors'
+copyright = author
+version = '.'.join(torchgeo_hsi.__version__.split('.')[:2])
+release = torchgeo_hsi.__version__
+
+extensions = [
+    'myst_parser',
+    'sphinx.ext.autodoc',
+    'sphinx.ext.intersphinx',
+    'sphinx.ext.mathjax',
+    'sphinx.ext.napoleon',
+    'sphinx.ext.viewcode',
+]
+exclude_patterns = ['_build']
+# every reference has to resolve; `make docs` turns warnings into errors
+nitpicky = True
+nitpick_ignore_regex = [
+    # other projects: linked where intersphinx runs, plain text elsewhere
+    (
+        r'py:.*',
+        (
+            r'(affine|click|collections|h5py|jsonargparse|kornia|lightning|lightly'
+            r'|importlib|matplotlib|np|numpy|os|pathlib|pluggy|rasterio'
+            r'|segmentation_models_pytorch|shapely|timm|torch|torchgeo|torchmetrics'
+            r'|types|typing|xml)(\..*)?'
+        ),
+    ),
+    # names as they stand in signatures, and the standard library's own
+    (
+        r'py:.*',
+        (
+            r'(Affine|Any|ArrayLike|Axes|Callable|CRS|Figure|Iterable|Iterator|Literal'
+            r'|Mapping|MutableMapping|NDArray|Path|Sequence|Tensor|Window|nn\.Module'
+            r'|Self|bool|bytes|dict|float|frozenset|int|list|object|set|slice|str|tuple'
+            r'|type|None|optional|T|Exception|UserWarning|(File(Exists|NotFound)|Import|Key'
+            r'|OS|Runtime|Type|Value)Error)'
+        ),
+    ),
+    # type aliases and type variables of our own, described in the concepts page
+    (r'py:.*', r'(torchgeo_hsi\.)?(_typing\.)?(FloatArray|BoolArray|Sample|PathLike)'),
+]
+
+autodoc_default_options = {'members': True, 'show-inheritance': True}
+autodoc_member_order = 'bysource'
+autodoc_typehints = 'signature'
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+myst_enable_extensions = ['colon_fence', 'dollarmath']
+myst_heading_anchors = 3
+
+# inventories come over the network, and a build must not depend on it
+intersphinx_mapping = (
+    {
+        'kornia': ('https://kornia.readthedocs.io/en/stable/', None),
+        'lightning': ('https://lightning.ai/docs/pytorch/stable/', None),
+        'matplotlib': ('https://matplotlib.org/stable/', None),
+        'numpy': ('https://numpy.org/doc/stable/', None),
+        'pluggy': ('https://pluggy.readthedocs.io/en/stable/', None),
+        'python': ('https://docs.python.org/3', None),
+        'rasterio': ('https://rasterio.readthedocs.io/en/stable/', None),
+        'torch': ('https://docs.pytorch.org/docs/stable/', None),
+        'torchgeo': ('https://torchgeo.readthedocs.io/en/stable/', None),
+    }
+    if os.environ.get('DOCS_INTERSPHINX')
+    else {}
+)
+
+html_theme = 'pydata_sphinx_theme'
+html_title = 'torchgeo-hsi'
+html_theme_options = {'navigation_with_keys': False, 'show_toc_level': 2}
+html_show_sourcelink = False

@@ -1,0 +1,12 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Callbacks: what is written while a task runs."""
+
+# naming one of our callbacks in a config is enough to register our backbones in timm
+from .. import models as _models  # noqa: F401
+from .cube_writer import GeoTIFFCubeWriter
+from .map_figure import MapFigure, draw_map
+from .score_file import ScoreFile, read_scores
+
+__all__ = ('GeoTIFFCubeWriter', 'MapFigure', 'ScoreFile', 'draw_map', 'read_scores')

@@ -1,0 +1,393 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Whole-scene output of ``predict``: one georeferenced raster, whatever its size."""
+
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from rasterio.windows import Window
+
+from .. import __version__
+from ..errors import EmptyDataError, HSIError, NodataWarning, OutputError
+from ..io._gdal import gdal_cache
+from ..io._scratch import ScratchFolder
+from ..io.cog import CubeWriter
+from ._grid import tile_transforms
+from ._mosaic import Mosaic, blend_weights
+from ._output import OutputOptions
+from ._report import report
+from ._scene import Scene, SceneWriter, check_not_input, predict_dataset
+from ._values import denormalize, prediction_values
+
+logger = logging.getLogger(__name__)
+
+
+class GeoTIFFCubeWriter(BasePredictionWriter):
+    """Blend the tiles of ``predict`` into one Cloud Optimized GeoTIFF.
+
+    Works with every task whose ``predict_step`` returns a tensor of shape ``(B, K, h,
+    w)``, or a dictionary with one, as those of torchgeo do: class maps, probabilities,
+    regression, and cubes of any number of bands. Tiles may come in any order and may
+    overlap; they are kept on disk, so memory holds one tile or one block, never the
+    scene. The disk has to hold all tiles in float32 and the raster uncompressed.
+
+    The raster lies on the pixel grid of the predict dataset (its ``bounds``, ``res``
+    and ``crs``) and covers all of it: one mosaic, also of several files. Pixels whose
+    ``batch['valid']`` is False, and those that no tile reaches, become nodata. It
+    appears under its name when it is complete, not before. With several processes,
+    each keeps its tiles in a folder that all of them can see, and the first one
+    blends them: the result is the same to the last bit.
+
+    The arguments up to *overwrite* are called as in torchgeo's own writer for class
+    maps. [1]_
+
+    .. [1] https://github.com/torchgeo/torchgeo/pull/3666
+
+    Example:
+        .. code-block:: yaml
+
+            trainer:
+              callbacks:
+                - class_path: torchgeo_hsi.callbacks.GeoTIFFCubeWriter
+                  init_args:
+                    output_path: output/map.tif
+                    class_names: [water, forest, field]
+    """
+
+    def __init__(
+        self,
+        output_path: str | Path = 'output/prediction.tif',
+        overlap: int | None = None,
+        delta: int = 0,
+        blend_method: Literal['cosine', 'linear'] = 'cosine',
+        crs: str | None = None,
+        dtype: str | None = None,
+        nodata: float | None = None,
+        compress: str = 'deflate',
+        overview_resampling: str | None = None,
+        overwrite: bool = True,
+        output: Literal['classes', 'probabilities', 'cube', 'regression'] = 'classes',
+        key: str | None = None,
+        class_values: list[int] | None = None,
+        class_names: list[str] | None = None,
+        colors: list[str] | None = None,
+        scale: float = 1.0,
+        offset: float = 0.0,
+        denormalize: bool = False,
+        keep_predictions: bool = False,
+        scratch_dir: str | Path | None = None,
+        cache_mb: int = 256,
+    ) -> None:
+        """Initialize a new GeoTIFFCubeWriter instance.
+
+        Args:
+            output_path: File to write; folders are created.
+            overlap: Length in pixels of the ramps with which tiles fade into each
+                other, at most half a tile; half a tile by default.
+            delta: Margin in pixels that is cut off each tile before blending, where
+                another tile covers it.
+            blend_method: Form of the ramps: raised cosine or linear.
+            crs: Coordinate reference system; that of the predict dataset by default.
+            dtype: Data type on disk: uint8 or uint16 for classes, float32 for the rest
+                by default. Integers are rounded and clipped.
+            nodata: Value of pixels without a prediction; by default NaN for real
+                numbers, the lowest value for signed and the highest for unsigned
+                integers, and 0 for classes if no class has that code.
+            compress: Compression of GDAL's COG driver.
+            overview_resampling: Resampling of the overviews; ``'mode'`` for classes
+                and ``'average'`` for the rest by default.
+            overwrite: Whether an existing file may be replaced.
+            output: What to write: ``'classes'`` (the class of the highest blended
+                probability; never the ``ignore_index`` of the task),
+                ``'probabilities'`` (one band for each class; integer types use their
+                whole range, and carry the scale), ``'cube'`` (one band for each
+                channel, with the wavelengths of the batch) or ``'regression'`` (the
+                same without wavelengths).
+            key: Entry of the prediction to use, if it is a dictionary; by default
+                ``'probabilities'``, or its only tensor.
+            class_values: Code of each class in the raster; its index by default.
+            class_names: Name of each class (for regression, of each band); by default
+                the ``labels`` of the task, if it has any.
+            colors: Color of each class, by a name or hex code that matplotlib knows.
+            scale: Factor from stored numbers to values, as in GDAL: a reflectance of
+                0 to 1 with ``scale=1e-4`` is stored as 0 to 10 000.
+            offset: Summand after the factor.
+            denormalize: Whether to undo the normalization of the datamodule (times
+                ``std``, plus ``mean``) on the output: for restoration networks, which
+                return normalized cubes.
+            keep_predictions: Whether Lightning may keep all predictions in memory to
+                return them. Its command line always does, unless told otherwise.
+            scratch_dir: Folder for the tiles until they are blended; beside the output
+                by default.
+            cache_mb: Bound of GDAL's block cache in MiB during the prediction.
+
+        Raises:
+            ValueError: If options contradict each other.
+        """
+        super().__init__(write_interval='batch')
+        self.output_path = Path(output_path)
+        self.crs = crs
+        self.compress = compress
+        self.overwrite = overwrite
+        self.key = key
+        self.denormalize = denormalize
+        self.keep_predictions = keep_predictions
+        self.scratch_dir = None if scratch_dir is None else Path(scratch_dir)
+        self.cache_mb = cache_mb
+        self.options = OutputOptions(
+            output,
+            dtype,
+            nodata,
+            class_values,
+            class_names,
+            colors,
+            scale,
+            offset,
+            overview_resampling,
+        )
+        self.blend: tuple[int | None, int, Literal['cosine', 'linear']]
+        self.blend = (overlap, delta, blend_method)
+        if denormalize and output not in ('cube', 'regression'):
+            raise ValueError(f'denormalize has no effect on output={output!r}.')
+        if min(overlap or 0, delta) < 0 or blend_method not in ('cosine', 'linear'):
+            raise ValueError(
+                'Expected overlap and delta of at least 0 and a blend_method of '
+                f"'cosine' or 'linear', got {overlap}, {delta} and {blend_method!r}."
+            )
+        #: Files that have been written.
+        self.paths: list[Path] = []
+        self._scratch: ScratchFolder | None = None
+        self._writer: SceneWriter | None = None
+        self._stack = ExitStack()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check the output path, and bound GDAL's cache before workers start."""
+        super().setup(trainer, pl_module, stage)
+        if stage != 'predict':
+            return
+        if self.output_path.exists() and not self.overwrite:
+            raise OutputError(
+                f'{self.output_path} exists already. Choose another output_path, or '
+                'set overwrite to true.'
+            )
+        self._stack.enter_context(gdal_cache(self.cache_mb))
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the dataset, and open a folder for the tiles."""
+        if not self.keep_predictions:
+            trainer.predict_loop.return_predictions = False
+        dataset = predict_dataset(trainer)
+        check_not_input(self.output_path, dataset)
+        folder = ''
+        if trainer.is_global_zero:
+            with self._reported():
+                self._scratch = ScratchFolder(self.output_path, self.scratch_dir)
+            folder = str(self._scratch.path)
+        folder = trainer.strategy.broadcast(folder)
+        if not os.path.isdir(folder):
+            raise OutputError(
+                f'Process {trainer.global_rank} does not see the folder {folder} of '
+                'the first process. Set scratch_dir to a folder that all nodes share.'
+            )
+        self._writer = SceneWriter(Path(folder), trainer.global_rank, dataset)
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Any,
+        batch_indices: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Put the tiles of one batch on disk.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+            prediction: Output of ``predict_step``.
+            batch_indices: Not used.
+            batch: The batch, as the task got it.
+            batch_idx: Not used.
+            dataloader_idx: Not used.
+
+        Raises:
+            MetadataError: If the tiles have no place on the pixel grid, or the
+                prediction is no map.
+            BandMismatchError: If the options do not fit the number of channels.
+            OutputError: If the disk is full.
+        """
+        assert self._writer is not None
+        values = prediction_values(prediction, self.key)
+        if self.denormalize:
+            values = denormalize(values, trainer)
+        transforms = tile_transforms(prediction, batch, len(values))
+        first = self._writer.scene is None
+        if first:
+            # whatever does not fit is better known now than after the last tile
+            self.options.encoder(values.shape[1], pl_module.hparams)
+            for size in values.shape[-2:]:
+                blend_weights(size, *self.blend)
+        with self._reported():
+            self._writer.add(values, transforms, batch)
+        if first:
+            self._check_space()
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Blend all tiles, in the first process, and write the raster."""
+        assert self._writer is not None
+        with self._reported():
+            self._writer.close()
+        if getattr(trainer, 'fast_dev_run', False):
+            # a trial of one batch must not replace a map
+            report('fast_dev_run: %s is not written', self.output_path)
+            return
+        trainer.strategy.barrier('GeoTIFFCubeWriter')
+        failure = 'The first process failed.'
+        try:
+            if trainer.is_global_zero:
+                with self._reported():
+                    self._finish(trainer, pl_module)
+            failure = ''
+        except Exception as error:
+            failure = str(error)
+            raise
+        finally:
+            # the other processes wait for the first one
+            failure = trainer.strategy.broadcast(failure)
+        if failure:
+            raise OutputError(failure)
+        self.paths = [self.output_path]
+        if trainer.is_global_zero:
+            report('Prediction written to %s', self.output_path)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Remove everything that is not finished."""
+        self._clean()
+
+    def teardown(
+        self, trainer: Trainer, pl_module: LightningModule, stage: str
+    ) -> None:
+        """Remove what is left, and give GDAL its cache back.
+
+        Raises:
+            EmptyDataError: If Lightning had nothing to predict, so nothing is written.
+        """
+        started = self._writer is not None
+        self._clean()
+        if stage == 'predict' and not started and trainer.limit_predict_batches != 0:
+            raise EmptyDataError(
+                f'The sampler gave not a single tile, so {self.output_path} is not '
+                'written. Use a patch size that is not larger than the scene.'
+            )
+
+    def _finish(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert self._scratch is not None
+        dataset = predict_dataset(trainer)
+        scene = Scene.load(self._scratch.path)
+        if scene is None:
+            raise EmptyDataError('No process has predicted a single tile.')
+        grid, hparams = scene.grid, pl_module.hparams
+        encoder = self.options.encoder(scene.num_values, hparams)
+        mosaic = Mosaic(
+            self._scratch.path,
+            (scene.num_values, grid.height, grid.width),
+            scene.side,
+            np.dtype(scene.dtype),
+            *self.blend,
+        )
+        if scene.lost or not mosaic.num_parts:
+            _warn_lost(scene.lost, mosaic.num_parts)
+        out = CubeWriter(
+            self.output_path,
+            (encoder.num_bands(scene.num_values), grid.height, grid.width),
+            encoder.dtype,
+            self.crs if self.crs is not None else getattr(dataset, 'crs', None),
+            grid.transform,
+            encoder.nodata,
+            compress=self.compress,
+            overwrite=self.overwrite,
+            tags={'TIFFTAG_SOFTWARE': f'torchgeo-hsi {__version__}'},
+            **self.options.describe(
+                encoder, scene.num_values, hparams, scene.bands(dataset)
+            ),
+        )
+        with out:
+            for row, col, values in mosaic.blocks():
+                stored = encoder.encode(values)
+                out.write(Window(col, row, *stored.shape[:0:-1]), stored)
+            # the COG needs the space that the tiles take
+            self._scratch.remove()
+        if encoder.clipped:
+            logger.warning(
+                '%d values were clipped to the range of %s in %s. Choose another '
+                'dtype, scale or offset.',
+                encoder.clipped,
+                encoder.dtype,
+                self.output_path,
+            )
+
+    def _check_space(self) -> None:
+        assert self._writer is not None
+        scene = self._writer.scene
+        assert scene is not None
+        need = scene.num_values * scene.grid.height * scene.grid.width * 4 / 2**30
+        folder = self.scratch_dir or self.output_path.parent
+        free = shutil.disk_usage(folder).free / 2**30
+        if free < need:
+            logger.warning(
+                'The tiles need at least %.1f GiB in %s, where %.1f GiB are free.',
+                need,
+                folder,
+                free,
+            )
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except HSIError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f'The tiles of {self.output_path} could not be kept: {error}. Free '
+                'some space, or set scratch_dir to a folder on another disk. Nothing '
+                'half-written was left behind.'
+            ) from error
+
+    def _clean(self) -> None:
+        if self._writer is not None:
+            self._writer.abort()
+            self._writer = None
+        if self._scratch is not None:
+            self._scratch.remove()
+            self._scratch = None
+        self._stack.close()
+
+
+def _warn_lost(lost: int, parts: int) -> None:
+    if lost:
+        text = f'{lost} predictions of valid pixels are NaN or infinite'
+    else:
+        text = 'No tile holds a valid pixel'
+    if not parts:
+        text += '; the raster holds nothing but nodata'
+    warnings.warn(
+        f'{text}. They become nodata. Check the weights, the normalization and the '
+        'precision of the task.',
+        NodataWarning,
+        stacklevel=2,
+    )

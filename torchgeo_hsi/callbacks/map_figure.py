@@ -1,0 +1,287 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""A picture of what ``predict`` wrote, beside what the sensor saw."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import rasterio
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from torch import Tensor
+
+from ..datasets.plotting import class_map, true_color
+from ..errors import MetadataError, OutputError
+from ..transforms.normalize import denormalize
+from ._grid import Grid, tile_transforms
+from ._report import report
+from .cube_writer import GeoTIFFCubeWriter
+
+
+class _Overview:
+    """Every k-th pixel of a few bands of a scene, gathered from its tiles.
+
+    Args:
+        grid: Grid of the scene.
+        step: Distance of the pixels that are kept.
+        bands: Number of bands.
+    """
+
+    def __init__(self, grid: Grid, step: int, bands: int) -> None:
+        self.grid, self.step = grid, step
+        shape = math.ceil(grid.height / step), math.ceil(grid.width / step)
+        self.image = torch.zeros(bands, *shape)
+        self.valid = torch.zeros(shape, dtype=torch.bool)
+
+    def add(self, tile: Tensor, valid: Tensor, transform: list[float]) -> None:
+        """Take in the pixels of a tile that are on the coarse grid and in the scene."""
+        row, col = self.grid.locate(transform)
+        rows, row0 = self._pick(row, tile.shape[1], self.grid.height)
+        cols, col0 = self._pick(col, tile.shape[2], self.grid.width)
+        part, seen = tile[:, rows, cols], valid[rows, cols]
+        window = (slice(row0, row0 + seen.shape[0]), slice(col0, col0 + seen.shape[1]))
+        self.image[:, *window] = torch.where(seen, part, self.image[:, *window])
+        self.valid[window] |= seen
+
+    def _pick(self, start: int, length: int, total: int) -> tuple[slice, int]:
+        """Return the pixels of a tile to keep, and where the first of them goes."""
+        first = max(math.ceil(start / self.step), 0)
+        stop = min(start + length, total)
+        inside = slice(first * self.step - start, max(stop - start, 0), self.step)
+        return inside, first
+
+
+class MapFigure(Callback):
+    """Draw the class map of a :class:`GeoTIFFCubeWriter` beside a true-color view.
+
+    The view is made from the batches as they pass, at the resolution of the picture,
+    so nothing is read twice and memory does not grow with the scene. List this
+    callback behind the writer.
+
+    Example:
+        .. code-block:: yaml
+
+            trainer:
+              callbacks:
+                - class_path: torchgeo_hsi.callbacks.GeoTIFFCubeWriter
+                  init_args: {output_path: output/map.tif}
+                - class_path: torchgeo_hsi.callbacks.MapFigure
+                  init_args: {path: output/map.png}
+    """
+
+    def __init__(
+        self,
+        path: str | Path = 'output/map.png',
+        title: str | None = None,
+        max_size: int = 1024,
+    ) -> None:
+        """Initialize a new MapFigure instance.
+
+        Args:
+            path: Picture to write; the suffix chooses the format.
+            title: Title of the figure.
+            max_size: Largest number of pixels along a side of each view.
+        """
+        self.path = Path(path)
+        self.title = title
+        self.max_size = max_size
+        self._overview: _Overview | None = None
+        self._wavelength: Tensor | None = None
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check that there is a map to draw."""
+        self._overview = None
+        if not any(isinstance(cb, GeoTIFFCubeWriter) for cb in _callbacks(trainer)):
+            raise MetadataError(
+                'MapFigure draws the file of a GeoTIFFCubeWriter, and there is none. '
+                'Add it to trainer.callbacks, before MapFigure.'
+            )
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take the visible bands of a batch into the view."""
+        image, wavelength = batch['image'], batch.get('wavelength')
+        if wavelength is None:
+            return
+        transforms = tile_transforms(outputs, batch, len(image))
+        if self._overview is None:
+            loader: Any = trainer.predict_dataloaders
+            dataset = loader.dataset
+            grid = Grid.of_dataset(dataset, transforms[0])
+            step = math.ceil(max(grid.height, grid.width) / self.max_size)
+            self._overview = _Overview(grid, step, 3)
+        bands = _visible(wavelength[0].cpu().numpy())
+        self._wavelength = wavelength[0].cpu()[bands]
+        visible = _denormalize(trainer, image[:, bands].cpu().float(), bands)
+        valid = batch.get('valid', torch.ones(image[:, 0].shape, dtype=torch.bool))
+        for tile, seen, transform in zip(visible, valid.cpu(), transforms, strict=True):
+            self._overview.add(tile, seen, transform)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the map and the view, and write the picture."""
+        view = self._gather(pl_module)
+        if not trainer.is_global_zero:
+            return
+        writer = next(
+            cb for cb in _callbacks(trainer) if isinstance(cb, GeoTIFFCubeWriter)
+        )
+        if not writer.paths:
+            raise MetadataError(
+                'GeoTIFFCubeWriter has not written its map yet. List MapFigure behind '
+                'it in trainer.callbacks.'
+            )
+        fig = draw_map(writer.paths[-1], view, self.title, self.max_size)
+        try:
+            _save(fig, self.path)
+        finally:
+            plt.close(fig)
+        report('Picture of the map written to %s', self.path)
+
+    def _gather(self, module: LightningModule) -> NDArray[np.float32] | None:
+        """Join the views of all processes and stretch them."""
+        if self._overview is None or self._wavelength is None:
+            return None
+        image, valid = self._overview.image, self._overview.valid
+        if module.trainer.world_size > 1:
+            images, seen = (
+                torch.as_tensor(module.all_gather(part.to(module.device))).cpu()
+                for part in (image, valid)
+            )
+            first = seen.int().argmax(0)
+            image = images.gather(0, first.expand(1, 3, *first.shape))[0]
+            valid = seen.any(0)
+        return true_color(image, self._wavelength, valid)
+
+
+def draw_map(
+    path: str | Path,
+    view: NDArray[np.float32] | None = None,
+    title: str | None = None,
+    max_size: int = 1024,
+) -> Figure:
+    """Draw a class map with its own colors and names, beside a color view.
+
+    Args:
+        path: GeoTIFF with one band of class codes, as :class:`GeoTIFFCubeWriter`
+            writes it.
+        view: Picture of the same scene, values from 0 to 1, shape ``(H, W, 3)``.
+        title: Title of the figure.
+        max_size: Largest number of pixels along a side of the map.
+
+    Returns:
+        The figure. Close it with ``matplotlib.pyplot.close``.
+
+    Raises:
+        MetadataError: If the file has no colors for classes.
+    """
+    with rasterio.open(path) as src:
+        step = math.ceil(max(src.height, src.width) / max_size)
+        shape = math.ceil(src.height / step), math.ceil(src.width / step)
+        # the pixel in the middle of each cell, so that no class is invented
+        codes = src.read(1, out_shape=shape, resampling=Resampling.nearest)
+        valid = src.read_masks(1, out_shape=shape) > 0
+        names = json.loads(src.tags(1).get('class_names', '{}'))
+        try:
+            table = src.colormap(1)
+        except ValueError as error:
+            raise MetadataError(
+                f'{path} has no color table, so it is no class map. MapFigure needs '
+                "GeoTIFFCubeWriter(output='classes')."
+            ) from error
+    colors = {
+        code: '#{:02x}{:02x}{:02x}'.format(*rgba[:3]) for code, rgba in table.items()
+    }
+    wide = shape[1] > 1.6 * shape[0]
+    panels = 1 if view is None else 2
+    layout = (panels, 1) if wide else (1, panels)
+    fig, axes = plt.subplots(
+        *layout,
+        figsize=_figure_size(shape, layout),
+        squeeze=False,
+        layout='constrained',
+    )
+    if view is not None:
+        _show(axes.flat[0], view, 'True color')
+    _show(axes.flat[-1], class_map(codes, valid, colors), 'Classes')
+    shares = {c: float((codes[valid] == c).mean()) for c in np.unique(codes[valid])}
+    handles = [
+        Patch(
+            facecolor=colors[code],
+            edgecolor='0.3',
+            label=f'{names.get(str(code), f"class {code}")} ({share:.0%})',
+        )
+        for code, share in shares.items()
+    ]
+    fig.legend(
+        handles=handles, loc='outside lower center', ncols=4, frameon=False, fontsize=9
+    )
+    if title is not None:
+        fig.suptitle(title, fontsize=13)
+    return fig
+
+
+def _figure_size(
+    shape: tuple[int, int], layout: tuple[int, int]
+) -> tuple[float, float]:
+    side = 5.2
+    height, width = (side * n / max(shape) for n in shape)
+    return max(width * layout[1] + 0.4, 5.0), height * layout[0] + 1.1
+
+
+def _show(ax: Axes, picture: NDArray[np.float32], title: str) -> None:
+    ax.imshow(picture, interpolation='nearest')
+    ax.set_title(title, fontsize=11)
+    ax.axis('off')
+
+
+def _save(fig: Figure, path: Path) -> None:
+    """Write a figure under a temporary name and rename it."""
+    part = path.with_name(f'.{path.stem}.part{path.suffix or ".png"}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fig.savefig(part, dpi=150)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(
+            f'The picture could not be written to {path}: {error}. Free some space or '
+            'choose another path for MapFigure.'
+        ) from error
+
+
+def _visible(wavelength: NDArray[np.float32]) -> list[int]:
+    """Return the bands nearest to red, green and blue."""
+    targets = np.array([0.640, 0.555, 0.468])
+    return [int(band) for band in np.abs(wavelength - targets[:, None]).argmin(1)]
+
+
+def _denormalize(trainer: Trainer, image: Tensor, bands: list[int]) -> Tensor:
+    """Undo the normalization of the datamodule, if it has one for each band."""
+    datamodule = getattr(trainer, 'datamodule', None)
+    mean, std = (getattr(datamodule, name, None) for name in ('mean', 'std'))
+    if mean is None or std is None or mean.ndim != 1 or std.ndim != 1:
+        return image
+    return denormalize(image, mean[bands].cpu(), std[bands].cpu())
+
+
+def _callbacks(trainer: Trainer) -> list[Callback]:
+    # Trainer.callbacks is set by a connector, so its type is not declared
+    return list(getattr(trainer, 'callbacks', []))

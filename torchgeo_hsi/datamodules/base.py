@@ -1,0 +1,232 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""What all data modules of georeferenced cubes share."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from matplotlib.figure import Figure
+from shapely import Polygon
+from torch import nn
+from torchgeo.datamodules import GeoDataModule
+from torchgeo.datasets import GeoDataset
+from torchgeo.samplers import GriddedPatchSampler
+
+from .._typing import Sample
+from ..datasets import EnMAPL2A, plot_sample
+from ..datasets.plotting import CLASS_COLORS
+from ..errors import EmptyDataError
+from ..samplers import RandomWindowSampler
+from ..transforms import NormalizeValid, RandomDihedral
+from .statistics import Statistics, compute_statistics, spectral_earth_statistics
+
+#: Windows of this many pixels are read at a time to compute statistics.
+_STATISTICS_SIZE = 128
+
+
+class HSIGeoDataModule(GeoDataModule):
+    """Base class for data modules of georeferenced hyperspectral cubes.
+
+    * Training: random windows that lie inside a scene, flipped and rotated.
+    * Validation and test: a grid without overlap, so every pixel counts once.
+    * Prediction: a grid with overlap, for
+      :class:`~torchgeo_hsi.callbacks.GeoTIFFCubeWriter` to blend; ``bounds``,
+      ``transform``, ``valid`` and ``wavelength`` stay in the batch to the end.
+
+    Batches are normalized on the device. Invalid pixels become 0, which is the mean,
+    and *ignore_index* in the mask. The statistics are kept in checkpoints, so
+    prediction needs no training data.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 8,
+        patch_size: int = 64,
+        length: int | None = None,
+        overlap: int = 16,
+        num_workers: int = 0,
+        statistics: Literal['train', 'spectral_earth'] = 'train',
+        ignore_index: int = 255,
+        class_names: Sequence[str] | None = None,
+        class_colors: Sequence[str] | None = None,
+    ) -> None:
+        """Initialize a new HSIGeoDataModule instance.
+
+        Args:
+            batch_size: Windows per batch.
+            patch_size: Height and width of the windows in pixels.
+            length: Windows per training epoch; by default as many as cover the scenes.
+            overlap: Pixels by which neighbouring windows of prediction overlap.
+            num_workers: Processes that load data.
+            statistics: Normalize by the valid pixels of the training data, or by the
+                published statistics of SpectralEarth (for its weights).
+            ignore_index: Label that counts neither in loss nor in metrics.
+            class_names: Name of each class, for figures.
+            class_colors: Color of each class, for figures.
+
+        Raises:
+            ValueError: If sizes do not fit together.
+        """
+        super().__init__(EnMAPL2A, batch_size, patch_size, length, num_workers)
+        if not 0 <= overlap < patch_size:
+            raise ValueError(
+                f'Expected an overlap from 0 to less than patch_size={patch_size}, '
+                f'got {overlap}.'
+            )
+        self.size = patch_size
+        self.overlap = overlap
+        self.statistics = statistics
+        self.ignore_index = ignore_index
+        self.class_names = class_names
+        self.class_colors = class_colors
+        self._statistics: Statistics | None = None
+
+    @abstractmethod
+    def make_dataset(
+        self, split: Literal['train', 'val', 'test', 'predict']
+    ) -> GeoDataset:
+        """Open the data of a split.
+
+        Args:
+            split: The split; that of prediction needs no labels.
+
+        Returns:
+            Dataset with ``image``, ``valid`` and, except for prediction, ``mask``.
+        """
+
+    @abstractmethod
+    def band_names(self) -> Sequence[str]:
+        """Return the names of the bands of the samples."""
+
+    def roi(self, split: Literal['train', 'val', 'test', 'predict']) -> Polygon | None:
+        """Return the region of a split, in the CRS of the dataset.
+
+        Args:
+            split: The split.
+
+        Returns:
+            The region, or None for all of the dataset.
+        """
+        return None
+
+    def setup(self, stage: str) -> None:
+        """Open the data of a stage.
+
+        Args:
+            stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
+
+        Raises:
+            EmptyDataError: If there are fewer training windows than a batch holds.
+        """
+        if stage == 'fit':
+            self.train_dataset = self.make_dataset('train')
+            self.train_sampler = RandomWindowSampler(
+                self.train_dataset, self.size, self.length, self.roi('train')
+            )
+            if len(self.train_sampler) < self.batch_size:
+                raise EmptyDataError(
+                    f'{len(self.train_sampler)} training windows make no batch of '
+                    f'{self.batch_size}. Raise length or lower batch_size.'
+                )
+            self.normalization()
+        if stage in ('fit', 'validate'):
+            self.val_dataset = self.make_dataset('val')
+            self.val_sampler = self._grid('val', self.val_dataset, self.size)
+        if stage == 'test':
+            self.test_dataset = self.make_dataset('test')
+            self.test_sampler = self._grid('test', self.test_dataset, self.size)
+        if stage == 'predict':
+            self.predict_dataset = self.make_dataset('predict')
+            stride = self.size - self.overlap
+            self.predict_sampler = self._grid('predict', self.predict_dataset, stride)
+
+    def _grid(
+        self, split: Literal['val', 'test', 'predict'], dataset: GeoDataset, stride: int
+    ) -> GriddedPatchSampler:
+        return GriddedPatchSampler(
+            dataset, size=self.size, stride=stride, roi=self.roi(split)
+        )
+
+    def normalization(self) -> Statistics:
+        """Return the band statistics, computing them the first time.
+
+        Returns:
+            Mean and standard deviation; also in :attr:`mean` and :attr:`std`.
+        """
+        if self._statistics is None:
+            if self.statistics == 'spectral_earth':
+                found = spectral_earth_statistics(self.band_names())
+            else:
+                found = compute_statistics(self._training_samples())
+            self._use(found)
+        assert self._statistics is not None
+        return self._statistics
+
+    def _training_samples(self) -> Iterator[Sample]:
+        """Yield the training data once, window by window."""
+        dataset = self.train_dataset or self.make_dataset('train')
+        assert isinstance(dataset, GeoDataset)
+        size = _STATISTICS_SIZE
+        for place in GriddedPatchSampler(dataset, size=size, roi=self.roi('train')):
+            yield dataset[place]
+
+    def _use(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+        self.mean, self.std = statistics
+        normalize = NormalizeValid(self.mean, self.std, self.ignore_index)
+        self.aug = normalize
+        self.train_aug = nn.Sequential(RandomDihedral(), normalize)
+
+    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+        """Normalize a batch on the device, and augment it in training.
+
+        Args:
+            batch: The batch.
+            dataloader_idx: Index of the data loader.
+
+        Returns:
+            A new batch.
+        """
+        self.normalization()
+        result: Sample = super().on_after_batch_transfer(batch, dataloader_idx)
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: the statistics.
+
+        Returns:
+            Mean and standard deviation of each band, if they are known.
+        """
+        return {} if self._statistics is None else self._statistics._asdict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the statistics of a checkpoint.
+
+        Args:
+            state_dict: What :meth:`state_dict` returned.
+        """
+        if state_dict:
+            mean, std = (torch.as_tensor(state_dict[k]) for k in ('mean', 'std'))
+            self._use(Statistics(mean, std))
+
+    def plot(self, sample: Sample, suptitle: str | None = None) -> Figure:
+        """Draw a sample with the names and colors of the classes.
+
+        Args:
+            sample: A sample in reflectance x 10 000, maybe with ``mask`` and
+                ``prediction``.
+            suptitle: Title of the whole figure.
+
+        Returns:
+            The figure.
+        """
+        return plot_sample(
+            sample,
+            suptitle=suptitle,
+            class_names=self.class_names,
+            class_colors=self.class_colors or CLASS_COLORS,
+            ignore_index=self.ignore_index,
+        )

@@ -1,0 +1,210 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Own EnMAP scenes with own labels."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Literal
+
+from torchgeo.datasets import DatasetNotFoundError, GeoDataset
+
+from ..datasets import EnMAPL2A, LabelRaster
+from ..errors import EmptyDataError, MetadataError, NodataWarning
+from ..physics import get_sensor
+from .base import HSIGeoDataModule
+
+
+class EnMAPL2ADataModule(HSIGeoDataModule):
+    """Train on EnMAP scenes or tiles and label maps of the same places.
+
+    Which file belongs to which split is said by name, not drawn: neighbouring pixels
+    are alike, so a random split of windows would test on what was trained on. Tiles
+    that touch still share mixed pixels and weather; say so where you quote a score.
+
+    Example:
+        .. code-block:: yaml
+
+            data:
+              class_path: torchgeo_hsi.datamodules.EnMAPL2ADataModule
+              init_args:
+                paths: data/images
+                mask_paths: data/labels
+                classes: [1, 2, 3]
+                val: ['*_north']
+    """
+
+    def __init__(
+        self,
+        paths: str | list[str] = 'data/images',
+        mask_paths: str | list[str] | None = None,
+        classes: list[int] | None = None,
+        val: list[str] | None = None,
+        test: list[str] | None = None,
+        predict_paths: str | list[str] | None = None,
+        bands: list[str] | None = None,
+        quality: list[str] | None = None,
+        batch_size: int = 8,
+        patch_size: int = 64,
+        length: int | None = None,
+        overlap: int = 16,
+        num_workers: int = 0,
+        statistics: Literal['train', 'spectral_earth'] = 'train',
+        ignore_index: int = 255,
+        class_names: list[str] | None = None,
+        class_colors: list[str] | None = None,
+    ) -> None:
+        """Initialize a new EnMAPL2ADataModule instance.
+
+        Args:
+            paths: Folders or files of scenes, see
+                :class:`~torchgeo_hsi.datasets.EnMAPL2A`.
+            mask_paths: Folders or files of label maps; not needed for prediction.
+            classes: Code in the label maps of each class, in the order of the classes;
+                every other code is ignored.
+            val: Shell-style patterns of the names (without suffix) of the scenes or
+                product folders for validation.
+            test: The same for the test; those of *val* by default.
+            predict_paths: Scenes to predict; all of *paths* by default.
+            bands: Names of the bands; the 202 kept ones by default.
+            quality: Quality layers that make pixels invalid, see
+                :class:`~torchgeo_hsi.datasets.EnMAPL2A`.
+            batch_size: Windows per batch.
+            patch_size: Height and width of the windows in pixels.
+            length: Windows per training epoch; by default as many as cover the scenes.
+            overlap: Pixels by which neighbouring windows of prediction overlap.
+            num_workers: Processes that load data.
+            statistics: Normalize by the valid pixels of the training scenes, or by the
+                published statistics of SpectralEarth (for its weights).
+            ignore_index: Label that counts neither in loss nor in metrics.
+            class_names: Name of each class, for figures.
+            class_colors: Color of each class, for figures.
+
+        Raises:
+            ValueError: If sizes do not fit together.
+        """
+        super().__init__(
+            batch_size,
+            patch_size,
+            length,
+            overlap,
+            num_workers,
+            statistics,
+            ignore_index,
+            class_names,
+            class_colors,
+        )
+        self.paths = paths
+        self.mask_paths = mask_paths
+        self.classes = classes
+        self.val = val or []
+        self.test = self.val if test is None else test
+        self.predict_paths = paths if predict_paths is None else predict_paths
+        self.bands = bands
+        self.quality = quality
+
+    def band_names(self) -> Sequence[str]:
+        """Return the names of the bands of the samples."""
+        if self.bands is not None:
+            return self.bands
+        return get_sensor('enmap').default_bandset.by_wavelength().names
+
+    def make_dataset(
+        self, split: Literal['train', 'val', 'test', 'predict']
+    ) -> GeoDataset:
+        """Open the scenes of a split and their labels.
+
+        Args:
+            split: The split.
+
+        Returns:
+            The scenes joined with the labels, or the scenes alone for prediction.
+
+        Raises:
+            EmptyDataError: If no scene belongs to the split, a pattern matches none,
+                or the labels do not fit.
+            MetadataError: If labels are needed and *mask_paths* or *classes* is None.
+        """
+        if split == 'predict':
+            return self._scenes(self.predict_paths)
+        files = self._split_files()[split]
+        if not files:
+            raise EmptyDataError(
+                f'No scene is left for {split}. Name scenes for validation by val=, '
+                'and not all of them.'
+            )
+        return self._labelled(self._scenes(files))
+
+    def _scenes(self, paths: str | list[str]) -> EnMAPL2A:
+        return EnMAPL2A(paths, bands=self.bands, quality=self.quality)
+
+    def _split_files(self) -> dict[str, list[str]]:
+        """List the files of each split."""
+        files = self._scenes(self.paths).files
+        val, test = (_matching(files, patterns) for patterns in (self.val, self.test))
+        train = [file for file in files if file not in {*val, *test}]
+        return {'train': train, 'val': val, 'test': test}
+
+    def _labelled(self, scenes: EnMAPL2A) -> GeoDataset:
+        """Join scenes with their labels, and check that they fit."""
+        if self.mask_paths is None or self.classes is None:
+            raise MetadataError(
+                'Training and testing need labels: pass mask_paths= (label maps) and '
+                'classes= (their codes in the order of the classes).'
+            )
+        try:
+            labels = LabelRaster(self.mask_paths, self.classes, self.ignore_index)
+        except DatasetNotFoundError as error:
+            raise EmptyDataError(
+                f'No label map (GeoTIFF) in {self.mask_paths}. Check mask_paths=.'
+            ) from error
+        counts = labels.check()
+        if sum(number > 0 for number in counts.values()) < 2:
+            raise EmptyDataError(
+                f'Expected labels of at least two classes, got pixels per class '
+                f'{counts}. A single class cannot be told from anything.'
+            )
+        labels.crs = scenes.crs
+        covered = labels.index.geometry.union_all()
+        bare = [
+            path
+            for path, shape in zip(
+                scenes.index.filepath, scenes.index.geometry, strict=True
+            )
+            if shape.intersection(covered).area == 0
+        ]
+        if len(bare) == len(scenes):
+            raise EmptyDataError(
+                f'No label map of {self.mask_paths} lies on the scenes, such as '
+                f'{bare[0]}. Check that they show the same place and carry their CRS.'
+            )
+        if bare:
+            warnings.warn(
+                f'{len(bare)} scenes have no labels and are left out: {bare[:3]}.',
+                NodataWarning,
+                stacklevel=2,
+            )
+        return scenes & labels
+
+
+def _matching(files: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Return the files whose name, or product folder, matches a pattern."""
+    found: list[str] = []
+    for pattern in patterns:
+        matches = [
+            file
+            for file in files
+            if fnmatch(Path(file).stem, pattern)
+            or fnmatch(os.path.basename(os.path.dirname(file)), pattern)
+        ]
+        if not matches:
+            names = [Path(file).stem for file in files[:5]]
+            raise EmptyDataError(
+                f'No scene matches {pattern!r}. There are {len(files)}, such as '
+                f'{", ".join(names)}.'
+            )
+        found += [file for file in matches if file not in found]
+    return found

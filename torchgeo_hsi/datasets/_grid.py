@@ -1,0 +1,276 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""A scene on the pixel grid of a query: cut out where it fits, warped where not."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.transform import array_bounds
+from rasterio.warp import reproject, transform_bounds
+from rasterio.windows import Window
+
+from .._typing import BoolArray, FloatArray
+from ..errors import MetadataError
+from ..io import CubeReader, EnMAPL2AReader
+
+#: Largest difference of two pixel sizes, in pixels over the whole query, that counts
+#: as none.
+_SAME_SIZE = 0.01
+
+#: Pixels around the window of a warp, so that interpolation sees all its neighbours.
+_MARGIN = 2
+
+#: Bands that are warped at a time, which bounds the memory.
+_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixels that a query asks for.
+
+    Args:
+        transform: From (column, row) to map coordinates; north is up.
+        width: Columns.
+        height: Rows.
+        crs: Coordinate reference system.
+    """
+
+    transform: Affine
+    width: int
+    height: int
+    crs: CRS
+
+    @classmethod
+    def from_slices(cls, x: slice, y: slice, crs: CRS) -> 'Grid':
+        """Build the grid of a torchgeo query.
+
+        Args:
+            x: Start, stop and step to the east.
+            y: Start, stop and step to the north.
+            crs: Coordinate reference system of the query.
+        """
+        width = round((x.stop - x.start) / x.step)
+        height = round((y.stop - y.start) / y.step)
+        transform = Affine(x.step, 0.0, x.start, 0.0, -y.step, y.stop)
+        return cls(transform, width, height, crs)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A scene on a grid.
+
+    Args:
+        image: Values, float32 of shape ``(C, H, W)``, 0 where there is no data.
+        data: True where every selected band has data, shape ``(H, W)``.
+        clear: False where a quality layer flags the pixel, shape ``(H, W)``.
+        filled: Whether a band has data anywhere in the window, shape ``(C,)``.
+    """
+
+    image: FloatArray
+    data: BoolArray
+    clear: BoolArray
+    filled: BoolArray
+
+
+def read_tile(
+    reader: CubeReader, indexes: Sequence[int], grid: Grid, layers: Sequence[str] = ()
+) -> Tile | None:
+    """Read a scene on a grid.
+
+    Where CRS and pixel size agree, pixels are cut out as they are (nearest neighbour if
+    the grid is shifted by a part of a pixel). Elsewhere values are interpolated
+    bilinearly between pixels that have data, and masks by the nearest neighbour.
+
+    Args:
+        reader: The open scene.
+        indexes: Bands, from 0.
+        grid: The pixels wanted.
+        layers: Quality layers that flag pixels.
+
+    Returns:
+        The tile, or None if the scene does not touch the grid.
+
+    Raises:
+        MetadataError: If the scene has no georeference.
+        CorruptFileError: If a file is damaged.
+    """
+    if reader.info.transform is None or reader.info.crs is None:
+        raise MetadataError(
+            f'{reader.info.path} has no georeference. Open it with HSICube.'
+        )
+    place = _aligned_window(reader, grid)
+    if place is not None:
+        return _cut(reader, list(indexes), place, layers)
+    return _warp(reader, list(indexes), grid, layers)
+
+
+def _aligned_window(reader: CubeReader, grid: Grid) -> Window | None:
+    """Return the window of the grid in the scene; None if it has to be warped."""
+    own, wanted = reader.info.transform, grid.transform
+    assert own is not None
+    size = max(grid.width, grid.height)
+    drift = max(
+        abs(own.a - wanted.a) / wanted.a,
+        abs(own.e - wanted.e) / -wanted.e,
+        abs(own.b) / wanted.a,
+        abs(own.d) / -wanted.e,
+    )
+    if drift * size > _SAME_SIZE or reader.info.crs != grid.crs:
+        return None
+    column = round((wanted.c - own.c) / own.a)
+    row = round((wanted.f - own.f) / own.e)
+    return Window(column, row, grid.width, grid.height)
+
+
+def _clip(reader: CubeReader, window: Window) -> Window | None:
+    _, height, width = reader.info.shape
+    left, top = max(window.col_off, 0), max(window.row_off, 0)
+    right = min(window.col_off + window.width, width)
+    bottom = min(window.row_off + window.height, height)
+    if right <= left or bottom <= top:
+        return None
+    return Window(left, top, right - left, bottom - top)
+
+
+def _flags(
+    reader: CubeReader, layers: Sequence[str], window: Window, indexes: list[int]
+) -> BoolArray:
+    """Return True where a quality layer flags the pixel."""
+    if not layers or not isinstance(reader, EnMAPL2AReader):
+        return np.zeros((window.height, window.width), dtype=bool)
+    return reader.read_quality(layers, window, indexes)
+
+
+def _cut(
+    reader: CubeReader, indexes: list[int], window: Window, layers: Sequence[str]
+) -> Tile | None:
+    inner = _clip(reader, window)
+    if inner is None:
+        return None
+    image, valid = reader.read(indexes, window)
+    flagged = np.zeros(image.shape[1:], dtype=bool)
+    row, column = inner.row_off - window.row_off, inner.col_off - window.col_off
+    flagged[row : row + inner.height, column : column + inner.width] = _flags(
+        reader, layers, inner, indexes
+    )
+    return Tile(image, valid.all(axis=0), ~flagged, valid.any(axis=(1, 2)))
+
+
+def _warp(
+    reader: CubeReader, indexes: list[int], grid: Grid, layers: Sequence[str]
+) -> Tile | None:
+    info = reader.info
+    window = _source_window(reader, grid)
+    if window is None:
+        return None
+    image = np.zeros((len(indexes), grid.height, grid.width), dtype=np.float32)
+    origin = _shifted(info.transform, window)
+    data, filled = _read_mask(reader, indexes, window)
+    data_here = _nearest(data, origin, info.crs, grid)
+    # interpolate between pixels with data only: sum of weighted values by sum of
+    # weights, which GDAL's own nodata does not give for cubes
+    weights = _bilinear(data[None].astype(np.float32), origin, info.crs, grid)[0]
+    usable = data_here & (weights > 0)
+    for start in range(0, len(indexes), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        values, _ = reader.read(indexes[part], window)
+        values *= data
+        warped = _bilinear(values, origin, info.crs, grid)
+        np.divide(warped, weights, out=image[part], where=usable)
+    flagged = _flags(reader, layers, window, indexes)
+    clear = ~_nearest(flagged, origin, info.crs, grid)
+    return Tile(image, usable & filled.all(), clear, filled)
+
+
+def _read_mask(
+    reader: CubeReader, indexes: list[int], window: Window
+) -> tuple[BoolArray, BoolArray]:
+    """Return where all bands have data, and which bands have any.
+
+    Bands without any data do not count for the first mask: they would make every pixel
+    look empty.
+    """
+    data = np.ones((window.height, window.width), dtype=bool)
+    filled = np.zeros(len(indexes), dtype=bool)
+    for start in range(0, len(indexes), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        _, valid = reader.read(indexes[part], window)
+        filled[part] = valid.any(axis=(1, 2))
+        data &= valid[filled[part]].all(axis=0)
+    return data & filled.any(), filled
+
+
+def _source_window(reader: CubeReader, grid: Grid) -> Window | None:
+    """Return the pixels of the scene that the grid needs."""
+    info = reader.info
+    assert info.transform is not None
+    bounds = array_bounds(grid.height, grid.width, grid.transform)
+    west, south, east, north = transform_bounds(grid.crs, info.crs, *bounds)
+    inverse = ~info.transform
+    corners = np.array(
+        [
+            (
+                inverse.a * x + inverse.b * y + inverse.c,
+                inverse.d * x + inverse.e * y + inverse.f,
+            )
+            for x in (west, east)
+            for y in (south, north)
+        ]
+    )
+    if not np.isfinite(corners).all():
+        return None
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    # where many pixels become one, the interpolation reaches further
+    reach = _MARGIN + np.ceil((high - low) / (grid.width, grid.height))
+    left, top = (math.floor(v) for v in low - reach)
+    right, bottom = (math.ceil(v) for v in high + reach)
+    return _clip(reader, Window(left, top, right - left, bottom - top))
+
+
+def _shifted(transform: Affine | None, window: Window) -> Affine:
+    """Move the origin of a transform to that of a window."""
+    assert transform is not None
+    a, b, c, d, e, f = transform[:6]
+    column, row = window.col_off, window.row_off
+    return Affine(a, b, c + a * column + b * row, d, e, f + d * column + e * row)
+
+
+def _bilinear(
+    values: FloatArray, origin: Affine, crs: CRS | None, grid: Grid
+) -> NDArray[np.float32]:
+    target = np.zeros((len(values), grid.height, grid.width), dtype=np.float32)
+    return _reproject(values, target, origin, crs, grid, Resampling.bilinear)
+
+
+def _nearest(mask: BoolArray, origin: Affine, crs: CRS | None, grid: Grid) -> BoolArray:
+    target = np.zeros((1, grid.height, grid.width), dtype=np.uint8)
+    source = mask[None].astype(np.uint8)
+    warped = _reproject(source, target, origin, crs, grid, Resampling.nearest)
+    return np.asarray(warped[0] > 0)
+
+
+def _reproject[T: np.generic](
+    source: NDArray[T],
+    target: NDArray[T],
+    origin: Affine,
+    crs: CRS | None,
+    grid: Grid,
+    resampling: Resampling,
+) -> NDArray[T]:
+    reproject(
+        source,
+        target,
+        src_transform=origin,
+        src_crs=crs,
+        dst_transform=grid.transform,
+        dst_crs=grid.crs,
+        resampling=resampling,
+    )
+    return target

@@ -1,0 +1,333 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Cubes of any sensor in files of any supported format."""
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from rasterio.crs import CRS
+from rasterio.transform import array_bounds
+from rasterio.windows import Window
+from rasterio.windows import transform as window_transform
+from torch import Tensor
+from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
+
+from .._typing import PathLike, Sample
+from ..errors import BandMismatchError, MetadataError
+from ..io import CubeInfo, CubeReader, open_cube
+from ..physics import BandSet
+from ._empty import EmptyBands
+from ._handles import ReaderCache
+from ._masks import CubeMasks
+from .plotting import plot_sample
+
+#: Suffixes of cubes in a folder; the binary files of ENVI are found by their header.
+_SUFFIXES = ('.hdr', '.mat', '.tif', '.tiff', '.nc', '.nc4', '.h5', '.hdf5', '.he5')
+
+
+@dataclass(frozen=True)
+class _Cube:
+    """One file: what is known of it, and which bands to read."""
+
+    info: CubeInfo
+    indexes: tuple[int, ...]
+    bands: BandSet | None
+
+
+class HSICube(NonGeoDataset):
+    """Hyperspectral cubes in ENVI, MATLAB, NetCDF, HDF5 or GeoTIFF files.
+
+    Whole cubes, or windows of them in rows and columns. Many such files have no
+    georeference (``.mat``) or one that does not share a grid with others, so this is no
+    :class:`~torchgeo.datasets.GeoDataset`; place is still handed on where the files
+    know it. For EnMAP scenes use :class:`EnMAPL2A`.
+
+    Sample:
+
+    * ``image``: float32 of shape ``(C, H, W)``; reflectance x 10 000 where the file
+      declares a scale, else its own numbers; 0 without data
+    * ``valid``: False where a selected band has no data, and outside of the cube; bool
+      of shape ``(H, W)``
+    * ``wavelength``, ``fwhm``: micrometres, shape ``(C,)``, where known
+    * ``mask``: classes, long of shape ``(H, W)``, where there are masks
+    * ``bounds``, ``transform``: as in torchgeo's GeoDatasets, where all files have a
+      georeference
+
+    Example:
+        .. code-block:: python
+
+            cubes = HSICube(
+                'flight.hdr', wavelength_unit='nm', patch_size=64, bands=[0.66, 0.56]
+            )
+            loader = DataLoader(cubes, batch_size=8, shuffle=True)
+    """
+
+    def __init__(
+        self,
+        paths: PathLike | Iterable[PathLike] = 'data',
+        bands: Sequence[str | int | float] | None = None,
+        patch_size: int | tuple[int, int] | None = None,
+        stride: int | tuple[int, int] | None = None,
+        mask_paths: PathLike | Sequence[PathLike] | None = None,
+        mask_key: str | None = None,
+        key: str | None = None,
+        layout: str | None = None,
+        wavelength: Sequence[float] | None = None,
+        wavelength_unit: str | None = None,
+        fwhm: Sequence[float] | None = None,
+        nodata: float | None = None,
+        scale: float | None = None,
+        transforms: Callable[[Sample], Sample] | None = None,
+        cache: bool = True,
+    ) -> None:
+        """Initialize a new HSICube instance.
+
+        Args:
+            paths: Files, or a folder whose files are all taken.
+            bands: Bands in the order wanted: names, positions (from 0), or wavelengths
+                in micrometres (the nearest band). The bands that the file does not
+                mark as bad, in its order, by default.
+            patch_size: Rows and columns of a sample; the whole cube by default.
+            stride: Rows and columns from one sample to the next; *patch_size* by
+                default. The last sample of a row or column may reach over the edge.
+            mask_paths: One class map for each file, in the same order.
+            mask_key: Name of the class map in ``.mat``, NetCDF and HDF5 files: in the
+                cube's own file, or in those of *mask_paths*.
+            key: Name of the array in ``.mat``, NetCDF and HDF5 files.
+            layout: Order of the axes in such files, ``'HWC'`` or ``'CHW'``.
+            wavelength: Band centres, instead of those of the files.
+            wavelength_unit: Unit of *wavelength* and *fwhm* (micrometres by default),
+                or of the files' wavelengths where they do not say.
+            fwhm: Band widths, instead of those of the files.
+            nodata: Value of pixels without data, instead of that of the files.
+            scale: Factor from stored numbers to values, instead of that of the files.
+            transforms: Function that takes a sample and returns a changed one.
+            cache: Whether to keep files open between samples.
+
+        Raises:
+            torchgeo.datasets.DatasetNotFoundError: If there are no files.
+            CorruptFileError: If a file is empty, truncated or damaged.
+            MetadataError: If metadata that must not be guessed are missing.
+            BandMismatchError: If files differ in their number of bands, masks do not
+                fit, or a patch or stride is not positive.
+            UnitError: If wavelengths look like nanometres.
+        """
+        self.paths = paths
+        self.transforms = transforms
+        files = _find(paths)
+        if not files:
+            raise DatasetNotFoundError(self)
+        common = {
+            'wavelength': wavelength,
+            'wavelength_unit': wavelength_unit,
+            'fwhm': fwhm,
+            'nodata': nodata,
+            'scale': scale,
+        }
+        opener = functools.partial(_open, common=common, key=key, layout=layout)
+        self._readers = ReaderCache(opener, keep=cache)
+        self._empty = EmptyBands()
+        self._cubes = [self._cube(path, bands) for path in files]
+        self._empty.warn()
+        _check_alike(self._cubes)
+        self._masks = CubeMasks(files, mask_paths, mask_key, keep=cache)
+        self._windows = [
+            (number, window)
+            for number, cube in enumerate(self._cubes)
+            for window in _windows(cube.info, patch_size, stride)
+        ]
+        self._has_place = all(
+            cube.info.transform is not None and cube.info.crs is not None
+            for cube in self._cubes
+        )
+
+    def _cube(self, path: str, bands: Sequence[str | int | float] | None) -> _Cube:
+        """Open a file once and choose its bands."""
+        with self._readers.opener(path) as reader:
+            cube = self._select(reader.info, bands)
+            self._empty.inspect(reader, cube.indexes)
+            return cube
+
+    @staticmethod
+    def _select(info: CubeInfo, bands: Sequence[str | int | float] | None) -> _Cube:
+        axis, path = info.bands, info.path
+        if axis is not None:
+            selected = axis.good_only() if bands is None else axis.select(bands)
+            return _Cube(info, tuple(axis.indices(selected.names)), selected)
+        if bands is None:
+            return _Cube(info, tuple(range(info.shape[0])), None)
+        indexes = [band for band in bands if isinstance(band, int)]
+        if len(indexes) != len(bands):
+            raise MetadataError(
+                f'{path} carries no wavelengths, so its bands are chosen by position. '
+                'Pass wavelength= and wavelength_unit= to choose by wavelength.'
+            )
+        count = info.shape[0]
+        if any(not -count <= index < count for index in indexes):
+            raise BandMismatchError(f'Expected bands 0 to {count - 1} of {path}.')
+        return _Cube(info, tuple(index % count for index in indexes), None)
+
+    @property
+    def bandset(self) -> BandSet | None:
+        """Selected bands of the first cube; None where it has no wavelengths."""
+        return self._cubes[0].bands
+
+    @property
+    def crs(self) -> CRS | None:
+        """Coordinate reference system of the first cube, or None."""
+        return self._cubes[0].info.crs
+
+    @property
+    def files(self) -> list[str]:
+        """The files, in order."""
+        return [cube.info.path for cube in self._cubes]
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self._windows)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sample.
+
+        Args:
+            index: Number of the sample.
+
+        Returns:
+            The sample, see the class.
+
+        Raises:
+            IndexError: If there is no such sample.
+            CorruptFileError: If a file is damaged.
+        """
+        number, window = self._windows[index]
+        cube = self._cubes[number]
+        with self._readers.open(cube.info.path) as reader:
+            image, valid = reader.read(cube.indexes, window)
+            self._empty.check(reader, cube.indexes, valid.any(axis=(1, 2)))
+        sample: Sample = {
+            'image': torch.from_numpy(image),
+            'valid': torch.from_numpy(valid.all(axis=0)),
+        }
+        if cube.bands is not None:
+            sample['wavelength'] = _tensor(cube.bands.wavelength)
+            if cube.bands.fwhm is not None:
+                sample['fwhm'] = _tensor(cube.bands.fwhm)
+        if self._masks:
+            mask = self._masks.read(number, window, cube.info.shape[1:])
+            sample['mask'] = torch.from_numpy(mask)
+        if self._has_place:
+            sample |= _place(cube.info, window)
+        return sample if self.transforms is None else self.transforms(sample)
+
+    def plot(
+        self, sample: Sample, show_titles: bool = True, suptitle: str | None = None
+    ) -> Figure:
+        """Plot a sample: true and false colour, masks and the mean spectrum.
+
+        Args:
+            sample: A sample as returned by :meth:`__getitem__`, maybe with a
+                ``prediction``.
+            show_titles: Whether to show a title above each panel.
+            suptitle: Title of the whole figure.
+
+        Returns:
+            The figure.
+
+        Raises:
+            torchgeo.datasets.RGBBandsMissingError: If no known wavelength is visible.
+        """
+        good = None if self.bandset is None else self.bandset.good
+        # files do not say whether their numbers are reflectance
+        return plot_sample(
+            sample, show_titles=show_titles, suptitle=suptitle, good=good, scale=None
+        )
+
+
+def _find(paths: PathLike | Iterable[PathLike]) -> list[str]:
+    if not isinstance(paths, str | os.PathLike):
+        return [os.fspath(path) for path in paths]
+    path = os.fspath(paths)
+    if not os.path.isdir(path):
+        return [path] if os.path.exists(path) else []
+    names = [n for n in sorted(os.listdir(path)) if n.lower().endswith(_SUFFIXES)]
+    # a product has more rasters than its spectral image
+    images = [name for name in names if 'SPECTRAL_IMAGE' in name.upper()]
+    return [os.path.join(path, name) for name in images or names]
+
+
+def _open(
+    path: str, common: dict[str, Any], key: str | None, layout: str | None
+) -> CubeReader:
+    """Open a file with those of the options that the caller set."""
+    suffix = os.path.splitext(path)[1].lower()
+    name = 'key' if suffix == '.mat' else 'variable'
+    options = {**common, name: key, 'layout': layout}
+    return open_cube(path, **{k: v for k, v in options.items() if v is not None})
+
+
+def _check_alike(cubes: Sequence[_Cube]) -> None:
+    """Check that samples of all files can be stacked."""
+    first = cubes[0]
+    for cube in cubes:
+        same = (cube.bands is None) == (first.bands is None)
+        if len(cube.indexes) != len(first.indexes) or not same:
+            described = [
+                f'{c.info.path} ({len(c.indexes)} bands, '
+                f'{"with" if c.bands is not None else "without"} wavelengths)'
+                for c in (first, cube)
+            ]
+            raise BandMismatchError(
+                f'Expected the same kind of bands in all files, got {described[0]} and '
+                f'{described[1]}. Choose with bands=, or use one HSICube for each kind.'
+            )
+
+
+def _pair(value: int | tuple[int, int], name: str) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, int) else value
+    if min(pair) < 1:
+        raise BandMismatchError(f'Expected a positive {name}, got {value}.')
+    return pair
+
+
+def _windows(
+    info: CubeInfo,
+    patch_size: int | tuple[int, int] | None,
+    stride: int | tuple[int, int] | None,
+) -> list[Window]:
+    """List windows that cover a cube."""
+    _, height, width = info.shape
+    size = (height, width) if patch_size is None else _pair(patch_size, 'patch_size')
+    step = size if stride is None else _pair(stride, 'stride')
+    starts = [
+        range(0, min(max(length - size[axis], 0) + step[axis], length), step[axis])
+        for axis, length in enumerate((height, width))
+    ]
+    return [
+        Window(column, row, size[1], size[0])
+        for row in starts[0]
+        for column in starts[1]
+    ]
+
+
+def _place(info: CubeInfo, window: Window) -> dict[str, Tensor]:
+    """Return bounds and transform of a window, in the form of torchgeo."""
+    transform = window_transform(window, info.transform)
+    west, south, east, north = array_bounds(window.height, window.width, transform)
+    times = [pd.Timestamp.min, pd.Timestamp.max]
+    stamp = pd.to_datetime(info.start, errors='coerce', utc=True)
+    if info.start is not None and not pd.isna(stamp):
+        times = [stamp.tz_localize(None)] * 2
+    bounds = [west, east, abs(transform.a), south, north, abs(transform.e)]
+    bounds += [time.timestamp() for time in times] + [1]
+    return {'bounds': _tensor(bounds), 'transform': _tensor(tuple(transform))}
+
+
+def _tensor(values: Any) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)

@@ -1,0 +1,119 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""From what a file says about its bands to a band set; units are never guessed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._typing import BoolArray, FloatArray
+from ..errors import BandMismatchError, MetadataError
+from ..physics import BandSet, to_micrometres
+
+
+@dataclass(frozen=True)
+class FileBands:
+    """What a file says about its bands, in its own unit.
+
+    Args:
+        wavelength: Band centres, or None.
+        unit: Unit of the centres and widths as the file writes it, or None.
+        fwhm: Band widths, or None.
+        good: Good-band flags, or None.
+        names: Band names; empty if there are none.
+    """
+
+    wavelength: FloatArray | None = None
+    unit: str | None = None
+    fwhm: FloatArray | None = None
+    good: BoolArray | None = None
+    names: tuple[str, ...] = ()
+
+
+def numbers(values: Sequence[object]) -> FloatArray | None:
+    """Turn text into numbers; None if one of them is not a finite number.
+
+    Args:
+        values: Texts or numbers, one for each band.
+
+    Returns:
+        The numbers, or None.
+    """
+    try:
+        array = np.array([float(str(value)) for value in values])
+    except ValueError:
+        return None
+    return array if array.size and np.isfinite(array).all() else None
+
+
+def spectral_axis(
+    path: str,
+    count: int,
+    found: FileBands,
+    *,
+    wavelength: ArrayLike | None = None,
+    wavelength_unit: str | None = None,
+    fwhm: ArrayLike | None = None,
+) -> tuple[BandSet | None, str]:
+    """Combine what the file says with what the caller says; the caller wins.
+
+    Args:
+        path: The file, for messages.
+        count: Number of bands.
+        found: What the file says.
+        wavelength: Centres given by the caller, in *wavelength_unit*.
+        wavelength_unit: Unit given by the caller. Centres given without it are in
+            micrometres; centres of a file without it need one.
+        fwhm: Widths given by the caller, in *wavelength_unit*.
+
+    Returns:
+        The band set, or None if nobody knows the wavelengths, and the source:
+        ``'user'``, ``'scene'`` or ``'none'``.
+
+    Raises:
+        MetadataError: If the file gives wavelengths without a unit.
+        BandMismatchError: If the number of values is not the number of bands.
+        UnitError: If the values do not look like wavelengths in the unit.
+    """
+    source = 'user' if wavelength is not None else 'scene'
+    centres = found.wavelength if wavelength is None else np.asarray(wavelength, float)
+    if centres is None:
+        if fwhm is not None:
+            raise MetadataError(
+                f'{path} carries no wavelengths, so fwhm= alone says nothing. Pass '
+                'wavelength= as well.'
+            )
+        return None, 'none'
+    unit = wavelength_unit or ('um' if source == 'user' else found.unit)
+    if unit is None:
+        raise MetadataError(
+            f'{path} gives wavelengths ({centres.min():g} to {centres.max():g}) '
+            "without their unit. Pass wavelength_unit='nm', 'um', ... explicitly."
+        )
+    if centres.shape != (count,):
+        raise BandMismatchError(
+            f'Expected {count} wavelengths for the {count} bands of {path}, got '
+            f'shape {centres.shape}.'
+        )
+    names = found.names if len(set(found.names)) == count else ()
+    good = found.good if found.good is not None else np.ones(count, dtype=bool)
+    widths = _widths(count, found, fwhm, wavelength_unit or 'um', unit)
+    centres = to_micrometres(centres, unit)
+    return BandSet(centres, fwhm=widths, names=names, good=good), source
+
+
+def _widths(
+    count: int, found: FileBands, fwhm: ArrayLike | None, user_unit: str, unit: str
+) -> FloatArray | None:
+    """Return the band widths in micrometres, or None if they are unknown."""
+    if fwhm is not None:
+        return to_micrometres(np.asarray(fwhm, float), user_unit)
+    widths = found.fwhm
+    # zeros stand for "unknown" in many headers
+    if widths is None or widths.shape != (count,) or not (widths > 0).all():
+        return None
+    # widths of a file are in its own unit, also where the caller gives the centres
+    return to_micrometres(widths, found.unit or unit)

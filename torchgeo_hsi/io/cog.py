@@ -1,0 +1,373 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Write rasters of any size as Cloud Optimized GeoTIFF, window by window."""
+
+import math
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.env import GDALVersion
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.windows import Window
+
+from .._typing import PathLike
+from ..errors import HSIError, OutputError
+from ..physics import BandSet
+from ._band_tags import check_bands, write_class_tags, write_spectral_tags
+from ._gdal import check_blocks, gdal_cache
+from ._scratch import ScratchFolder
+
+# The driver can order a COG tile by tile, band by band within a tile, since 3.11. The
+# older pixel interleaving has to hold a whole tile of all bands in memory.
+_TILE_INTERLEAVE = GDALVersion.runtime() >= GDALVersion(3, 11)
+
+
+def work_block(num_bands: int) -> int:
+    """Return the side of the blocks in which a raster is best computed and written.
+
+    Args:
+        num_bands: Number of bands.
+
+    Returns:
+        A power of two from 64 to 512, such that a float64 block stays below 64 MiB.
+    """
+    side = 512
+    while side > 64 and num_bands * side * side * 8 > 64 << 20:
+        side //= 2
+    return side
+
+
+class CubeWriter:
+    """Write a raster of any size window by window; the result is a valid COG.
+
+    Windows may come in any order; what is never written becomes *nodata*. Everything
+    happens in a hidden folder beside *path*, and only a complete, checked file is
+    moved to *path*, in one step: whatever goes wrong, there is either the old file or
+    the new one. Memory does not grow with the raster; the disk has to hold it twice.
+
+    Args:
+        path: File to write.
+        shape: Bands, rows and columns.
+        dtype: Data type on disk.
+        crs: Coordinate reference system, in any form that rasterio understands.
+        transform: Affine transform from (column, row) to map coordinates.
+        nodata: Value of pixels without data.
+        bands: Spectral axis; written as the band tags ``wavelength``, ``fwhm``,
+            ``bbl`` and ``wavelength_units`` (micrometers), as ``CENTRAL_WAVELENGTH_UM``
+            and ``FWHM_UM`` of GDAL's ``IMAGERY`` domain, and as band descriptions.
+        descriptions: Band descriptions; the names of *bands* by default.
+        colormap: Colors by class code, for one band of uint8 or uint16.
+        class_names: Names by class code; written as JSON to the tag ``class_names``
+            of the first band.
+        scale: Factor from stored numbers to values, as band metadata.
+        offset: Summand after the factor, as band metadata.
+        tags: More tags of the file.
+        compress: Compression of the COG driver.
+        overview_resampling: Resampling of the overviews, e.g. ``'nearest'``;
+            ``'mode'`` for classes and ``'average'`` for cubes by default. Nodata never
+            takes part.
+        overwrite: Whether an existing file may be replaced.
+        cache_mb: Bound of GDAL's block cache in MiB.
+
+    Raises:
+        OutputError: If the file exists and *overwrite* is False, or cannot be created.
+        BandMismatchError: If *bands*, *descriptions* or *colormap* do not fit *shape*.
+
+    Example:
+        >>> import numpy as np
+        >>> from rasterio.windows import Window
+        >>> with CubeWriter('/tmp/cube.tif', (2, 4, 4), 'int16', overwrite=True) as out:
+        ...     out.write(Window(0, 0, 4, 2), np.ones((2, 2, 4), 'int16'))
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        shape: tuple[int, int, int],
+        dtype: str | np.dtype[Any],
+        crs: Any = None,
+        transform: Affine | None = None,
+        nodata: float | None = None,
+        *,
+        bands: BandSet | None = None,
+        descriptions: Sequence[str] | None = None,
+        colormap: Mapping[int, tuple[int, ...]] | None = None,
+        class_names: Mapping[int, str] | None = None,
+        scale: float = 1.0,
+        offset: float = 0.0,
+        tags: Mapping[str, str] | None = None,
+        compress: str = 'deflate',
+        overview_resampling: str | None = None,
+        overwrite: bool = False,
+        cache_mb: int = 64,
+    ) -> None:
+        """Initialize a new CubeWriter instance; see the class for the arguments."""
+        self.path = Path(path)
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self.nodata = nodata
+        self.compress = compress
+        self.cache_mb = cache_mb
+        categorical = colormap is not None or class_names is not None
+        self.resampling = Resampling[
+            (overview_resampling or ('mode' if categorical else 'average')).lower()
+        ]
+        names = descriptions or (bands.names if bands else None)
+        check_bands(shape[0], self.dtype, names, bands, colormap)
+        if self.path.exists() and not overwrite:
+            raise OutputError(
+                f'{self.path} exists already. Choose another path, or pass '
+                'overwrite=True.'
+            )
+        self._scratch = _open_scratch(self.path)
+        side = work_block(shape[0])
+        blocks = (math.ceil(shape[1] / side), math.ceil(shape[2] / side))
+        self._side = side
+        self._filled = np.zeros((shape[0], *blocks), dtype=bool)
+        with self._guard():
+            self._dataset = self._create(crs, transform)
+            for i, name in enumerate(names or (), start=1):
+                self._dataset.set_band_description(i, name)
+            if bands is not None:
+                write_spectral_tags(self._dataset, bands)
+            write_class_tags(self._dataset, colormap, class_names, nodata)
+            self._dataset.update_tags(**(tags or {}))
+            if (scale, offset) != (1.0, 0.0):
+                self._dataset.scales = (scale,) * shape[0]
+                self._dataset.offsets = (offset,) * shape[0]
+
+    def write(self, window: Window, array: NDArray[Any]) -> None:
+        """Write one window.
+
+        Args:
+            window: Rows and columns to write, inside the raster.
+            array: Values of shape ``(C, h, w)``, or ``(h, w)`` for one band, in the
+                data type of the file.
+
+        Raises:
+            OutputError: If the writer is closed, the window leaves the raster, the
+                array does not fit the window or type, or the disk is full. The file
+                is given up then; nothing of it is left behind.
+        """
+        array = array[np.newaxis] if array.ndim == 2 else array
+        row, col = int(window.row_off), int(window.col_off)
+        height, width = int(window.height), int(window.width)
+        with self._guard():
+            if array.shape != (self.shape[0], height, width) or not (
+                0 <= row <= row + height <= self.shape[1]
+                and 0 <= col <= col + width <= self.shape[2]
+            ):
+                raise OutputError(
+                    f'Expected {self.shape[0]} bands in a window inside '
+                    f'{self.shape[1]} x {self.shape[2]} pixels, got an array of shape '
+                    f'{array.shape} at row {row}, column {col}.'
+                )
+            if array.dtype != self.dtype:
+                raise OutputError(
+                    f'Expected an array of {self.dtype}, got {array.dtype}. Scale, '
+                    'round and convert it first.'
+                )
+            self._dataset.write(array, window=Window(col, row, width, height))
+            self._mark(array, row, col)
+
+    def close(self) -> None:
+        """Build the overviews and the COG, check it, and move it to its name.
+
+        Raises:
+            OutputError: If anything could not be written, e.g. on a full disk. Nothing
+                half-written is left behind then.
+        """
+        if self._scratch is None:
+            return
+        with self._guard():
+            work, cog = self._scratch.path / 'work.tif', self._scratch.path / 'cog.tif'
+            self._dataset.close()
+            check_blocks(work, self._filled)
+            self._build_overviews(work)
+            self._to_cog(work, cog)
+            work.unlink()
+            check_blocks(cog)
+            # a network or quota file system may report a failed write only here
+            with open(cog, 'rb+') as file:
+                os.fsync(file.fileno())
+            os.replace(cog, self.path)
+        self._scratch.remove()
+        self._scratch = None
+
+    def abort(self) -> None:
+        """Give up: remove everything written so far; an older file stays."""
+        if self._scratch is not None:
+            if hasattr(self, '_dataset') and not self._dataset.closed:
+                self._dataset.close()
+            self._scratch.remove()
+            self._scratch = None
+
+    def __enter__(self) -> Self:
+        """Return the writer itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish the file, or give it up if the block raised."""
+        if exc_type is None:
+            self.close()
+        else:
+            self.abort()
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        # GDAL's own errors share no public base class, so every exception is caught
+        if self._scratch is None:
+            raise OutputError(f'The writer of {self.path} is closed. Open a new one.')
+        try:
+            with gdal_cache(self.cache_mb), warnings.catch_warnings():
+                # cubes from a laboratory or a .mat file have no georeference
+                warnings.simplefilter('ignore', NotGeoreferencedWarning)
+                yield
+        except BaseException as error:
+            self.abort()
+            if isinstance(error, HSIError) or not isinstance(error, Exception):
+                raise
+            reason = error.__cause__ or error
+            free = shutil.disk_usage(self.path.parent).free / 2**30
+            raise OutputError(
+                f'{self.path} could not be written: {reason}. {free:.1f} GiB are free in '
+                f'{self.path.parent.resolve()}; free some space or choose another '
+                'folder. Nothing half-written was left behind.'
+            ) from error
+
+    def _create(self, crs: Any, transform: Affine | None) -> Any:
+        assert self._scratch is not None
+        count, height, width = self.shape
+        # uncompressed, so that a block can be written twice without leaving a hole;
+        # sparse, so that a mosaic of distant scenes takes no space between them
+        return rasterio.open(
+            self._scratch.path / 'work.tif',
+            'w',
+            driver='GTiff',
+            count=count,
+            height=height,
+            width=width,
+            dtype=self.dtype,
+            crs=None if crs is None else CRS.from_user_input(crs),
+            transform=transform,
+            nodata=self.nodata,
+            tiled=True,
+            blockxsize=self._side,
+            blockysize=self._side,
+            interleave='band',
+            BIGTIFF='IF_SAFER',
+            SPARSE_OK=True,
+        )
+
+    def _mark(self, array: NDArray[Any], row: int, col: int) -> None:
+        # remembers which blocks must exist in the file: GDAL leaves out those that
+        # hold nothing but nodata (0 where there is none)
+        nodata = 0 if self.nodata is None else self.nodata
+        empty = np.isnan(array) if np.isnan(nodata) else array == nodata
+        height, width = array.shape[1:]
+        for i in range(row // self._side, math.ceil((row + height) / self._side)):
+            for j in range(col // self._side, math.ceil((col + width) / self._side)):
+                top, left = max(i * self._side - row, 0), max(j * self._side - col, 0)
+                bottom, right = (i + 1) * self._side - row, (j + 1) * self._side - col
+                part = empty[:, top:bottom, left:right]
+                self._filled[:, i, j] |= ~part.all(axis=(1, 2))
+
+    def _build_overviews(self, work: Path) -> None:
+        # the COG driver would build them for all bands at once, which takes several
+        # times as long with hundreds of bands
+        factors: list[int] = []
+        while max(self.shape[1:]) > _cog_block(self.shape[0]) << len(factors):
+            factors.append(2 << len(factors))
+        if factors:
+            with rasterio.open(work, 'r+') as dataset:
+                dataset.build_overviews(factors, self.resampling)
+
+    def _to_cog(self, work: Path, cog: Path) -> None:
+        count = self.shape[0]
+        options = {
+            'compress': self.compress,
+            'blocksize': _cog_block(count),
+            'overview_resampling': self.resampling.name,
+            'bigtiff': 'IF_SAFER',
+            'num_threads': 'ALL_CPUS',
+        }
+        if self.compress.lower() in ('deflate', 'lzw', 'zstd'):
+            options['predictor'] = 'YES'
+        if self.compress.lower() == 'deflate' and count > 4:
+            # behind a predictor, level 6 costs half as much time again for 1 % of size
+            options['level'] = 1
+        if count > 1 and _TILE_INTERLEAVE:
+            options['interleave'] = 'TILE'
+        rasterio.shutil.copy(work, cog, driver='COG', **options)
+
+
+def write_cog(
+    path: PathLike,
+    array: NDArray[Any],
+    crs: Any = None,
+    transform: Affine | None = None,
+    nodata: float | None = None,
+    **options: Any,
+) -> Path:
+    """Write an array as Cloud Optimized GeoTIFF.
+
+    Args:
+        path: File to write.
+        array: Values of shape ``(C, H, W)`` or ``(H, W)``.
+        crs: Coordinate reference system.
+        transform: Affine transform from (column, row) to map coordinates.
+        nodata: Value of pixels without data.
+        **options: Further arguments of :class:`CubeWriter`.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        OutputError: If the file exists and is not to be overwritten, or cannot be
+            written.
+        BandMismatchError: If *bands* or *colormap* do not fit the array.
+    """
+    array = array[np.newaxis] if array.ndim == 2 else array
+    count, height, width = array.shape
+    shape = (count, height, width)
+    side = work_block(count)
+    with CubeWriter(path, shape, array.dtype, crs, transform, nodata, **options) as out:
+        for row in range(0, height, side):
+            rows = array[:, row : row + side]
+            out.write(Window(0, row, width, rows.shape[1]), rows)
+    return Path(path)
+
+
+def _open_scratch(path: Path) -> ScratchFolder | None:
+    try:
+        return ScratchFolder(path)
+    except OSError as error:
+        raise OutputError(
+            f'Nothing can be written to the folder of {path}: {error}. Choose another '
+            'folder.'
+        ) from error
+
+
+def _cog_block(count: int) -> int:
+    if count > 4 and not _TILE_INTERLEAVE:
+        return 128
+    return 512 if count <= 4 else 256

@@ -1,0 +1,276 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""GeoTIFF and cloud-optimised GeoTIFF, with the spectral tags that GDAL files carry."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import ArrayLike, NDArray
+from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from .._typing import PathLike
+from ..errors import CorruptFileError
+from ._files import check_file
+from ._spectral import FileBands, numbers, spectral_axis
+from .base import CubeInfo, CubeReader, uniform
+
+#: Names under which files keep the same thing, in lower case.
+_WAVELENGTH = ('wavelength', 'wavelengths')
+_UNIT = ('wavelength_units', 'wavelength_unit', 'wavelength units')
+
+
+class GeoTIFFReader(CubeReader):
+    """Reader of any raster that GDAL opens, made for GeoTIFF and COG.
+
+    Wavelengths come from the tags of each band (``wavelength``, ``fwhm``, ``bbl``,
+    ``wavelength_units``, as the EnMAP-Box writes them), from the ``IMAGERY`` metadata
+    of GDAL 3.10 (``CENTRAL_WAVELENGTH_UM``, ``FWHM_UM``), or from the ENVI fields of
+    the whole file. A GDAL scale and offset lead to reflectance; see
+    :class:`~torchgeo_hsi.io.CubeReader`.
+
+    Args:
+        path: The file.
+        wavelength: Band centres, instead of those of the file.
+        wavelength_unit: Unit of *wavelength* and *fwhm* (micrometres by default), or
+            of the file's wavelengths where the file does not say.
+        fwhm: Band widths, instead of those of the file.
+        nodata: Value of pixels without data, instead of that of the file.
+        scale: Factor from stored numbers to values, instead of that of the file.
+
+    Raises:
+        CorruptFileError: If the file is empty, truncated or no raster.
+        MetadataError: If the file gives wavelengths without a unit.
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        *,
+        wavelength: ArrayLike | None = None,
+        wavelength_unit: str | None = None,
+        fwhm: ArrayLike | None = None,
+        nodata: float | None = None,
+        scale: float | None = None,
+    ) -> None:
+        """Initialize a new GeoTIFFReader instance."""
+        name = os.fspath(path)
+        self._src = open_raster(name)
+        src = self._src
+        try:
+            bands, source = spectral_axis(
+                name,
+                src.count,
+                read_tags(src),
+                wavelength=wavelength,
+                wavelength_unit=wavelength_unit,
+                fwhm=fwhm,
+            )
+            gain, offset = raster_scale(src, scale)
+        except Exception:
+            src.close()
+            raise
+        has_place = not src.transform.is_identity
+        self.info = CubeInfo(
+            path=name,
+            sensor='unknown',
+            shape=(src.count, src.height, src.width),
+            dtype=src.dtypes[0],
+            bands=bands,
+            nodata=src.nodata if nodata is None else nodata,
+            gain=gain,
+            offset=offset,
+            crs=src.crs,
+            transform=src.transform if has_place else None,
+            start=start_time(src),
+            spectral_source=source,
+        )
+
+    def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
+        return read_raster(self._src, indexes, window)
+
+    def close(self) -> None:
+        """Close the file; further reads fail."""
+        self._src.close()
+
+
+def open_raster(path: str) -> DatasetReader:
+    """Open a raster, and say what is wrong with it if that fails.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The open file.
+
+    Raises:
+        CorruptFileError: If the file is empty, truncated or no raster.
+    """
+    check_file(path)
+    try:
+        src = rasterio.open(path)
+    except RasterioIOError as error:
+        raise CorruptFileError(
+            f'{path} cannot be opened as a raster: it is damaged or no raster at all '
+            f'({error}). Download or copy it again.'
+        ) from error
+    try:
+        _check_length(src, path)
+    except CorruptFileError:
+        src.close()
+        raise
+    return src
+
+
+def _check_length(src: DatasetReader, path: str) -> None:
+    """Compare the end of the last block of each band with the end of the file.
+
+    An interrupted download opens without complaint and fails in the middle of an
+    epoch; GeoTIFF says where its blocks lie, so it can be found at once.
+    """
+    if src.driver != 'GTiff' or not os.path.isfile(path):
+        return
+    height, width = src.block_shapes[0]
+    last = f'{(src.width - 1) // width}_{(src.height - 1) // height}'
+    end = 0
+    for band in range(1, src.count + 1):
+        offset = src.get_tag_item(f'BLOCK_OFFSET_{last}', 'TIFF', bidx=band)
+        size = src.get_tag_item(f'BLOCK_SIZE_{last}', 'TIFF', bidx=band)
+        # sparse files leave blocks out
+        if offset is not None and size is not None:
+            end = max(end, int(offset) + int(size))
+    actual = os.path.getsize(path)
+    if actual < end:
+        raise CorruptFileError(
+            f'{path} is truncated: expected at least {end} bytes, got {actual}. '
+            'Download or copy it again.'
+        )
+
+
+def read_raster(
+    src: DatasetReader, indexes: Sequence[int], window: Window
+) -> NDArray[Any]:
+    """Read a window.
+
+    Args:
+        src: The open file.
+        indexes: Bands, from 0.
+        window: Integer window inside of the file.
+
+    Returns:
+        Stored numbers of shape ``(C, H, W)``.
+
+    Raises:
+        CorruptFileError: If the pixels cannot be decoded.
+    """
+    try:
+        values: NDArray[Any] = src.read([i + 1 for i in indexes], window=window)
+    except RasterioError as error:
+        raise CorruptFileError(
+            f'{src.name} is truncated or damaged: the pixels of {window} cannot be '
+            f'read ({error}). Download or copy it again.'
+        ) from error
+    return values
+
+
+def raster_scale(
+    src: DatasetReader, scale: float | None
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Return gain and offset to reflectance x 10 000.
+
+    Args:
+        src: The open file.
+        scale: Factor of the caller; replaces the file's own.
+
+    Returns:
+        Gain and offset of each band; None where they would do nothing.
+    """
+    if scale is not None:
+        return uniform(scale, None, src.count)
+    gains, offsets = np.array(src.scales), np.array(src.offsets)
+    if np.all(gains == 1) and np.all(offsets == 0):
+        return None, None
+    return uniform(gains * 1e4, offsets * 1e4, src.count)
+
+
+def start_time(src: DatasetReader) -> str | None:
+    """Return the start of the acquisition as the file writes it.
+
+    Args:
+        src: The open file.
+
+    Returns:
+        ISO 8601 text, or None.
+    """
+    tags = {key.lower(): value for key, value in src.tags().items()}
+    imagery = {key.lower(): value for key, value in src.tags(ns='IMAGERY').items()}
+    found = tags.get('start_time') or imagery.get('acquisitiondatetime')
+    return str(found) if found else None
+
+
+def read_tags(src: DatasetReader) -> FileBands:
+    """Collect what the tags of a raster say about its bands.
+
+    Args:
+        src: The open file.
+
+    Returns:
+        The findings, in the unit of the file.
+    """
+    tags = [_lower(src.tags(i + 1)) for i in range(src.count)]
+    good = numbers([_first(band, ('bbl',)) for band in tags])
+    flags = None if good is None else good > 0
+    names = tuple(text or '' for text in src.descriptions)
+    wavelength = numbers([_first(band, _WAVELENGTH) for band in tags])
+    if wavelength is not None:
+        units = {_first(band, _UNIT) for band in tags} - {None, ''}
+        return FileBands(
+            wavelength=wavelength,
+            unit=str(units.pop()) if len(units) == 1 else None,
+            fwhm=numbers([_first(band, ('fwhm',)) for band in tags]),
+            good=flags,
+            names=names,
+        )
+    imagery = [_lower(src.tags(i + 1, ns='IMAGERY')) for i in range(src.count)]
+    wavelength = numbers([band.get('central_wavelength_um') for band in imagery])
+    if wavelength is not None:
+        fwhm = numbers([band.get('fwhm_um') for band in imagery])
+        return FileBands(wavelength, 'um', fwhm, flags, names)
+    return _whole_file_tags(src, flags, names)
+
+
+def _whole_file_tags(src: DatasetReader, good: Any, names: Any) -> FileBands:
+    """Read ENVI-like lists in the tags of the whole file."""
+    tags = _lower(src.tags()) | _lower(src.tags(ns='ENVI'))
+    wavelength = _list(_first(tags, _WAVELENGTH), src.count)
+    if wavelength is None:
+        return FileBands(good=good, names=names)
+    flags = _list(tags.get('bbl'), src.count)
+    return FileBands(
+        wavelength=wavelength,
+        unit=_first(tags, _UNIT),
+        fwhm=_list(tags.get('fwhm'), src.count),
+        good=good if flags is None else flags > 0,
+        names=names,
+    )
+
+
+def _list(text: str | None, count: int) -> Any:
+    """Read ``{1, 2, 3}``; None unless there is one number for each band."""
+    if not text:
+        return None
+    values = numbers(text.strip().strip('{}').split(','))
+    return values if values is not None and len(values) == count else None
+
+
+def _lower(tags: dict[str, str]) -> dict[str, str]:
+    return {key.strip().lower(): value for key, value in tags.items()}
+
+
+def _first(tags: dict[str, str], names: Sequence[str]) -> str | None:
+    return next((tags[name] for name in names if name in tags), None)

@@ -1,0 +1,215 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""MATLAB files: version 5 through scipy, version 7.3 through h5py."""
+
+import os
+from typing import Any
+
+import numpy as np
+import scipy.io
+from numpy.typing import ArrayLike, NDArray
+from rasterio.windows import Window
+
+from .._typing import FloatArray, PathLike
+from ..errors import CorruptFileError, MetadataError
+from ._arrays import CENTRE_NAMES, WIDTH_NAMES, check_layout, choose_cube, find_named
+from ._files import check_file
+from ._hdf5 import arrays, open_hdf5
+from ._spectral import FileBands, spectral_axis
+from .base import CubeInfo, CubeReader, uniform
+
+_HDF5_HEADER = b'MATLAB 7.3'
+
+
+class MatReader(CubeReader):
+    """Reader of ``.mat`` cubes.
+
+    Files of version 7.3 are read window by window. Version 5 is compressed as a whole,
+    so opening it loads the cube; convert large ones.
+
+    Such files carry no wavelengths by convention. A vector called ``wavelength`` (or
+    ``wavelengths``, ``wl``, ``lambda``) with one value for each band is taken, if
+    *wavelength_unit* says in which unit.
+
+    Args:
+        path: The file.
+        key: Name of the array; needed if there is more than one of three dimensions.
+        layout: Order of the axes in MATLAB: ``'HWC'`` (rows, columns, bands) or
+            ``'CHW'``.
+        wavelength: Band centres, instead of those of the file.
+        wavelength_unit: Unit of *wavelength* and *fwhm* (micrometres by default), or
+            of the vector in the file.
+        fwhm: Band widths, instead of those of the file.
+        nodata: Value of pixels without data.
+        scale: Factor from stored numbers to values.
+
+    Raises:
+        CorruptFileError: If the file is empty, truncated or no MATLAB file.
+        MetadataError: If it is not clear which array is the cube, or in which unit the
+            wavelengths are.
+        ImportError: If a file of version 7.3 needs h5py, which is not installed.
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        *,
+        key: str | None = None,
+        layout: str = 'HWC',
+        wavelength: ArrayLike | None = None,
+        wavelength_unit: str | None = None,
+        fwhm: ArrayLike | None = None,
+        nodata: float | None = None,
+        scale: float | None = None,
+    ) -> None:
+        """Initialize a new MatReader instance."""
+        name = os.fspath(path)
+        # axes of the stored array that are bands, rows and columns
+        self._axes = (2, 0, 1) if check_layout(layout, name) == 'HWC' else (0, 1, 2)
+        self._file, variables = _open(name)
+        try:
+            chosen = _choose(variables, key, name, self._file is not None)
+            self._array: Any = variables[chosen]
+            if self._file is not None:
+                # MATLAB writes column by column, HDF5 states the axes the other way
+                a, b, c = self._axes
+                self._axes = (2 - a, 2 - b, 2 - c)
+            count, height, width = (int(self._array.shape[axis]) for axis in self._axes)
+            bands, source = spectral_axis(
+                name,
+                count,
+                _bands(variables, chosen, count),
+                wavelength=wavelength,
+                wavelength_unit=wavelength_unit,
+                fwhm=fwhm,
+            )
+        except Exception:
+            self.close()
+            raise
+        gain, offset = uniform(scale, None, count)
+        self.info = CubeInfo(
+            path=name,
+            sensor='unknown',
+            shape=(count, height, width),
+            dtype=self._array.dtype.name,
+            bands=bands,
+            nodata=nodata,
+            gain=gain,
+            offset=offset,
+            spectral_source=source,
+        )
+
+    def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
+        if self._array is None:
+            raise CorruptFileError(f'{self.info.path} is closed. Open it again.')
+        rows, columns = window.toslices()
+        return read_axes(self._array, self._axes, indexes, rows, columns)
+
+    def close(self) -> None:
+        """Close the file; further reads fail."""
+        self._array = None
+        if self._file is not None:
+            self._file.close()
+
+
+def read_axes(
+    array: Any,
+    axes: tuple[int, int, int],
+    indexes: list[int],
+    rows: slice,
+    columns: slice,
+) -> NDArray[Any]:
+    """Read a window from an array in any order of axes.
+
+    Args:
+        array: Array of numpy or h5py.
+        axes: Axes that are bands, rows and columns.
+        indexes: Bands, in any order, maybe repeated.
+        rows: Rows.
+        columns: Columns.
+
+    Returns:
+        Stored numbers of shape ``(C, H, W)``.
+    """
+    # h5py takes neither unsorted nor repeated positions
+    wanted = sorted(set(indexes))
+    whole = wanted == list(range(wanted[0], wanted[-1] + 1)) if wanted else False
+    bands: Any = slice(wanted[0], wanted[-1] + 1) if whole else wanted
+    cut: list[Any] = [slice(None)] * 3
+    for axis, part in zip(axes, (bands, rows, columns), strict=True):
+        cut[axis] = part
+    values = np.asarray(array[tuple(cut)]).transpose(axes)
+    position = {band: i for i, band in enumerate(wanted)}
+    order = [position[band] for band in indexes]
+    return values if order == list(range(len(wanted))) else values[order]
+
+
+def read_mat_array(path: PathLike, key: str) -> NDArray[Any]:
+    """Read a whole array, for example a label map.
+
+    Args:
+        path: The ``.mat`` file.
+        key: Name of the array.
+
+    Returns:
+        The array with its axes in the order of MATLAB.
+
+    Raises:
+        MetadataError: If there is no such array.
+        CorruptFileError: If the file is empty, truncated or no MATLAB file.
+    """
+    name = os.fspath(path)
+    file, variables = _open(name)
+    try:
+        if key not in variables:
+            listing = ', '.join(variables) or 'none'
+            raise MetadataError(f'There is no {key!r} in {name}. Arrays: {listing}.')
+        values = np.asarray(variables[key])
+        return values if file is None else values.T
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _open(path: str) -> tuple[Any, dict[str, Any]]:
+    """Open a file of either version; version 5 has no handle."""
+    check_file(path)
+    with open(path, 'rb') as stream:
+        new = stream.read(len(_HDF5_HEADER)) == _HDF5_HEADER
+    if new:
+        file = open_hdf5(path)
+        # names that start with # are MATLAB's own storage of cells
+        return file, {k: v for k, v in arrays(file).items() if not k.startswith('#')}
+    try:
+        content = scipy.io.loadmat(path)
+    # scipy raises whatever its parser runs into
+    except Exception as error:
+        raise CorruptFileError(
+            f'{path} is truncated, damaged or no MATLAB file ({error}). Download or '
+            'copy it again.'
+        ) from error
+    return None, {
+        name: value
+        for name, value in content.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind in 'fiu'
+    }
+
+
+def _choose(variables: dict[str, Any], key: str | None, path: str, new: bool) -> str:
+    # show shapes as MATLAB does
+    shapes = {
+        name: tuple(value.shape[::-1] if new else value.shape)
+        for name, value in variables.items()
+    }
+    return choose_cube(shapes, key, path, 'key')
+
+
+def _bands(variables: dict[str, Any], cube: str, count: int) -> FileBands:
+    def vector(wanted: frozenset[str]) -> FloatArray | None:
+        for name in find_named(variables, wanted, cube):
+            if variables[name].size == count:
+                return np.asarray(variables[name], dtype=float).ravel()
+        return None
+
+    return FileBands(wavelength=vector(CENTRE_NAMES), fwhm=vector(WIDTH_NAMES))

@@ -1,0 +1,169 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""One function that opens any supported file."""
+
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._typing import PathLike
+from ..errors import BandMismatchError, EmptyDataError, MetadataError
+from ._enmap_xml import find_product
+from ._envi_header import DATA_SUFFIXES
+from ._files import check_file, siblings
+from ._hdf5 import arrays, open_hdf5
+from .base import CubeReader
+from .enmap import EnMAPL2AReader
+from .envi import ENVIReader
+from .geotiff import GeoTIFFReader
+from .mat import MatReader, read_mat_array
+from .netcdf import NetCDFReader
+
+_TIFF = ('.tif', '.tiff')
+_HDF5 = ('.nc', '.nc4', '.h5', '.hdf5', '.he5')
+
+#: Number of bands from which on a GeoTIFF may be a bare EnMAP image.
+_ENMAP_BANDS = 200
+
+
+def open_cube(path: PathLike, **options: Any) -> CubeReader:
+    """Open a hyperspectral file or product folder.
+
+    ==================================== ===================================
+    what                                 reader
+    ==================================== ===================================
+    EnMAP L2A folder, ``*-METADATA.XML`` :class:`EnMAPL2AReader`
+    or ``*SPECTRAL_IMAGE*.TIF``
+    GeoTIFF, COG                         :class:`EnMAPL2AReader` if its bands
+                                         are those of EnMAP, else
+                                         :class:`GeoTIFFReader`
+    ENVI header or binary file           :class:`ENVIReader`
+    ``.mat``                             :class:`MatReader`
+    ``.nc``, ``.h5``, ``.he5``, ...      :class:`NetCDFReader`
+    ==================================== ===================================
+
+    Args:
+        path: File or product folder.
+        **options: Options of the reader: ``wavelength``, ``wavelength_unit``,
+            ``fwhm``, ``nodata`` and ``scale`` of all of them, ``key`` and ``layout``
+            of ``.mat``, ``variable`` and ``layout`` of NetCDF.
+
+    Returns:
+        The open file. Close it, or use it as a context manager.
+
+    Raises:
+        FileNotFoundError: If there is nothing at *path*.
+        EmptyDataError: If a folder holds no product.
+        CorruptFileError: If a file is empty, truncated or damaged.
+        MetadataError: If metadata that must not be guessed are missing, the kind of
+            file is unknown, or its reader lacks an option.
+
+    Example:
+        .. code-block:: python
+
+            with open_cube('scene.hdr', wavelength_unit='nm') as reader:
+                values, valid = reader.read(reader.info.bands.indices([0.64, 0.86]))
+    """
+    name = os.fspath(path)
+    reader = _reader_of(name)
+    described = GeoTIFFReader if reader is _open_tiff else reader
+    known = list(inspect.signature(described).parameters)[1:]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise MetadataError(
+            f'{described.__name__}, which opens {name}, has no option '
+            f'{", ".join(map(repr, unknown))}. It knows: {", ".join(known)}.'
+        )
+    return reader(name, **options)
+
+
+def has_named_arrays(path: PathLike) -> bool:
+    """Tell whether a file holds named arrays, of which one may be a class map.
+
+    Args:
+        path: The file.
+
+    Returns:
+        True for MATLAB, NetCDF and HDF5 files, by their suffix.
+    """
+    return os.path.splitext(path)[1].lower() in ('.mat', *_HDF5)
+
+
+def read_array(path: PathLike, key: str) -> NDArray[Any]:
+    """Read a whole array from a MATLAB, NetCDF or HDF5 file, such as a class map.
+
+    Args:
+        path: The file.
+        key: Name of the array.
+
+    Returns:
+        The array, with its axes in the order of MATLAB for ``.mat`` files.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CorruptFileError: If the file is empty, truncated or damaged.
+        MetadataError: If there is no such array.
+        ImportError: If the file needs h5py, which is not installed.
+    """
+    name = os.fspath(path)
+    if name.lower().endswith('.mat'):
+        return read_mat_array(name, key)
+    with open_hdf5(name) as file:
+        found = arrays(file)
+        if key.strip('/') not in found:
+            listing = ', '.join(found) or 'none'
+            raise MetadataError(f'There is no {key!r} in {name}. Arrays: {listing}.')
+        return np.asarray(found[key.strip('/')])
+
+
+def _reader_of(path: str) -> Callable[..., CubeReader]:
+    """Choose a reader by what the path looks like."""
+    if os.path.isdir(path):
+        return _reader_of_folder(path)
+    check_file(path)
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix == '.xml':
+        return EnMAPL2AReader
+    if suffix in _TIFF:
+        return _open_tiff
+    if suffix == '.mat':
+        return MatReader
+    if suffix in _HDF5:
+        return NetCDFReader
+    header = f'{os.path.basename(path)}.hdr'.lower()
+    if suffix == '.hdr' or suffix in DATA_SUFFIXES or header in siblings(path):
+        return ENVIReader
+    raise MetadataError(
+        f'It is not known how to read {path}. Supported are EnMAP L2A products, '
+        'GeoTIFF (.tif), ENVI (.hdr), MATLAB (.mat) and NetCDF or HDF5 (.nc, .h5).'
+    )
+
+
+def _reader_of_folder(path: str) -> Callable[..., CubeReader]:
+    if not os.listdir(path):
+        raise EmptyDataError(f'The folder {path} is empty. Check the path.')
+    # says what a product folder has to hold if this is none
+    find_product(path)
+    return EnMAPL2AReader
+
+
+def _open_tiff(path: str, **options: Any) -> CubeReader:
+    """Open a GeoTIFF as what its name and its bands say it is."""
+    product = find_product(path)
+    if product.metadata is not None or 'SPECTRAL_IMAGE' in path.upper():
+        return EnMAPL2AReader(path, **options)
+    reader = GeoTIFFReader(path, **options)
+    if reader.info.bands is None or len(reader.info.bands) < _ENMAP_BANDS:
+        return reader
+    try:
+        named = EnMAPL2AReader(path, **options)
+    except BandMismatchError:
+        # some other sensor with many bands
+        return reader
+    reader.close()
+    return named

@@ -1,0 +1,8 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Losses that know about pixels without a label."""
+
+from .cross_entropy import MaskedCrossEntropy
+
+__all__ = ('MaskedCrossEntropy',)

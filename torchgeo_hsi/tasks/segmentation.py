@@ -1,0 +1,124 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Semantic segmentation with the models of this package."""
+
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any, Literal
+
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+from torchgeo.tasks import SemanticSegmentation
+
+from ..errors import PluginError
+from ..losses import MaskedCrossEntropy
+from ..models import get_model
+from ..models.api import get_builder
+
+
+class HSISegmentation(SemanticSegmentation):
+    """Semantic segmentation with any model that maps cubes to class scores.
+
+    torchgeo's :class:`~torchgeo.tasks.SemanticSegmentation` trains encoders and
+    decoders with our backbones (``backbone='tu-spec_resnet50'``); use it for those.
+    This task takes a whole network by its name in
+    :func:`~torchgeo_hsi.models.get_model`, such as ``'spectral_mlp'``, trains it with
+    AdamW and one cycle of the learning rate, and survives batches without a single
+    labelled pixel. Metrics, figures and predictions are torchgeo's.
+
+    The schedule follows:
+
+    * https://arxiv.org/abs/1708.07120
+    """
+
+    def __init__(
+        self,
+        model: str = 'spectral_mlp',
+        in_channels: int = 202,
+        num_classes: int = 2,
+        model_kwargs: dict[str, Any] | None = None,
+        labels: list[str] | None = None,
+        loss: Literal['ce', 'jaccard', 'focal', 'dice'] = 'ce',
+        class_weights: Sequence[float] | None = None,
+        ignore_index: int | None = None,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup: float = 0.1,
+    ) -> None:
+        """Initialize a new HSISegmentation instance.
+
+        Args:
+            model: Name of a model with the arguments *in_channels* and *num_classes*.
+            in_channels: Number of bands.
+            num_classes: Number of classes.
+            model_kwargs: More arguments of the model.
+            labels: Class names, used in the names of the class-wise metrics.
+            loss: ``'ce'``, ``'jaccard'``, ``'focal'`` or ``'dice'``.
+            class_weights: Weight of each class in the cross-entropy.
+            ignore_index: Class index that counts neither in loss nor in metrics.
+            lr: Highest learning rate.
+            weight_decay: Weight decay of AdamW.
+            warmup: Share of the steps in which the learning rate rises.
+
+        Raises:
+            UnknownNameError: If there is no such model.
+            PluginError: If the model does not take *in_channels* and *num_classes*.
+        """
+        super().__init__(
+            model=model,  # type: ignore[arg-type]
+            in_channels=in_channels,
+            num_classes=num_classes,
+            labels=labels,
+            loss=loss,
+            class_weights=class_weights,
+            ignore_index=ignore_index,
+            lr=lr,
+        )
+
+    def configure_models(self) -> None:
+        """Build the model."""
+        # Lightning keeps the arguments of this class only; torchgeo reads its own, too
+        self.hparams.update(task='multiclass', num_labels=None, pos_weight=None)
+        name = self.hparams['model']
+        words = {key: self.hparams[key] for key in ('in_channels', 'num_classes')}
+        if not set(words) <= set(signature(get_builder(name)).parameters):
+            raise PluginError(
+                f'Expected a model that maps in_channels bands to num_classes scores, '
+                f'got {name!r}. To segment with a backbone, use '
+                f"torchgeo.tasks.SemanticSegmentation with backbone: 'tu-{name}'."
+            )
+        self.model = get_model(name, **words, **(self.hparams['model_kwargs'] or {}))
+
+    def configure_losses(self) -> None:
+        """Build the loss."""
+        super().configure_losses()
+        if self.hparams['loss'] == 'ce':
+            assert isinstance(self.criterion, nn.CrossEntropyLoss)
+            self.criterion = MaskedCrossEntropy(
+                weight=self.criterion.weight, ignore_index=self.criterion.ignore_index
+            )
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimizer and its schedule.
+
+        Returns:
+            AdamW, and a learning rate that changes with every step.
+        """
+        optimizer = AdamW(
+            self.parameters(),
+            lr=self.hparams['lr'],
+            weight_decay=self.hparams['weight_decay'],
+        )
+        schedule = OneCycleLR(
+            optimizer,
+            max_lr=self.hparams['lr'],
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=self.hparams['warmup'],
+        )
+        return {
+            'optimizer': optimizer,
+            'lr_scheduler': {'scheduler': schedule, 'interval': 'step'},
+        }

@@ -1,0 +1,11 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Transforms of whole samples: what belongs together moves together."""
+
+# naming one of our transforms in a config is enough to register our backbones in timm
+from .. import models as _models  # noqa: F401
+from .dihedral import RandomDihedral
+from .normalize import NormalizeValid
+
+__all__ = ('NormalizeValid', 'RandomDihedral')

@@ -1,0 +1,73 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Flips and rotations that interpolate nothing."""
+
+import torch
+from torch import Tensor, nn
+
+from .._typing import Sample
+
+#: Keys with two spatial axes at the end; all of them move together.
+SPATIAL_KEYS = ('image', 'target', 'pan', 'mask', 'valid')
+
+
+class RandomDihedral(nn.Module):
+    """Flip and rotate each image of a batch by a random multiple of 90 degrees.
+
+    The eight symmetries of the square are the augmentation that is always right for
+    nadir images: spectra stay as they are, and no pixel without data is interpolated
+    into its neighbours. ``image``, ``target``, ``pan``, ``mask`` and ``valid`` move
+    together. Images that are not square are only flipped.
+
+    Example:
+        >>> import torch
+        >>> augment = RandomDihedral(torch.Generator().manual_seed(0))
+        >>> batch = {'image': torch.rand(2, 202, 8, 8), 'mask': torch.ones(2, 8, 8)}
+        >>> augment(batch)['image'].shape
+        torch.Size([2, 202, 8, 8])
+    """
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        """Initialize a new RandomDihedral instance.
+
+        Args:
+            generator: Source of randomness, on the CPU; torch's own by default.
+        """
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, batch: Sample) -> Sample:
+        """Transform a batch.
+
+        Args:
+            batch: Batch with ``image`` of shape ``(B, C, H, W)``. ``bounds`` and
+                ``transform`` no longer fit afterwards, so use it in training only.
+
+        Returns:
+            A new batch.
+        """
+        count, _, height, width = batch['image'].shape
+        turns = torch.randint(0, 4, (count,), generator=self.generator).tolist()
+        flips = torch.randint(0, 2, (count,), generator=self.generator).tolist()
+        step = 1 if height == width else 2
+        keys = [key for key in SPATIAL_KEYS if key in batch]
+        return {
+            **batch,
+            **{
+                key: torch.stack(
+                    [
+                        _move(tensor, turn // step * step, bool(flip))
+                        for tensor, turn, flip in zip(
+                            batch[key], turns, flips, strict=True
+                        )
+                    ]
+                )
+                for key in keys
+            },
+        }
+
+
+def _move(tensor: Tensor, turns: int, flip: bool) -> Tensor:
+    turned = torch.rot90(tensor, turns, (-2, -1))
+    return turned.flip(-1) if flip else turned
