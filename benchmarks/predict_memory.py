@@ -143,24 +143,23 @@ def make_strip(path: Path, size: int, seed: int) -> None:
 def predict_map(path: Path, output: Path, size: int, seed: int) -> dict[str, Any]:
     """Predict a land-cover map with torchgeo's own task and trainer."""
     import torch
-    from torch.utils.data import DataLoader
-    from torchgeo.datasets import stack_samples
-    from torchgeo.samplers import GriddedPatchSampler
     from torchgeo.tasks import SemanticSegmentation
 
     from torchgeo_hsi.callbacks import GeoTIFFCubeWriter
-    from torchgeo_hsi.datasets import EnMAPL2A
+    from torchgeo_hsi.datamodules import EnMAPL2ADataModule
 
     torch.manual_seed(seed)
-    dataset = EnMAPL2A(path)
+    data = EnMAPL2ADataModule(
+        predict_paths=str(path),
+        patch_size=TILE,
+        overlap=OVERLAP,
+        batch_size=BATCH,
+        statistics='spectral_earth',
+    )
     task = SemanticSegmentation(
         model='fcn', in_channels=202, task='multiclass', num_classes=6, num_filters=8
     )
-    sampler = GriddedPatchSampler(dataset, size=TILE, stride=TILE - OVERLAP)
-    loader = DataLoader(
-        dataset, batch_size=BATCH, sampler=sampler, collate_fn=stack_samples
-    )
-    return run(GeoTIFFCubeWriter(output, overlap=OVERLAP // 2), task, loader)
+    return run(GeoTIFFCubeWriter(output, overlap=OVERLAP // 2), task, data)
 
 
 def predict_cube(path: Path, output: Path, size: int, seed: int) -> dict[str, Any]:
@@ -200,7 +199,7 @@ def predict_cube(path: Path, output: Path, size: int, seed: int) -> dict[str, An
     return run(writer, Identity(), DataLoader(Tiles(), batch_size=1))
 
 
-def run(writer: Any, task: Any, loader: Any) -> dict[str, Any]:
+def run(writer: Any, task: Any, data: Any) -> dict[str, Any]:
     """Predict, and say what it took."""
     import lightning.pytorch as pl
 
@@ -214,14 +213,24 @@ def run(writer: Any, task: Any, loader: Any) -> dict[str, Any]:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.predict(task, loader)
+    trainer.predict(task, data)
     seconds = time.perf_counter() - start
     return {
         **memory.stop(),
         'before_mib': round(base),
         'seconds': round(seconds, 1),
-        'output_mb': round(writer.output_path.stat().st_size / 1e6, 1),
+        'output_mb': round(writer.output_path.stat().st_size / 1e6, 2),
+        'nodata_share': nodata_share(writer.output_path),
     }
+
+
+def nodata_share(path: Path) -> float:
+    """Return the share of pixels without a prediction: 0.05 of the strip, 0 of the cube."""
+    import rasterio
+
+    with rasterio.open(path) as src:
+        mask = src.read_masks(1, out_shape=(256, 256))
+    return round(float((mask == 0).mean()), 3)
 
 
 TASKS = {'map': predict_map, 'cube': predict_cube}

@@ -27,3 +27,14 @@ def has_hooks(module: 'nn.Module') -> bool:
         or module._backward_hooks
         or module._backward_pre_hooks
     )
+
+
+def in_function_transform() -> bool:
+    """Whether ``torch.func.grad``, ``vmap`` or another transform is running.
+
+    Returns:
+        True inside of the function that is transformed.
+    """
+    from torch import _C
+
+    return bool(_C._are_functorch_transforms_active())

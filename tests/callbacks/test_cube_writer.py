@@ -33,6 +33,7 @@ from callbacks.cube_scenes import (
     make_trainer,
     run_predict,
 )
+from rasterio.crs import CRS
 from rasterio.env import get_gdal_config
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -41,6 +42,7 @@ from torchgeo.samplers import GriddedPatchSampler
 from torchgeo.tasks import PixelwiseRegression, SemanticSegmentation
 
 from torchgeo_hsi.callbacks import GeoTIFFCubeWriter
+from torchgeo_hsi.datasets import EnMAPL2A
 from torchgeo_hsi.io import open_cube
 from torchgeo_hsi.io.cog import write_cog
 
@@ -210,6 +212,48 @@ def test_intersection_of_datasets(root: Path) -> None:
         assert 'wavelength' not in src.tags(1)
         truth = np.where(make_scene() == -9999, np.nan, make_scene())
         np.testing.assert_array_equal(src.read(range(1, 6)), truth)
+
+
+def test_another_crs_and_compression(root: Path) -> None:
+    path, _ = run_predict(root, output='cube', crs='EPSG:32632', compress='zstd')
+    with rasterio.open(path) as src:
+        assert src.crs == CRS.from_epsg(32632)
+        assert src.compression.name == 'zstd'
+
+
+@pytest.mark.realdata
+def test_real_scene_becomes_whole_again(potsdam: Path, tmp_path: Path) -> None:
+    # sixteen files of one scene, joined from tiles that lie across their borders
+    scenes = EnMAPL2A(potsdam / 'images')
+    sampler = GriddedPatchSampler(scenes, size=20, stride=13)
+    loader = DataLoader(scenes, batch_size=8, sampler=sampler, collate_fn=stack_samples)
+    path = tmp_path / 'map.tif'
+    writer = GeoTIFFCubeWriter(path, output='cube', dtype='int16')
+    make_trainer(writer).predict(Pixelwise(), loader)
+    with rasterio.open(path) as src, open_cube(path) as cube:
+        assert src.crs == scenes.crs
+        assert cube.info.bands is not None
+        np.testing.assert_allclose(
+            cube.info.bands.wavelength, scenes.bandset.wavelength, rtol=1e-6
+        )
+        np.testing.assert_array_equal(cube.info.bands.good, scenes.bandset.good)
+        assert src.descriptions == scenes.bandset.names
+        for file in scenes.files:
+            with rasterio.open(file) as tile:
+                # the bands of the product in its own order
+                order = np.argsort(
+                    [float(tile.tags(i)['wavelength']) for i in tile.indexes]
+                )
+                window = src.window(*tile.bounds)
+                found = src.read(window=window.round_offsets().round_lengths())
+                names = [f'B{i + 1}' for i in order]
+                index = [int(order[names.index(n)]) + 1 for n in src.descriptions]
+                truth = tile.read(index)
+            missing = (truth == -32768).any(axis=0)
+            assert (found[:, missing] == -32768).all()
+            np.testing.assert_allclose(
+                found[:, ~missing], truth[:, ~missing], atol=0.5001
+            )
 
 
 @pytest.mark.parametrize('task', ['multiclass', 'binary'])

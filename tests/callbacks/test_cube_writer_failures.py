@@ -272,10 +272,13 @@ class TestFailures:
             {'overlap': -1},
             {'delta': -1},
             {'blend_method': 'max'},
+            {'compress': 'jpeg'},
+            {'overview_resampling': 'best'},
+            {'crs': 'EPSG:0'},
         ],
     )
     def test_bad_options(self, options: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match=r'no effect|at least 0'):
+        with pytest.raises(ValueError, match=r'no effect|at least 0|jpeg|best|EPSG'):
             GeoTIFFCubeWriter('map.tif', **options)
 
     def test_denormalize_without_statistics(self, root: Path) -> None:

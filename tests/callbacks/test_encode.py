@@ -3,6 +3,7 @@
 
 """Tests of the way from predictions to stored numbers."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from torchgeo_hsi.callbacks._encode import class_encoder, value_encoder
 from torchgeo_hsi.callbacks._output import OutputOptions
+from torchgeo_hsi.datasets.plotting import CLASS_COLORS
 from torchgeo_hsi.errors import BandMismatchError
 
 
@@ -195,5 +197,26 @@ class TestOptions:
     @pytest.mark.parametrize('name', ['class_names', 'colors'])
     def test_wrong_number(self, name: str) -> None:
         options = OutputOptions('classes', **{name: ['red', 'blue']})  # type: ignore[arg-type]
-        with pytest.raises(BandMismatchError, match=name):
+        with pytest.raises(BandMismatchError, match=f'{name} for 3 classes'):
             options.encoder(3, {})
+        if name == 'class_names':
+            options = OutputOptions('regression', class_names=['height'])
+            with pytest.raises(BandMismatchError, match='for 2 regression'):
+                options.encoder(2, {})
+
+    def test_names_and_colors_of_the_datamodule(self) -> None:
+        options = OutputOptions('classes', class_values=[3, 5])
+        encoder = options.encoder(2, {})
+        data = SimpleNamespace(class_names=['a', 'b'], class_colors=['red', '#00ff00'])
+        found = options.describe(encoder, 2, {}, data, None)
+        assert found['class_names'] == {3: 'a', 5: 'b'}
+        assert found['colormap'] == {3: (255, 0, 0, 255), 5: (0, 255, 0, 255)}
+        found = options.describe(encoder, 2, {'labels': ['c', 'd']}, data, None)
+        assert found['class_names'] == {3: 'c', 5: 'd'}
+        # those of another number of classes are none
+        data.class_names, data.class_colors = ['a'], ['red']
+        found = options.describe(encoder, 2, {'labels': None}, data, None)
+        assert 'class_names' not in found
+        first, second = CLASS_COLORS[:2]
+        assert '#{:02x}{:02x}{:02x}'.format(*found['colormap'][3][:3]) == first
+        assert '#{:02x}{:02x}{:02x}'.format(*found['colormap'][5][:3]) == second

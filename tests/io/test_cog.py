@@ -12,11 +12,12 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
-from rasterio.env import get_gdal_config
+from rasterio.env import GDALVersion, get_gdal_config
 from rasterio.windows import Window
 
-from torchgeo_hsi.io import open_cube
-from torchgeo_hsi.io.cog import CubeWriter, gdal_cache, work_block, write_cog
+from torchgeo_hsi.io import CubeWriter, open_cube, write_cog
+from torchgeo_hsi.io._cog_options import work_block
+from torchgeo_hsi.io._gdal import gdal_cache
 from torchgeo_hsi.physics import BandSet
 
 # arrays without a georeference are read back on purpose
@@ -60,6 +61,8 @@ def _directories(path: Path) -> list[dict[int, tuple[int, int]]]:
                 letter = {4: 'I', 16: 'Q'}[kind]
                 places = struct.unpack_from(f'<{number}{letter}', data, value)
                 number, value = min(places), max(places)
+            elif tag == 324:
+                number = value
             tags[tag] = (number, value)
         found.append(tags)
         offset = struct.unpack_from(pointer, data, start + count * entry)[0]
@@ -178,10 +181,11 @@ class TestCubeWriter:
             assert src.tags(1)['fwhm'] == '0.00699561'
             assert src.tags(1)['wavelength_units'] == 'Micrometers'
             assert [src.tags(i)['bbl'] for i in (1, 2, 3)] == ['1', '1', '0']
-            assert src.tags(3, ns='IMAGERY') == {
-                'CENTRAL_WAVELENGTH_UM': '2.445301',
-                'FWHM_UM': '0.01',
-            }
+            if GDALVersion.runtime() >= GDALVersion(3, 11):  # others drop the domain
+                assert src.tags(3, ns='IMAGERY') == {
+                    'CENTRAL_WAVELENGTH_UM': '2.445301',
+                    'FWHM_UM': '0.01',
+                }
         with open_cube(path) as cube:
             found = cube.info.bands
         assert found is not None

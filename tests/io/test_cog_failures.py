@@ -97,6 +97,9 @@ class TestFailures:
             write_cog(tmp_path / 'c.tif', _cube((3, 4, 4)), bands=bands)
         with pytest.raises(BandMismatchError, match='uint8 or uint16'):
             write_cog(tmp_path / 'c.tif', _cube((1, 4, 4)), colormap={1: (0, 0, 0)})
+        for bad in ({'compress': 'jpeg'}, {'overview_resampling': 'best'}):
+            with pytest.raises(ValueError, match=r'jpeg|best'):
+                write_cog(tmp_path / 'c.tif', _cube((1, 4, 4)), **bad)
         with pytest.raises(OutputError, match=r'out of range|nodata'):
             write_cog(tmp_path / 'c.tif', np.ones((4, 4), 'uint8'), nodata=-9999)
         assert list(tmp_path.iterdir()) == []

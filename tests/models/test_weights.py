@@ -331,9 +331,7 @@ def test_wrong_size_of_network(save: Callable[[object], Path]) -> None:
     path = save(official_vit(depth=2))
     model = vit()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    with pytest.raises(
-        CorruptFileError, match=r'nothing was loaded.*\n.*\nmissing: bl'
-    ):
+    with pytest.raises(CorruptFileError, match=r'nothing was.*\n.*\nmissing: bl'):
         load_spectral_earth_weights(model, path)
     assert_holds(model, before)
     report = load_spectral_earth_weights(model, path, strict=False)
@@ -342,8 +340,6 @@ def test_wrong_size_of_network(save: Callable[[object], Path]) -> None:
     path = save(official_vit(dim=96))
     with pytest.raises(CorruptFileError, match='mismatched: cls_token'):
         load_spectral_earth_weights(model, path)
-    with pytest.raises(CorruptFileError, match='unexpected: cls_token'):
-        load_spectral_earth_weights(timm.create_model('spec_resnet50'), path)
 
 
 def test_no_adapter_in_the_file(save: Callable[[object], Path]) -> None:

@@ -44,6 +44,9 @@ _PART = np.dtype(
 _MARGIN = 1e-60
 
 
+type Blend = tuple[int | None, int, Literal['cosine', 'linear']]
+
+
 class PartWriter:
     """Take tiles in any order and keep their parts in one file.
 
@@ -211,6 +214,30 @@ class Mosaic:
         ramps = (tile_start > 0, tile_start + length < end)
         weights = blend_weights(length, *self._blend, ramps)
         return weights[start - tile_start :][:size]
+
+
+def check_blend(
+    overlap: int | None, delta: int, method: Literal['cosine', 'linear']
+) -> Blend:
+    """Check the options of the blending, as far as the tiles are not known.
+
+    Args:
+        overlap: Length of the ramps in pixels, or None.
+        delta: Margin of the tiles that is cut off.
+        method: Form of the ramps.
+
+    Returns:
+        The three, in this order.
+
+    Raises:
+        ValueError: If a number is negative or the form unknown.
+    """
+    if min(overlap or 0, delta) < 0 or method not in ('cosine', 'linear'):
+        raise ValueError(
+            'Expected overlap and delta of at least 0 and a blend_method of '
+            f"'cosine' or 'linear', got {overlap}, {delta} and {method!r}."
+        )
+    return overlap, delta, method
 
 
 def blend_weights(

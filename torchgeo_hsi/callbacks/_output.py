@@ -3,13 +3,13 @@
 
 """What kind of raster to write, and how it describes itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import matplotlib as mpl
 from matplotlib.colors import to_rgba
 
+from ..datasets.plotting import CLASS_COLORS
 from ..errors import BandMismatchError
 from ..physics import BandSet
 from ._encode import ClassEncoder, Encoder, class_encoder, value_encoder
@@ -31,6 +31,7 @@ class OutputOptions:
         scale: Factor from stored numbers to values.
         offset: Summand after the factor.
         overview_resampling: Resampling of the overviews.
+        denormalize: Whether the normalization is undone before.
 
     Raises:
         ValueError: If an option would have no effect or is not understood.
@@ -45,6 +46,7 @@ class OutputOptions:
     scale: float = 1.0
     offset: float = 0.0
     overview_resampling: str | None = None
+    denormalize: bool = False
 
     def __post_init__(self) -> None:
         """Refuse options that would have no effect."""
@@ -60,6 +62,7 @@ class OutputOptions:
             ),
             'scale': (self.scale != 1, ('probabilities', 'cube', 'regression')),
             'offset': (self.offset != 0, ('probabilities', 'cube', 'regression')),
+            'denormalize': (self.denormalize, ('cube', 'regression')),
         }
         for name, (is_set, allowed) in given.items():
             if is_set and self.kind not in allowed:
@@ -74,7 +77,7 @@ class OutputOptions:
         for color in self.colors or ():
             to_rgba(color)
         if self.kind != 'classes':
-            self.encoder(1, {})
+            self._value_encoder()
 
     def encoder(self, num_values: int, hparams: Mapping[str, Any]) -> Encoder:
         """Build the encoder for a number of predicted values per pixel.
@@ -91,27 +94,20 @@ class OutputOptions:
             ValueError: If codes, nodata and data type contradict each other, or the
                 task has no single class per pixel.
         """
+        count = max(num_values, 2) if self.kind == 'classes' else num_values
+        for name in ('class_names', 'colors'):
+            values = getattr(self, name)
+            if values is not None and len(values) != count:
+                raise BandMismatchError(
+                    f'Expected {name} for {count} {self.kind}, got {len(values)}.'
+                )
         if self.kind != 'classes':
-            return value_encoder(
-                self.dtype,
-                self.nodata,
-                self.scale,
-                self.offset,
-                probabilities=self.kind == 'probabilities',
-            )
+            return self._value_encoder()
         if hparams.get('task') == 'multilabel':
             raise ValueError(
                 'A multilabel task has no single class per pixel. Use '
                 "output='probabilities'."
             )
-        count = max(num_values, 2)
-        for name in ('class_names', 'colors'):
-            values = getattr(self, name)
-            if values is not None and len(values) != count:
-                raise BandMismatchError(
-                    f'Expected {name} for the {count} predicted classes, got '
-                    f'{len(values)}.'
-                )
         return class_encoder(
             num_values,
             self.class_values,
@@ -120,11 +116,18 @@ class OutputOptions:
             hparams.get('ignore_index'),
         )
 
+    def _value_encoder(self) -> Encoder:
+        probabilities = self.kind == 'probabilities'
+        return value_encoder(
+            self.dtype, self.nodata, self.scale, self.offset, probabilities
+        )
+
     def describe(
         self,
         encoder: Encoder,
         num_values: int,
         hparams: Mapping[str, Any],
+        datamodule: Any,
         bands: BandSet | None,
     ) -> dict[str, Any]:
         """Collect what the raster says about itself.
@@ -134,29 +137,43 @@ class OutputOptions:
             num_values: Number of channels of the prediction.
             hparams: Hyperparameters of the task; its ``labels`` are the names where
                 the options give none.
+            datamodule: The datamodule, or None; its ``class_names`` and
+                ``class_colors`` come next.
             bands: Spectral axis of the channels; used for cubes.
 
         Returns:
             Arguments for :class:`~torchgeo_hsi.io.CubeWriter`.
         """
-        names = self.class_names or hparams.get('labels')
+        count = len(encoder.codes) if isinstance(encoder, ClassEncoder) else num_values
+        sources = (hparams.get('labels'), getattr(datamodule, 'class_names', None))
+        names = self.class_names or _fitting(sources, count)
         options: dict[str, Any] = {'overview_resampling': self.overview_resampling}
         if isinstance(encoder, ClassEncoder):
             codes = [int(code) for code in encoder.codes]
-            options['colormap'] = dict(
-                zip(codes, self._colors(len(codes)), strict=True)
+            colors = self.colors or _fitting(
+                (getattr(datamodule, 'class_colors', None),), count
             )
-            if names is not None and len(names) == len(codes):
+            options['colormap'] = dict(zip(codes, _rgba(colors, count), strict=True))
+            if names is not None:
                 options['class_names'] = dict(zip(codes, names, strict=True))
             return options
         options |= {'scale': encoder.scale, 'offset': encoder.offset}
         if self.kind == 'cube':
             options['bands'] = bands
-        elif names is not None and len(names) == num_values:
+        elif names is not None:
             options['descriptions'] = list(names)
         return options
 
-    def _colors(self, count: int) -> list[tuple[int, ...]]:
-        cycle = mpl.colormaps['tab10' if count <= 10 else 'tab20'].colors  # type: ignore[attr-defined]
-        colors = self.colors or [cycle[i % len(cycle)] for i in range(count)]
-        return [tuple(round(255 * v) for v in to_rgba(color)) for color in colors]
+
+def _fitting(sources: Iterable[Any], count: int) -> Sequence[str] | None:
+    """Return the first list that has one entry for each class."""
+    for values in sources:
+        if isinstance(values, list | tuple) and len(values) == count:
+            return values
+    return None
+
+
+def _rgba(colors: Sequence[str] | None, count: int) -> list[tuple[int, ...]]:
+    cycle = colors or CLASS_COLORS
+    chosen = [cycle[i % len(cycle)] for i in range(count)]
+    return [tuple(round(255 * v) for v in to_rgba(color)) for color in chosen]

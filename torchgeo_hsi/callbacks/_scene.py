@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from ..errors import BandMismatchError, MetadataError, OutputError
-from ..io.cog import work_block
+from ..io._cog_options import work_block
 from ..physics import BandSet
 from ._grid import Grid
 from ._mosaic import PartWriter

@@ -15,15 +15,17 @@ from typing import Any, Literal
 import numpy as np
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from .. import __version__
 from ..errors import EmptyDataError, HSIError, NodataWarning, OutputError
+from ..io._cog_options import check_cog_options
 from ..io._gdal import gdal_cache
 from ..io._scratch import ScratchFolder
 from ..io.cog import CubeWriter
 from ._grid import tile_transforms
-from ._mosaic import Mosaic, blend_weights
+from ._mosaic import Mosaic, blend_weights, check_blend
 from ._output import OutputOptions
 from ._report import report
 from ._scene import Scene, SceneWriter, check_not_input, predict_dataset
@@ -103,7 +105,8 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
             nodata: Value of pixels without a prediction; by default NaN for real
                 numbers, the lowest value for signed and the highest for unsigned
                 integers, and 0 for classes if no class has that code.
-            compress: Compression of GDAL's COG driver.
+            compress: Compression: ``'deflate'``, ``'lzw'``, ``'zstd'``, ``'lzma'`` or
+                ``'none'``.
             overview_resampling: Resampling of the overviews; ``'mode'`` for classes
                 and ``'average'`` for the rest by default.
             overwrite: Whether an existing file may be replaced.
@@ -117,8 +120,10 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
                 ``'probabilities'``, or its only tensor.
             class_values: Code of each class in the raster; its index by default.
             class_names: Name of each class (for regression, of each band); by default
-                the ``labels`` of the task, if it has any.
-            colors: Color of each class, by a name or hex code that matplotlib knows.
+                the ``labels`` of the task or the ``class_names`` of the datamodule.
+            colors: Color of each class, by a name or hex code that matplotlib knows;
+                by default the ``class_colors`` of the datamodule, else those of our
+                figures.
             scale: Factor from stored numbers to values, as in GDAL: a reflectance of
                 0 to 1 with ``scale=1e-4`` is stored as 0 to 10 000.
             offset: Summand after the factor.
@@ -132,38 +137,22 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
             cache_mb: Bound of GDAL's block cache in MiB during the prediction.
 
         Raises:
-            ValueError: If options contradict each other.
+            ValueError: If options contradict each other, or are not understood.
         """
         super().__init__(write_interval='batch')
         self.output_path = Path(output_path)
-        self.crs = crs
-        self.compress = compress
+        self.crs = None if crs is None else CRS.from_user_input(crs)
+        self.compress, _ = check_cog_options(compress, overview_resampling or 'mode')
         self.overwrite = overwrite
         self.key = key
-        self.denormalize = denormalize
         self.keep_predictions = keep_predictions
         self.scratch_dir = None if scratch_dir is None else Path(scratch_dir)
         self.cache_mb = cache_mb
+        classes = (class_values, class_names, colors, scale, offset)
         self.options = OutputOptions(
-            output,
-            dtype,
-            nodata,
-            class_values,
-            class_names,
-            colors,
-            scale,
-            offset,
-            overview_resampling,
+            output, dtype, nodata, *classes, overview_resampling, denormalize
         )
-        self.blend: tuple[int | None, int, Literal['cosine', 'linear']]
-        self.blend = (overlap, delta, blend_method)
-        if denormalize and output not in ('cube', 'regression'):
-            raise ValueError(f'denormalize has no effect on output={output!r}.')
-        if min(overlap or 0, delta) < 0 or blend_method not in ('cosine', 'linear'):
-            raise ValueError(
-                'Expected overlap and delta of at least 0 and a blend_method of '
-                f"'cosine' or 'linear', got {overlap}, {delta} and {blend_method!r}."
-            )
+        self.blend = check_blend(overlap, delta, blend_method)
         #: Files that have been written.
         self.paths: list[Path] = []
         self._scratch: ScratchFolder | None = None
@@ -230,7 +219,7 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
         """
         assert self._writer is not None
         values = prediction_values(prediction, self.key)
-        if self.denormalize:
+        if self.options.denormalize:
             values = denormalize(values, trainer)
         transforms = tile_transforms(prediction, batch, len(values))
         first = self._writer.scene is None
@@ -322,7 +311,11 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
             overwrite=self.overwrite,
             tags={'TIFFTAG_SOFTWARE': f'torchgeo-hsi {__version__}'},
             **self.options.describe(
-                encoder, scene.num_values, hparams, scene.bands(dataset)
+                encoder,
+                scene.num_values,
+                hparams,
+                getattr(trainer, 'datamodule', None),
+                scene.bands(dataset),
             ),
         )
         with out:

@@ -3,9 +3,11 @@
 
 """A scene on the pixel grid of a query: cut out where it fits, warped where not."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -13,12 +15,12 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.transform import array_bounds
-from rasterio.warp import reproject, transform_bounds
+from rasterio.warp import calculate_default_transform, reproject, transform_bounds
 from rasterio.windows import Window
 
 from .._typing import BoolArray, FloatArray
 from ..errors import MetadataError
-from ..io import CubeReader, EnMAPL2AReader
+from ..io import CubeInfo, CubeReader, EnMAPL2AReader
 
 #: Largest difference of two pixel sizes, in pixels over the whole query, that counts
 #: as none.
@@ -26,6 +28,10 @@ _SAME_SIZE = 0.01
 
 #: Pixels around the window of a warp, so that interpolation sees all its neighbours.
 _MARGIN = 2
+
+#: Largest error in pixels of the approximate transformation. GDAL's own 1/8 pixel shows
+#: as seams between patches.
+_TOLERANCE = 0.001
 
 #: Bands that are warped at a time, which bounds the memory.
 _CHUNK = 32
@@ -69,12 +75,14 @@ class Tile:
     Args:
         image: Values, float32 of shape ``(C, H, W)``, 0 where there is no data.
         data: True where every selected band has data, shape ``(H, W)``.
+        some: True where any selected band has data, shape ``(H, W)``.
         clear: False where a quality layer flags the pixel, shape ``(H, W)``.
         filled: Whether a band has data anywhere in the window, shape ``(C,)``.
     """
 
     image: FloatArray
     data: BoolArray
+    some: BoolArray
     clear: BoolArray
     filled: BoolArray
 
@@ -160,33 +168,41 @@ def _cut(
     flagged[row : row + inner.height, column : column + inner.width] = _flags(
         reader, layers, inner, indexes
     )
-    return Tile(image, valid.all(axis=0), ~flagged, valid.any(axis=(1, 2)))
+    return Tile(
+        image=image,
+        data=valid.all(axis=0),
+        some=valid.any(axis=0),
+        clear=~flagged,
+        filled=valid.any(axis=(1, 2)),
+    )
 
 
 def _warp(
     reader: CubeReader, indexes: list[int], grid: Grid, layers: Sequence[str]
 ) -> Tile | None:
-    info = reader.info
     window = _source_window(reader, grid)
     if window is None:
         return None
     image = np.zeros((len(indexes), grid.height, grid.width), dtype=np.float32)
-    origin = _shifted(info.transform, window)
+    warp = _Warp(reader.info, window, grid)
     data, filled = _read_mask(reader, indexes, window)
-    data_here = _nearest(data, origin, info.crs, grid)
     # interpolate between pixels with data only: sum of weighted values by sum of
     # weights, which GDAL's own nodata does not give for cubes
-    weights = _bilinear(data[None].astype(np.float32), origin, info.crs, grid)[0]
-    usable = data_here & (weights > 0)
+    weights = warp.bilinear(data[None].astype(np.float32))[0]
+    usable = warp.nearest(data) & (weights > 0)
     for start in range(0, len(indexes), _CHUNK):
         part = slice(start, start + _CHUNK)
         values, _ = reader.read(indexes[part], window)
         values *= data
-        warped = _bilinear(values, origin, info.crs, grid)
-        np.divide(warped, weights, out=image[part], where=usable)
-    flagged = _flags(reader, layers, window, indexes)
-    clear = ~_nearest(flagged, origin, info.crs, grid)
-    return Tile(image, usable & filled.all(), clear, filled)
+        np.divide(warp.bilinear(values), weights, out=image[part], where=usable)
+    flagged = warp.nearest(_flags(reader, layers, window, indexes))
+    return Tile(
+        image=image,
+        data=usable & filled.all(),
+        some=usable,
+        clear=~flagged,
+        filled=filled,
+    )
 
 
 def _read_mask(
@@ -234,43 +250,71 @@ def _source_window(reader: CubeReader, grid: Grid) -> Window | None:
     return _clip(reader, Window(left, top, right - left, bottom - top))
 
 
-def _shifted(transform: Affine | None, window: Window) -> Affine:
-    """Move the origin of a transform to that of a window."""
-    assert transform is not None
-    a, b, c, d, e, f = transform[:6]
-    column, row = window.col_off, window.row_off
-    return Affine(a, b, c + a * column + b * row, d, e, f + d * column + e * row)
+class _Warp:
+    """Brings a window of a scene onto a grid."""
+
+    def __init__(self, info: CubeInfo, window: Window, grid: Grid) -> None:
+        assert info.transform is not None
+        a, b, c, d, e, f = info.transform[:6]
+        column, row = window.col_off, window.row_off
+        c, f = c + a * column + b * row, f + d * column + e * row
+        self.origin = Affine(a, b, c, d, e, f)
+        self.crs = info.crs
+        self.grid = grid
+        x, y = native_resolution(info, grid.crs)
+        # target pixels by source pixels; GDAL would estimate it from the size of the
+        # window, and its kernel with it, so that neighbouring patches would not fit
+        self.scale = x / grid.transform.a, y / -grid.transform.e
+
+    def bilinear(self, values: FloatArray) -> NDArray[np.float32]:
+        """Interpolate values of shape ``(C, H, W)``."""
+        shape = len(values), self.grid.height, self.grid.width
+        target = np.zeros(shape, dtype=np.float32)
+        self._run(values, target, Resampling.bilinear)
+        return target
+
+    def nearest(self, mask: BoolArray) -> BoolArray:
+        """Take the nearest pixel of a mask of shape ``(H, W)``."""
+        target = np.zeros((self.grid.height, self.grid.width), dtype=np.uint8)
+        self._run(mask.astype(np.uint8), target, Resampling.nearest)
+        return target > 0
+
+    def _run(
+        self, source: NDArray[Any], target: NDArray[Any], resampling: Resampling
+    ) -> None:
+        reproject(
+            source,
+            target,
+            src_transform=self.origin,
+            src_crs=self.crs,
+            dst_transform=self.grid.transform,
+            dst_crs=self.grid.crs,
+            resampling=resampling,
+            tolerance=_TOLERANCE,
+            XSCALE=self.scale[0],
+            YSCALE=self.scale[1],
+        )
 
 
-def _bilinear(
-    values: FloatArray, origin: Affine, crs: CRS | None, grid: Grid
-) -> NDArray[np.float32]:
-    target = np.zeros((len(values), grid.height, grid.width), dtype=np.float32)
-    return _reproject(values, target, origin, crs, grid, Resampling.bilinear)
+def native_resolution(info: CubeInfo, crs: CRS) -> tuple[float, float]:
+    """Return the pixel size of a scene in a CRS.
+
+    Args:
+        info: The scene, which has a georeference.
+        crs: The CRS.
+
+    Returns:
+        Size to the east and to the north.
+    """
+    assert info.transform is not None
+    return _resolution(info.transform, info.shape[1], info.shape[2], info.crs, crs)
 
 
-def _nearest(mask: BoolArray, origin: Affine, crs: CRS | None, grid: Grid) -> BoolArray:
-    target = np.zeros((1, grid.height, grid.width), dtype=np.uint8)
-    source = mask[None].astype(np.uint8)
-    warped = _reproject(source, target, origin, crs, grid, Resampling.nearest)
-    return np.asarray(warped[0] > 0)
-
-
-def _reproject[T: np.generic](
-    source: NDArray[T],
-    target: NDArray[T],
-    origin: Affine,
-    crs: CRS | None,
-    grid: Grid,
-    resampling: Resampling,
-) -> NDArray[T]:
-    reproject(
-        source,
-        target,
-        src_transform=origin,
-        src_crs=crs,
-        dst_transform=grid.transform,
-        dst_crs=grid.crs,
-        resampling=resampling,
-    )
-    return target
+@functools.lru_cache(maxsize=128)
+def _resolution(
+    transform: Affine, height: int, width: int, own: CRS, crs: CRS
+) -> tuple[float, float]:
+    if own != crs or transform.b or transform.d:
+        bounds = array_bounds(height, width, transform)
+        transform, _, _ = calculate_default_transform(own, crs, width, height, *bounds)
+    return abs(transform.a), abs(transform.e)

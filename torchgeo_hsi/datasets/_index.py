@@ -14,9 +14,7 @@ import rasterio
 import shapely
 from geopandas import GeoDataFrame
 from pyproj import CRS as PROJ_CRS
-from rasterio.crs import CRS
 from rasterio.transform import array_bounds
-from rasterio.warp import calculate_default_transform
 
 from .._typing import PathLike
 from ..errors import MetadataError
@@ -141,24 +139,3 @@ def _interval(record: Record) -> tuple[pd.Timestamp, pd.Timestamp]:
 def _timestamp(text: str | None) -> pd.Timestamp | None:
     stamp = pd.to_datetime(text, errors='coerce', utc=True) if text else pd.NaT
     return None if pd.isna(stamp) else stamp.tz_localize(None)
-
-
-def native_resolution(info: CubeInfo, crs: CRS) -> tuple[float, float]:
-    """Return the pixel size of a scene in a CRS.
-
-    Args:
-        info: The scene.
-        crs: The CRS.
-
-    Returns:
-        Size to the east and to the north.
-    """
-    assert info.transform is not None
-    transform = info.transform
-    if info.crs != crs or transform.b or transform.d:
-        _, height, width = info.shape
-        bounds = array_bounds(height, width, transform)
-        transform, _, _ = calculate_default_transform(
-            info.crs, crs, width, height, *bounds
-        )
-    return abs(transform.a), abs(transform.e)

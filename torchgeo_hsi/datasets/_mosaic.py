@@ -35,7 +35,7 @@ class Mosaic:
         """Initialize a new Mosaic instance."""
         self.image: FloatArray = np.zeros(shape, dtype=np.float32)
         self.valid: BoolArray = np.zeros(shape[1:], dtype=bool)
-        self._data: BoolArray = np.zeros(shape[1:], dtype=bool)
+        self._some: BoolArray = np.zeros(shape[1:], dtype=bool)
         self._filled = False
 
     @property
@@ -56,12 +56,12 @@ class Mosaic:
         if not self._filled:
             # the usual case of one scene costs no copy
             self.image, self._filled = tile.image, True
-            self.valid, self._data = valid.copy(), tile.data.copy()
-            return int(tile.data.sum())
-        take = (valid & ~self.valid) | (tile.data & ~self._data)
+            self.valid, self._some = valid.copy(), tile.some.copy()
+            return int(tile.some.sum())
+        take = (valid & ~self.valid) | (tile.some & ~self._some)
         np.copyto(self.image, tile.image, where=take)
         self.valid |= valid
-        self._data |= tile.data
+        self._some |= tile.some
         return int(take.sum())
 
 

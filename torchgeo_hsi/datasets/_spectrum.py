@@ -152,4 +152,4 @@ def _draw_curve(
         handles.append(
             ax.axvspan(x[0], x[0], color='0.9', label='missing or bad bands')
         )
-    ax.legend(handles=handles, loc='upper right', fontsize=9, frameon=False)
+    ax.legend(handles=handles, loc='best', fontsize=9, frameon=False)

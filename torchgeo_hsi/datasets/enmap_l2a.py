@@ -30,9 +30,9 @@ from ..io import EnMAPL2AReader
 from ..io.enmap import check_layers, count_bands, warn_nominal
 from ..physics import BandSet, get_sensor
 from ._empty import EmptyBands
-from ._grid import Grid, read_tile
+from ._grid import Grid, native_resolution, read_tile
 from ._handles import ReaderCache
-from ._index import Record, build_index, find_scenes, native_resolution
+from ._index import Record, build_index, find_scenes
 from ._mosaic import Mosaic, join_cubes, merge_cubes
 from .plotting import plot_sample
 

@@ -3,6 +3,7 @@
 
 """Pictures of hyperspectral samples: colour views, class maps and spectra."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -250,9 +251,11 @@ def plot_sample(
     for key in maps:
         picture = class_map(sample[key], valid, class_colors, ignore_index)
         panels.append((key.capitalize(), picture))
+    # the legend below a map takes its rows from the height of all views
+    top = 3.8 + (0.22 * math.ceil(min(len(codes), _LEGEND) / 2) if maps else 0.0)
     width = max(3.4 * len(panels), 7.0)
-    fig = plt.figure(figsize=(width, 6.6), layout='constrained')
-    grid = fig.add_gridspec(2, len(panels), height_ratios=(1.35, 1))
+    fig = plt.figure(figsize=(width, top + 2.8), layout='constrained')
+    grid = fig.add_gridspec(2, len(panels), height_ratios=(top, 2.8))
     for i, (title, picture) in enumerate(panels):
         ax = fig.add_subplot(grid[0, i])
         ax.imshow(picture, interpolation='nearest')

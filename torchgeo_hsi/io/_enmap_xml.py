@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml.ElementTree
@@ -144,7 +143,7 @@ def _product(image: str, files: dict[str, str]) -> EnMAPProduct:
             if found:
                 quality.setdefault(part, found)
     metadata = files.get(f'{prefix}metadata.xml')
-    return EnMAPProduct(image, metadata, MappingProxyType(quality))
+    return EnMAPProduct(image, metadata, quality)
 
 
 def time_of_name(path: str) -> str | None:

@@ -19,8 +19,6 @@ import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
-from rasterio.env import GDALVersion
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
@@ -28,27 +26,9 @@ from .._typing import PathLike
 from ..errors import HSIError, OutputError
 from ..physics import BandSet
 from ._band_tags import check_bands, write_class_tags, write_spectral_tags
+from ._cog_options import check_cog_options, cog_block, creation_options, work_block
 from ._gdal import check_blocks, gdal_cache
 from ._scratch import ScratchFolder
-
-# The driver can order a COG tile by tile, band by band within a tile, since 3.11. The
-# older pixel interleaving has to hold a whole tile of all bands in memory.
-_TILE_INTERLEAVE = GDALVersion.runtime() >= GDALVersion(3, 11)
-
-
-def work_block(num_bands: int) -> int:
-    """Return the side of the blocks in which a raster is best computed and written.
-
-    Args:
-        num_bands: Number of bands.
-
-    Returns:
-        A power of two from 64 to 512, such that a float64 block stays below 64 MiB.
-    """
-    side = 512
-    while side > 64 and num_bands * side * side * 8 > 64 << 20:
-        side //= 2
-    return side
 
 
 class CubeWriter:
@@ -76,7 +56,8 @@ class CubeWriter:
         scale: Factor from stored numbers to values, as band metadata.
         offset: Summand after the factor, as band metadata.
         tags: More tags of the file.
-        compress: Compression of the COG driver.
+        compress: Compression: ``'deflate'``, ``'lzw'``, ``'zstd'``, ``'lzma'`` or
+            ``'none'``.
         overview_resampling: Resampling of the overviews, e.g. ``'nearest'``;
             ``'mode'`` for classes and ``'average'`` for cubes by default. Nodata never
             takes part.
@@ -86,6 +67,7 @@ class CubeWriter:
     Raises:
         OutputError: If the file exists and *overwrite* is False, or cannot be created.
         BandMismatchError: If *bands*, *descriptions* or *colormap* do not fit *shape*.
+        ValueError: If *compress* or *overview_resampling* does not exist.
 
     Example:
         >>> import numpy as np
@@ -120,23 +102,16 @@ class CubeWriter:
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self.nodata = nodata
-        self.compress = compress
         self.cache_mb = cache_mb
         categorical = colormap is not None or class_names is not None
-        self.resampling = Resampling[
-            (overview_resampling or ('mode' if categorical else 'average')).lower()
-        ]
+        self.compress, self.resampling = check_cog_options(
+            compress, overview_resampling or ('mode' if categorical else 'average')
+        )
         names = descriptions or (bands.names if bands else None)
         check_bands(shape[0], self.dtype, names, bands, colormap)
-        if self.path.exists() and not overwrite:
-            raise OutputError(
-                f'{self.path} exists already. Choose another path, or pass '
-                'overwrite=True.'
-            )
-        self._scratch = _open_scratch(self.path)
-        side = work_block(shape[0])
-        blocks = (math.ceil(shape[1] / side), math.ceil(shape[2] / side))
-        self._side = side
+        self._scratch = _open_scratch(self.path, overwrite)
+        self._side = work_block(shape[0])
+        blocks = [math.ceil(size / self._side) for size in shape[1:]]
         self._filled = np.zeros((shape[0], *blocks), dtype=bool)
         with self._guard():
             self._dataset = self._create(crs, transform)
@@ -295,28 +270,14 @@ class CubeWriter:
         # the COG driver would build them for all bands at once, which takes several
         # times as long with hundreds of bands
         factors: list[int] = []
-        while max(self.shape[1:]) > _cog_block(self.shape[0]) << len(factors):
+        while max(self.shape[1:]) > cog_block(self.shape[0]) << len(factors):
             factors.append(2 << len(factors))
         if factors:
             with rasterio.open(work, 'r+') as dataset:
                 dataset.build_overviews(factors, self.resampling)
 
     def _to_cog(self, work: Path, cog: Path) -> None:
-        count = self.shape[0]
-        options = {
-            'compress': self.compress,
-            'blocksize': _cog_block(count),
-            'overview_resampling': self.resampling.name,
-            'bigtiff': 'IF_SAFER',
-            'num_threads': 'ALL_CPUS',
-        }
-        if self.compress.lower() in ('deflate', 'lzw', 'zstd'):
-            options['predictor'] = 'YES'
-        if self.compress.lower() == 'deflate' and count > 4:
-            # behind a predictor, level 6 costs half as much time again for 1 % of size
-            options['level'] = 1
-        if count > 1 and _TILE_INTERLEAVE:
-            options['interleave'] = 'TILE'
+        options = creation_options(self.shape[0], self.compress, self.resampling)
         rasterio.shutil.copy(work, cog, driver='COG', **options)
 
 
@@ -357,7 +318,11 @@ def write_cog(
     return Path(path)
 
 
-def _open_scratch(path: Path) -> ScratchFolder | None:
+def _open_scratch(path: Path, overwrite: bool) -> ScratchFolder | None:
+    if path.exists() and not overwrite:
+        raise OutputError(
+            f'{path} exists already. Choose another path, or pass overwrite=True.'
+        )
     try:
         return ScratchFolder(path)
     except OSError as error:
@@ -365,9 +330,3 @@ def _open_scratch(path: Path) -> ScratchFolder | None:
             f'Nothing can be written to the folder of {path}: {error}. Choose another '
             'folder.'
         ) from error
-
-
-def _cog_block(count: int) -> int:
-    if count > 4 and not _TILE_INTERLEAVE:
-        return 128
-    return 512 if count <= 4 else 256

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from ._adapter_kernels import (
     CHANNELS,
+    Chunk,
     Moments,
     Norm,
     Scratch,
@@ -90,7 +91,9 @@ class Step:
         """Initialize a new Step instance."""
         self.layers = layers
         self.statistics = statistics
-        self.weights = [as_matrix(layer.weight).contiguous() for layer in layers]
+        # copies: an optimizer may step between the forward and the backward pass
+        self.weights = [as_matrix(layer.weight).clone() for layer in layers]
+        self.parts: list[Chunk] = []
         self.norms: list[Norm] = []
         self.origins: list[Tensor] = []
         self.moments: WindowMoments | None = None
@@ -104,7 +107,8 @@ class Step:
         assert var is not None
         # the bias moves the output and the mean alike, so it is left out of both
         mean = mean.double() - layer.bias.double()
-        return Norm(mean, var.double(), layer.gamma, layer.beta, eps, 0)
+        var = var.to(torch.float64, copy=True)
+        return Norm(mean, var, layer.gamma, layer.beta, eps, 0)
 
     def _activation(self, scratch: Scratch, level: int, y: Tensor) -> Tensor:
         """Normalize and rectify the output of a convolution into a padded buffer."""
@@ -123,15 +127,15 @@ class Step:
             Features of shape ``(B, 128, N)``, and the outputs of the second and the
             third convolution, less their origin, in chunks.
         """
-        scratch = Scratch(x)
+        scratch, self.parts = Scratch(x), chunks(x)
         if self.statistics[0].mean is None:
-            self.moments = WindowMoments(scratch)
+            self.moments = WindowMoments(scratch, self.parts)
         moments = self.moments.output(self.weights[0]) if self.moments else None
         self.norms, self.origins = [self.norm(0, moments)], [torch.zeros(1)]
         second = self._convolve_all(scratch, 1, [])
         third = self._convolve_all(scratch, 2, second)
         out = x.new_empty(len(x), CHANNELS[-1], x.shape[2])
-        for (image, first, pixels), y in zip(chunks(x), third, strict=True):
+        for (image, first, pixels), y in zip(self.parts, third, strict=True):
             z = self._activation(scratch, 2, y)[1:-1]
             out[image, :, first : first + pixels] = z.mean(0)
         return out, second, third
@@ -145,7 +149,7 @@ class Step:
         batch = self.statistics[level].mean is None
         moments = Moments(CHANNELS[level])
         outputs = []
-        for i, chunk in enumerate(chunks(scratch.x)):
+        for i, chunk in enumerate(self.parts):
             if level == 1:
                 buffer = first_activation(scratch, chunk, *folded)
             else:
@@ -187,7 +191,7 @@ class Step:
             kept.append(dz.clone())
         last = pull.result()
         folded = self.norms[0].fold(self.weights[0])
-        inputs = (first_activation(scratch, chunk, *folded) for chunk in chunks(x))
+        inputs = (first_activation(scratch, chunk, *folded) for chunk in self.parts)
         pull = Pull(self, scratch, 1, sums)
         total = torch.zeros(CHANNELS[0], dtype=torch.float64)
         cross = torch.zeros_like(self.weights[0], dtype=torch.float64)
@@ -201,7 +205,7 @@ class Step:
         self, scratch: Scratch, third: Sequence[Tensor], grad: Tensor
     ) -> Iterator[Tensor]:
         """Take the gradient back through the mean and the last rectifier."""
-        for (image, first, pixels), y in zip(chunks(scratch.x), third, strict=True):
+        for (image, first, pixels), y in zip(self.parts, third, strict=True):
             z = self._activation(scratch, 2, y)[1:-1]
             yield z.sign_().mul_(grad[image, :, first : first + pixels] / len(z))
 

@@ -14,7 +14,7 @@ statistics of the first convolution follow from the second moments of its input,
 the backward pass computes it again, chunk by chunk.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -102,20 +102,22 @@ def windows(
     )
 
 
-def chunks(x: Tensor) -> Iterator[Chunk]:
+def chunks(x: Tensor) -> list[Chunk]:
     """Cut a batch into chunks of pixels.
 
     Args:
         x: Batch of shape ``(B, C, N)``.
 
-    Yields:
-        Image, first pixel and number of pixels.
+    Returns:
+        Image, first pixel and number of pixels of each chunk.
     """
     batch, _, pixels = x.shape
     width = CHUNK * min(torch.get_num_threads(), 16)
-    for image in range(batch):
-        for first in range(0, pixels, width):
-            yield image, first, min(width, pixels - first)
+    return [
+        (image, first, min(width, pixels - first))
+        for image in range(batch)
+        for first in range(0, pixels, width)
+    ]
 
 
 class Scratch:
@@ -338,16 +340,17 @@ class WindowMoments:
 
     Args:
         scratch: The buffers that hold the batch.
+        parts: The chunks of the batch.
     """
 
-    def __init__(self, scratch: Scratch) -> None:
+    def __init__(self, scratch: Scratch, parts: Sequence[Chunk]) -> None:
         """Initialize a new WindowMoments instance."""
         kernel = KERNELS[0]
         length = spectral_lengths(scratch.x.shape[1])[0]
         self.total = torch.zeros(kernel, dtype=torch.float64)
         gram = torch.zeros(kernel, kernel, dtype=torch.float64)
         self.count = 0
-        for chunk in chunks(scratch.x):
+        for chunk in parts:
             view = windows(scratch.bands(chunk).double(), 0, length)
             self.total += view.sum((0, 2))
             gram += torch.bmm(view, view.transpose(1, 2)).sum(0)

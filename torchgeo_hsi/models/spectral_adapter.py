@@ -10,10 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .._compat import has_hooks
+from .._compat import has_hooks, in_function_transform
 from ..errors import BandMismatchError
 from ._adapter_function import FusedAdapter, Layer, Statistics, infer
-from ._adapter_kernels import CHANNELS, KERNELS, MIN_BANDS, STRIDES, spectral_lengths
+from ._adapter_kernels import (
+    CHANNELS,
+    CHUNK,
+    KERNELS,
+    MIN_BANDS,
+    STRIDES,
+    spectral_lengths,
+)
 
 
 def check_num_bands(num_bands: int) -> None:
@@ -194,8 +201,10 @@ class SpectralAdapter(nn.Sequential):
         tensors = [x, *weights]
         positions = x.shape[0] * x.shape[2] * x.shape[3]
         return (
-            all(t.device.type == 'cpu' for t in tensors)
-            and all(t.dtype == x.dtype for t in tensors)
+            all(t.device.type == 'cpu' and t.dtype == x.dtype for t in tensors)
+            # others (fake, distributed, dual) may lack views with overlap
+            and all(type(t) in (Tensor, nn.Parameter) for t in tensors)
+            and not in_function_transform()
             and x.dtype in (torch.float32, torch.float64)
             # one value has no variance: leave the error message to torch
             and positions > 1
@@ -209,8 +218,19 @@ class SpectralAdapter(nn.Sequential):
 
     def _fused(self, x: Tensor) -> Tensor:
         """Run the matrix-product form."""
-        size = x.shape[-2:]
+        batch, bands, height, width = x.shape
         pixels = x.detach().flatten(2)
+        # the pixels of many small images are one long row
+        merge = batch > 1 and height * width < CHUNK
+        if merge:
+            pixels = pixels.transpose(0, 1).reshape(1, bands, -1)
+        out = self._fused_pixels(pixels)
+        if merge:
+            out = out.view(-1, batch, height * width).transpose(0, 1).contiguous()
+        return out.view(batch, -1, height, width)
+
+    def _fused_pixels(self, x: Tensor) -> Tensor:
+        """Run the matrix-product form on pixels of shape ``(B, C, N)``."""
         layers, statistics = [], []
         for i in (0, 3, 6):
             conv, norm = cast(nn.Conv3d, self[i]), cast(_BatchNorm, self[i + 1])
@@ -225,14 +245,12 @@ class SpectralAdapter(nn.Sequential):
             torch.is_grad_enabled() and any(p.requires_grad for p in params)
         ):
             with torch.no_grad():
-                out = infer(pixels, layers, statistics)
-            return out.view(*out.shape[:2], *size)
-        lengths = spectral_lengths(x.shape[1])
-        out, *moments = FusedAdapter.apply(pixels, statistics, *params)
-        for i in range(3):
+                return infer(x, layers, statistics)
+        out, *moments = FusedAdapter.apply(x, statistics, *params)
+        for i, length in enumerate(spectral_lengths(x.shape[1])):
             norm = cast(_BatchNorm, self[3 * i + 1])
             if norm.training and norm.track_running_stats:
-                count = lengths[i] * len(pixels) * pixels.shape[2]
                 mean = moments[2 * i] + layers[i].bias
+                count = length * x.shape[0] * x.shape[2]
                 track_moments(norm, mean, moments[2 * i + 1], count)
-        return cast(Tensor, out).view(*out.shape[:2], *size)
+        return cast(Tensor, out)

@@ -152,7 +152,9 @@ class Clouds:
         if np.isinf(self.threshold):
             return np.zeros(shape, dtype=np.float32)
         excess = (_cloud_field(x, y, self.seed) - self.threshold) / _EDGE
-        return np.asarray(1 - np.exp(-np.maximum(excess, 0) ** 1.5)).astype(np.float32)
+        return np.asarray(1 - np.exp(-(np.maximum(excess, 0) ** 1.5))).astype(
+            np.float32
+        )
 
     def shadow_opacity(self, x: Spectrum, y: Spectrum) -> Field:
         """Opacity of the clouds between the ground and the sun, 0 to 1.
@@ -173,7 +175,7 @@ class Clouds:
         if np.isinf(self.threshold):
             return np.ones(np.broadcast_shapes(x.shape, y.shape), dtype=np.float32)
         lumps = fractal(x, y, self.seed + _S_TEXTURE, 14, 4, 0.6)
-        return np.clip(0.86 + 0.11 * lumps, 0.45, 1.15)
+        return np.asarray(np.clip(0.86 + 0.11 * lumps, 0.45, 1.15))
 
     def cirrus(self, x: Spectrum, y: Spectrum) -> Field:
         """Opacity of thin ice clouds, 0 to about 0.15.
@@ -187,7 +189,7 @@ class Clouds:
         # streaks: the field is stretched along the wind
         along, across = 0.9 * x + 0.44 * y, 0.9 * y - 0.44 * x
         field = fractal(along / 4, across, self.seed + _S_CIRRUS, 60, 4)
-        return np.asarray(0.05 * np.maximum(field - 1.1, 0)).astype(np.float32)
+        return np.asarray(0.045 * np.maximum(field - 1.5, 0)).astype(np.float32)
 
 
 def _cloud_field(x: Spectrum, y: Spectrum, seed: int) -> Field:

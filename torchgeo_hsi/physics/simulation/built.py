@@ -32,7 +32,9 @@ def asphalt_reflectance(age: float) -> Spectrum:
         Reflectance on :data:`~torchgeo_hsi.physics.simulation.WAVELENGTH`.
     """
     new = curve({0.4: 0.045, 0.7: 0.058, 1.2: 0.078, 1.7: 0.090, 2.5: 0.085})
-    old = curve({0.4: 0.088, 0.6: 0.128, 0.9: 0.152, 1.5: 0.180, 2.1: 0.180, 2.5: 0.160})
+    old = curve(
+        {0.4: 0.088, 0.6: 0.128, 0.9: 0.152, 1.5: 0.180, 2.1: 0.180, 2.5: 0.160}
+    )
     new = new * np.exp(-_HYDROCARBON)
     old = old * np.exp(-0.5 * _CEMENT)
     return np.asarray((1 - age) * new + age * old)

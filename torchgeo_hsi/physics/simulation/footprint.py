@@ -78,7 +78,9 @@ class Footprint:
             True where there is data, shape ``(H, W)``.
         """
         u, v = self._turn(x, y)
-        return np.asarray((np.abs(u) <= self.across / 2) & (np.abs(v) <= self.along / 2))
+        return np.asarray(
+            (np.abs(u) <= self.across / 2) & (np.abs(v) <= self.along / 2)
+        )
 
     def column(self, x: Spectrum, y: Spectrum) -> NDArray[np.int64]:
         """Number the column of the detector that saw each point.

@@ -220,7 +220,9 @@ def _layers(
     """Lay forest, towns, roads and water over the fields."""
     material, p, q = farm.material, farm.p, farm.q
 
-    def lay(where: NDArray[np.bool_], code: NDArray[np.uint8] | str, *pq: Field) -> None:
+    def lay(
+        where: NDArray[np.bool_], code: NDArray[np.uint8] | str, *pq: Spectrum
+    ) -> None:
         values = np.uint8(CODES[code]) if isinstance(code, str) else code
         np.copyto(material, values, where=where)
         np.copyto(p, pq[0], where=where)

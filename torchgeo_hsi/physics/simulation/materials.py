@@ -4,7 +4,7 @@
 """What the ground is covered with: materials, their classes and their spectra."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class SceneConditions:
     """
 
     sun_zenith: float = 31.5
-    soil: Soil = Soil(brightness=0.28)
+    soil: Soil = field(default_factory=lambda: Soil(brightness=0.28))
     season: float = 0.5
 
     @classmethod
@@ -135,7 +135,7 @@ def _forest(
 ) -> Spectrum:
     """Crowns of leaves, bark and dead twigs over litter."""
     floor = Soil(brightness=0.30, organic=0.7, moisture=0.15)
-    bark = Leaf(2.4, 2.0, 3.0, 0.55, 0.003, 0.012)
+    bark = Leaf(2.4, 1.5, 1.5, 0.32, 0.003, 0.010)
     crowns = _canopy(leaf, area, floor, at, 'spherical')
     twigs = _canopy(bark, 0.7 * area, floor, at, 'spherical')
     return _shaded((1 - wood) * crowns + wood * twigs, shade)
@@ -143,14 +143,14 @@ def _forest(
 
 def _broadleaf(p: float, q: float, at: SceneConditions) -> Spectrum:
     """Leaf area (p), age of the stand (q)."""
-    leaf = Leaf(1.6, 36 + 16 * p, 8, 0.02, 0.0095 + 0.002 * p, 0.0065)
-    return _forest(leaf, 3.0 + 2.6 * p, 0.10 + 0.05 * q, 0.22 + 0.14 * q, at)
+    leaf = Leaf(1.6, 36 + 16 * p, 8, 0.02, 0.0078 + 0.002 * p, 0.0058)
+    return _forest(leaf, 3.0 + 2.6 * p, 0.12 + 0.06 * q, 0.20 + 0.14 * q, at)
 
 
 def _conifer(p: float, q: float, at: SceneConditions) -> Spectrum:
     """Leaf area (p), age of the stand (q)."""
-    leaf = Leaf(2.1, 46 + 14 * p, 10, 0.05, 0.0150 + 0.004 * p, 0.017)
-    return _forest(leaf, 2.4 + 2.4 * p, 0.14 + 0.06 * q, 0.38 + 0.16 * q, at)
+    leaf = Leaf(2.0, 46 + 14 * p, 10, 0.05, 0.0120 + 0.003 * p, 0.013)
+    return _forest(leaf, 2.4 + 2.4 * p, 0.17 + 0.07 * q, 0.32 + 0.18 * q, at)
 
 
 def _mixed_leaves(green: Leaf, dry: Leaf, share: float) -> tuple[Spectrum, Spectrum]:
@@ -165,7 +165,7 @@ def _mixed_leaves(green: Leaf, dry: Leaf, share: float) -> tuple[Spectrum, Spect
 def _grass(p: float, q: float, at: SceneConditions) -> Spectrum:
     """Leaf area (p), dry share (q)."""
     green = Leaf(1.5, 26 + 18 * p, 7, 0.03, 0.010 + 0.004 * p, 0.0045)
-    dry = Leaf(2.0, 1.5, 1.5, 0.55, 0.002, 0.007)
+    dry = Leaf(2.0, 1.5, 1.5, 0.38, 0.002, 0.006)
     share = 0.12 + q * (0.35 + 0.5 * at.season)
     leaves = _mixed_leaves(green, dry, share)
     ground = soil_reflectance(replace(at.soil, moisture=0.1, organic=0.5))

@@ -87,7 +87,10 @@ def mix_surface(left: int, top: int, width: int, height: int, seed: int) -> Mixt
 
 
 def _library_weights(
-    surface: Surface, brightness: Field, pixel: NDArray[np.int64], shape: tuple[int, int]
+    surface: Surface,
+    brightness: Field,
+    pixel: NDArray[np.int64],
+    shape: tuple[int, int],
 ) -> Field:
     """Spread the parts of pixels over the nearest spectra of the library."""
     count_p, count_q = len(NODES[0]), len(NODES[1])

@@ -18,6 +18,7 @@ from .instrument import (
     response_matrix,
 )
 from .materials import SceneConditions, spectral_library
+from .spectral_grid import Spectrum
 
 type Field = NDArray[np.float32]
 
@@ -83,7 +84,7 @@ class Recorder:
         """Initialize a new Recorder instance; see the class for the arguments."""
         response = response_matrix(bands)
 
-        def seen(spectra: NDArray[np.float64]) -> Field:
+        def seen(spectra: Spectrum) -> Field:
             return np.asarray(spectra @ response.T).astype(np.float32)
 
         self.noise_model = enmap_noise(bands, conditions.sun_zenith)
@@ -166,7 +167,7 @@ class Recorder:
         values[row, col, band] = (before + after) / 2
 
 
-def _detector_gain(bands: BandSet, rng: np.random.Generator) -> NDArray[np.float64]:
+def _detector_gain(bands: BandSet, rng: np.random.Generator) -> Spectrum:
     """Gains by which the two detectors disagree in their overlap."""
     vnir, wavelength = is_vnir(bands), bands.wavelength
     edge = np.where(vnir, wavelength - 0.86, 1.05 - wavelength)

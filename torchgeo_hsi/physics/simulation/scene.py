@@ -17,6 +17,7 @@ from .materials import SceneConditions
 from .mixing import mix_surface
 from .random_field import fractal
 from .recorder import Recorder, Sky
+from .spectral_grid import Spectrum
 
 #: Value of pixels outside of the swath, and of empty bands.
 NODATA = -32768
@@ -61,7 +62,7 @@ class SceneConfig:
     height: int = 256
     width: int = 256
     seed: int = 0
-    cloud_cover: float = 0.08
+    cloud_cover: float = 0.05
     footprint: bool = True
     noise: float = 1.0
 
@@ -253,7 +254,7 @@ class EnMAPScene:
             cirrus=np.digitize(sky.cirrus, CIRRUS_OPACITY).astype(np.uint8) * inside,
         )
 
-    def _sky(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> Sky:
+    def _sky(self, x: Spectrum, y: Spectrum) -> Sky:
         """Compute the light of each pixel, in the coordinates of the world."""
         seed = self.config.seed
         return Sky(
@@ -265,9 +266,7 @@ class EnMAPScene:
             cirrus=self.clouds.cirrus(x, y),
         )
 
-    def _sunlight(
-        self, x: NDArray[np.float64], y: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
+    def _sunlight(self, x: Spectrum, y: Spectrum) -> NDArray[np.float32]:
         """Light on slopes, relative to level ground, as far as it stays uncorrected."""
         seed = self.config.seed
         # half a pixel to each side: the slope over one pixel
@@ -281,4 +280,4 @@ class EnMAPScene:
             1 + east**2 + south**2
         )
         light = 1 + _TOPOGRAPHY_LEFT * (cosine / np.cos(zenith) - 1)
-        return np.clip(light, 0.3, 1.6).astype(np.float32)
+        return np.asarray(np.clip(light, 0.3, 1.6), dtype=np.float32)

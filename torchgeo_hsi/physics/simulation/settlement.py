@@ -19,10 +19,10 @@ _SPACING = 88.0
 
 #: Materials of a lot by neighbourhood: cumulative shares are drawn from these.
 _LOTS = ('tiles', 'metal', 'concrete', 'asphalt', 'grass', 'broadleaf')
-_CENTRE = (0.38, 0.06, 0.12, 0.16, 0.10, 0.18)
-_SUBURB = (0.21, 0.02, 0.05, 0.06, 0.36, 0.30)
-_PARK = (0.01, 0.00, 0.01, 0.03, 0.50, 0.45)
-_INDUSTRY = (0.05, 0.26, 0.14, 0.36, 0.15, 0.04)
+_CENTRE = np.array([0.38, 0.06, 0.12, 0.16, 0.10, 0.18], dtype=np.float32)
+_SUBURB = np.array([0.21, 0.02, 0.05, 0.06, 0.36, 0.30], dtype=np.float32)
+_PARK = np.array([0.01, 0.00, 0.01, 0.03, 0.50, 0.45], dtype=np.float32)
+_INDUSTRY = np.array([0.05, 0.26, 0.14, 0.36, 0.15, 0.04], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ def town_centres(x: Spectrum, y: Spectrum, seed: int) -> Town:
             # many villages, few cities
             radius = 7 + 27 * uniform(ident, 3) ** 2.2
             inside = 1 - np.hypot(x - centre_x, y - centre_y) / radius
-            density = np.maximum(density, np.where(uniform(ident, 5) < 0.9, inside, -1e3))
+            density = np.maximum(
+                density, np.where(uniform(ident, 5) < 0.9, inside, -1e3)
+            )
     rough = fractal(x, y, seed + 1, 16, 3)
     bend_x = x + 2.5 * fractal(x, y, seed + 2, 40, 2)
     bend_y = y + 2.5 * fractal(x, y, seed + 3, 40, 2)
@@ -167,10 +169,10 @@ def _occupy(
     """Choose the material of each lot."""
     centre = np.clip(density / 0.75, 0, 1)[:, None]
     park = np.clip((-0.05 - density) / 0.12, 0, 1)[:, None]
-    shares = centre * np.float32(_CENTRE) + (1 - centre) * np.float32(_SUBURB)
-    shares[is_works] = np.float32(_INDUSTRY)
-    shares += park * (np.float32(_PARK) - shares)
+    shares = centre * _CENTRE + (1 - centre) * _SUBURB
+    shares[is_works] = _INDUSTRY
+    shares += park * (_PARK - shares)
     upper = np.cumsum(shares, axis=1)
     kind = (uniform(lot, 20)[:, None] > upper[:, :-1]).sum(axis=1)
     codes = np.array([CODES[name] for name in _LOTS], dtype=np.uint8)
-    return codes[kind]
+    return np.asarray(codes[kind])

@@ -20,9 +20,9 @@ _IRON = bumps([(0.47, 0.55, 0.14), (0.53, 0.12, 0.10), (0.67, 0.04, 0.10)]) + bu
     [(0.88, 0.16, 0.16)]
 )
 # water in clay minerals, and their Al-OH and Mg-OH combinations
-_CLAY = bumps([(1.412, 0.10, 0.035), (1.915, 0.16, 0.06), (2.206, 0.14, 0.040)]) + bumps(
-    [(2.26, 0.03, 0.05), (2.35, 0.05, 0.05), (2.44, 0.06, 0.08)]
-)
+_CLAY = bumps(
+    [(1.412, 0.10, 0.035), (1.915, 0.16, 0.06), (2.206, 0.14, 0.040)]
+) + bumps([(2.26, 0.03, 0.05), (2.35, 0.05, 0.05), (2.44, 0.06, 0.08)])
 _CARBONATE = bumps([(1.88, 0.02, 0.03), (2.00, 0.03, 0.04), (2.160, 0.03, 0.04)]) + (
     bumps([(2.340, 0.22, 0.06)])
 )
@@ -88,10 +88,10 @@ def wet(dry: Spectrum, moisture: float) -> Spectrum:
     Returns:
         Reflectance of the wet surface.
     """
-    absorbed = 1 - dry
     p = _INNER_REFLECTION
-    # 2 % are reflected by the water itself, at nearly normal incidence
-    filmed = 1 - 0.98 * absorbed / (1 - p * (1 - absorbed))
+    # light goes to and fro between the surface and the film; the glint of the film
+    # itself does not go to the nadir
+    filmed = (1 - p) * dry / (1 - p * dry)
     film = 2e-4 * moisture
     mixed = (1 - moisture) * dry + moisture * filmed
     return np.asarray(mixed * np.exp(-2 * WATER_ABSORPTION * film))

@@ -6,11 +6,12 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-#: Real numbers of double precision.
-type Spectrum = NDArray[np.float64]
+from ..._typing import FloatArray
+
+#: Numbers on wavelengths, or coordinates; double precision unless said otherwise.
+type Spectrum = FloatArray
 
 #: Wavelengths in micrometres of every spectrum of the simulator: 400 to 2500 nm, 1 nm.
 WAVELENGTH: Spectrum = np.arange(400, 2501) / 1000

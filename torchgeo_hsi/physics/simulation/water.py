@@ -16,7 +16,9 @@ from .spectral_grid import WATER_ABSORPTION, WAVELENGTH, Spectrum, bumps
 
 # shape of the absorption by phytoplankton, 1 at 440 nm: Bricaud et al. 1995,
 # https://doi.org/10.1029/95JC00463
-_PHYTOPLANKTON = bumps([(0.415, 0.55, 0.06), (0.440, 0.62, 0.05), (0.47, 0.5, 0.06)]) + (
+_PHYTOPLANKTON = bumps(
+    [(0.415, 0.55, 0.06), (0.440, 0.62, 0.05), (0.47, 0.5, 0.06)]
+) + (
     bumps([(0.51, 0.28, 0.07), (0.58, 0.12, 0.09), (0.628, 0.14, 0.05)])
     + bumps([(0.676, 0.50, 0.032)])
 )

@@ -1,0 +1,237 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Simulated EnMAP scenes on disk."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from .._typing import PathLike
+from ..errors import CorruptFileError, OutputError
+from ..physics.simulation import LAND_COVER, EnMAPScene, SceneConfig, SceneTile
+from ..physics.simulation.instrument import is_vnir
+from ..physics.simulation.scene import NODATA, PIXEL, SUN_AZIMUTH, SUN_ZENITH
+from ._enmap_layers import ProductLayer
+from .enmap_writer import BACKGROUND, LAND, WATER, EnMAPL2AWriter, blocks, scene_name
+
+#: Start of the acquisition of every simulated scene, UTC.
+START = datetime(2023, 7, 15, 10, 45, 12)
+
+#: Version of the simulator; the same seed gives the same scene within a version.
+VERSION = 1
+
+#: Parts of the truth: classes, their shares, and the image without noise.
+TRUTH_PARTS = ('TRUTH_CLASSES', 'TRUTH_ABUNDANCES', 'TRUTH_CLEAN_IMAGE')
+
+_DOCUMENT = 'TRUTH'
+_CRS = 'EPSG:32633'
+
+# scenes of different seeds lie side by side: 16 columns and rows of 38.4 km
+_WEST, _NORTH, _STEP = 210_000.0, 5_910_000.0, 38_400.0
+
+
+def simulate_enmap(
+    root: PathLike,
+    size: int | tuple[int, int] = 256,
+    seed: int = 0,
+    cloud_cover: float = 0.05,
+    *,
+    footprint: bool = True,
+    noise: float = 1.0,
+    compress: str | None = 'deflate',
+    workers: int = 2,
+    overwrite: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Path:
+    """Simulate an EnMAP L2A product with its truth.
+
+    The same arguments always give the same pixels. The product appears in one step when
+    it is complete. Memory does not grow with its size.
+
+    Args:
+        root: Folder of the product. If it holds this very scene already, nothing
+            happens.
+        size: Rows and columns, one number for both.
+        seed: Seed of landscape, spectra, clouds and noise. Scenes of seeds up to 255
+            lie side by side, 38.4 km apart.
+        cloud_cover: Share of the imaged pixels under cloud, 0 to 0.9.
+        footprint: Whether the swath is tilted as in a real product, so that the corners
+            of the raster are empty.
+        noise: Factor on noise and stripes; 0 for a perfect instrument.
+        compress: Compression of the rasters, or None.
+        workers: Threads that compute.
+        overwrite: Whether to replace another product in *root*.
+        progress: Called with the finished share, 0 to 1.
+
+    Returns:
+        The folder of the product.
+
+    Raises:
+        ValueError: If a value is out of its range.
+        OutputError: If *root* holds something else, or cannot be written.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    config = SceneConfig(height, width, seed, cloud_cover, footprint, noise)
+    path = Path(root)
+    if not overwrite and read_config(path) == config:
+        return path
+    scene = EnMAPScene(config)
+    done, vnir = 0, is_vnir(scene.bands)
+    try:
+        with _open_writer(path, scene, compress, overwrite) as writer:
+            for window, tile in _render(scene, workers):
+                writer.write(window, _parts(tile, vnir))
+                done += window.width * window.height
+                if progress is not None:
+                    progress(done / (height * width))
+    except OutputError:
+        # another process was faster, as in distributed training
+        if overwrite or read_config(path) != config:
+            raise
+    return path
+
+
+def read_config(root: PathLike) -> SceneConfig | None:
+    """Find out which scene a folder holds.
+
+    Args:
+        root: Folder of a product.
+
+    Returns:
+        What it was simulated with, or None if it holds no simulated product.
+
+    Raises:
+        CorruptFileError: If the description of the scene is damaged, or files of the
+            product are missing.
+    """
+    found = sorted(Path(root).glob(f'*-{_DOCUMENT}.JSON'))
+    if not found:
+        return None
+    try:
+        content = json.loads(found[0].read_text(encoding='utf-8'))
+        config = SceneConfig(**content['scene'])
+        missing = [name for name in content['parts'] if not truth_file(root, name)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptFileError(
+            f'{found[0]} is damaged ({error}). Delete the folder and simulate again.'
+        ) from error
+    if missing:
+        raise CorruptFileError(
+            f'{root} lacks {", ".join(missing)}. Delete the folder and simulate again.'
+        )
+    return config
+
+
+def truth_file(root: PathLike, part: str) -> str | None:
+    """Find a raster of a simulated product.
+
+    Args:
+        root: Folder of the product.
+        part: Last part of the file name, such as ``'TRUTH_CLASSES'``.
+
+    Returns:
+        The file, or None.
+    """
+    found = sorted(Path(root).glob(f'*-{part}.TIF'))
+    return str(found[0]) if found else None
+
+
+def _open_writer(
+    path: Path, scene: EnMAPScene, compress: str | None, overwrite: bool
+) -> EnMAPL2AWriter:
+    config = scene.config
+    names = {code: cover.name for code, cover in enumerate(LAND_COVER)}
+    west = _WEST + _STEP * (config.seed % 16)
+    north = _NORTH - _STEP * (config.seed // 16 % 16)
+    nan = float('nan')
+    return EnMAPL2AWriter(
+        path,
+        scene.bands,
+        (config.height, config.width),
+        _CRS,
+        Affine(PIXEL, 0, west, 0, -PIXEL, north),
+        START,
+        name=scene_name(START, datatake=config.seed),
+        sun_zenith=SUN_ZENITH,
+        sun_azimuth=SUN_AZIMUTH,
+        layers=(
+            ProductLayer(
+                'TRUTH_CLASSES',
+                nodata=255,
+                colormap={i: cover.color for i, cover in enumerate(LAND_COVER)},
+                class_names=names,
+            ),
+            ProductLayer(
+                'TRUTH_ABUNDANCES',
+                len(names),
+                'float32',
+                nan,
+                descriptions=tuple(names.values()),
+            ),
+            ProductLayer(
+                'TRUTH_CLEAN_IMAGE', len(scene.bands), 'int16', NODATA, scene.bands
+            ),
+        ),
+        documents={
+            _DOCUMENT: {
+                'simulator': VERSION,
+                'scene': asdict(config),
+                'classes': list(names.values()),
+                'parts': ['SPECTRAL_IMAGE', *TRUTH_PARTS],
+            }
+        },
+        compress=compress,
+        overwrite=overwrite,
+    )
+
+
+def _render(scene: EnMAPScene, workers: int) -> Iterator[tuple[Window, SceneTile]]:
+    """Compute windows in their order, a few of them ahead."""
+
+    def render(window: Window) -> SceneTile:
+        return scene.render(window.col_off, window.row_off, window.width, window.height)
+
+    todo = blocks(scene.config.height, scene.config.width)
+    queue: deque[tuple[Window, Future[SceneTile]]] = deque()
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        for window in todo:
+            queue.append((window, pool.submit(render, window)))
+            if len(queue) > workers:
+                first, future = queue.popleft()
+                yield first, future.result()
+        while queue:
+            first, future = queue.popleft()
+            yield first, future.result()
+
+
+def _parts(tile: SceneTile, vnir: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """Name the rasters of a window."""
+    water = tile.classes == 0
+    kind = np.where(tile.inside, np.where(water, WATER, LAND), BACKGROUND)
+    # bits 2 and 3: interpolated in the SWIR and in the VNIR
+    dead = tile.defects == 1
+    flags = 4 * dead[~vnir].any(axis=0) + 8 * dead[vnir].any(axis=0)
+    return {
+        'SPECTRAL_IMAGE': tile.image,
+        'QL_QUALITY_CLASSES': kind.astype(np.uint8),
+        'QL_QUALITY_CLOUD': tile.cloud.astype(np.uint8),
+        'QL_QUALITY_CLOUDSHADOW': tile.shadow.astype(np.uint8),
+        'QL_QUALITY_HAZE': tile.haze.astype(np.uint8),
+        'QL_QUALITY_CIRRUS': tile.cirrus.astype(np.uint8),
+        'QL_QUALITY_TESTFLAGS': flags.astype(np.uint8),
+        'QL_PIXELMASK': tile.defects,
+        'TRUTH_CLASSES': tile.classes,
+        'TRUTH_ABUNDANCES': tile.abundances,
+        'TRUTH_CLEAN_IMAGE': tile.clean,
+    }
