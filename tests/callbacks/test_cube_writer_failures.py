@@ -113,6 +113,18 @@ class TestFailures:
         assert [p.name for p in path.parent.iterdir()] == ['map.tif']
         assert path.read_bytes() == before
 
+    def test_tiles_of_a_killed_run_are_not_used(self, root: Path) -> None:
+        scratch = root.parent / 'scratch'
+        leftover = scratch / '.map.tif.killed.part'
+        leftover.mkdir(parents=True)
+        for name in ('lock', '0.index', '0.values', '0.scene'):
+            (leftover / name).write_bytes(bytes(960))
+        path, _ = run_predict(root, output='cube', scratch_dir=scratch)
+        assert list(scratch.iterdir()) == []
+        with rasterio.open(path) as src:
+            truth = np.where(make_scene() == -9999, np.nan, make_scene())
+            np.testing.assert_array_equal(src.read(), truth)
+
     def test_little_space_is_told_early(
         self, root: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
     ) -> None:

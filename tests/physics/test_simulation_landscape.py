@@ -25,7 +25,9 @@ from torchgeo_hsi.physics.simulation.random_field import (
 )
 
 
-def grid(left: float, top: float, width: int, height: int, step: float = 1.0):
+def grid(
+    left: float, top: float, width: int, height: int, step: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     return (
         left + step * np.arange(width)[None, :],
         top + step * np.arange(height)[:, None],

@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import quad
 
 from torchgeo_hsi.errors import BandMismatchError
-from torchgeo_hsi.physics import BandSet, get_sensor
+from torchgeo_hsi.physics import BandSet, gaussian_srf, get_sensor
 from torchgeo_hsi.physics.simulation import (
     WAVELENGTH,
     EnMAPScene,
@@ -79,6 +79,13 @@ class TestBands:
             )[0]
             expected = top / quad(weight, *reach, limit=400)[0]
             assert found[band] == pytest.approx(expected, rel=1e-3)
+
+    def test_responses_are_those_of_the_package(self) -> None:
+        bands = get_sensor('enmap').bands
+        curves = gaussian_srf(WAVELENGTH, bands.wavelength, bands.fwhm).numpy()
+        found = response_matrix(bands)
+        expected = curves / curves.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
 
     def test_other_bands(self) -> None:
         bands = BandSet([0.5, 0.6], [0.01, 0.01], ('red', 'green'))
@@ -260,12 +267,9 @@ class TestTile:
         seed = scene.config.seed
         for i, j in ((0, 0), (17, 33), (39, 49)):
             px, py = x[:, j : j + 1], y[i : i + 1]
-
-            def height(dx: float, dy: float, px=px, py=py) -> float:
-                return float(elevation(px + dx, py + dy, seed)[0, 0])
-
-            east = (height(0.5, 0) - height(-0.5, 0)) / 30
-            north = (height(0, -0.5) - height(0, 0.5)) / 30
+            east = elevation(px + 0.5, py, seed) - elevation(px - 0.5, py, seed)
+            north = elevation(px, py - 0.5, seed) - elevation(px, py + 0.5, seed)
+            east, north = east.item() / 30, north.item() / 30
             normal = np.array([-east, -north, 1.0])
             cosine = normal @ sun / np.linalg.norm(normal)
             expected = 1 + 0.6 * (cosine / np.cos(zenith) - 1)

@@ -7,11 +7,13 @@
 from .. import models as _models  # noqa: F401
 from .base import HSIGeoDataModule
 from .enmap_l2a import EnMAPL2ADataModule
+from .simulated_enmap import SimulatedEnMAPDataModule
 from .statistics import compute_statistics, spectral_earth_statistics
 
 __all__ = (
     'EnMAPL2ADataModule',
     'HSIGeoDataModule',
+    'SimulatedEnMAPDataModule',
     'compute_statistics',
     'spectral_earth_statistics',
 )

@@ -160,13 +160,26 @@ class HSIGeoDataModule(GeoDataModule):
             if self.statistics == 'spectral_earth':
                 found = spectral_earth_statistics(self.band_names())
             else:
-                found = compute_statistics(self._training_samples())
+                found = compute_statistics(self._stored_samples())
             self._use(found)
         assert self._statistics is not None
         return self._statistics
 
-    def _training_samples(self) -> Iterator[Sample]:
-        """Yield the training data once, window by window."""
+    def training_samples(self) -> Iterator[Sample]:
+        """Go through the training data once, in order, normalized as batches are.
+
+        For whatever is fitted and not trained, such as principal components.
+
+        Yields:
+            Samples that cover every pixel once.
+        """
+        self.normalization()
+        normalize = NormalizeValid(self.mean, self.std, self.ignore_index)
+        for sample in self._stored_samples():
+            yield normalize(sample)
+
+    def _stored_samples(self) -> Iterator[Sample]:
+        """Yield the training data once, as stored."""
         dataset = self.train_dataset or self.make_dataset('train')
         assert isinstance(dataset, GeoDataset)
         size = _STATISTICS_SIZE

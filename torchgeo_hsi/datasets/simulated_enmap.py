@@ -3,26 +3,26 @@
 
 """Simulated EnMAP L2A scenes with their truth."""
 
-import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
 
 import numpy as np
-import rasterio
 import torch
 from matplotlib.figure import Figure
 from pyproj import CRS as PROJ_CRS
 from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError
 from torchgeo.datasets.utils import GeoSlice
 
 from .._typing import PathLike, Sample
-from ..errors import MetadataError
+from ..errors import CorruptFileError, MetadataError
 from ..io import GeoTIFFReader
+from ..io.geotiff import open_raster
 from ..io.simulated import TRUTH_PARTS, read_config, simulate_enmap, truth_file
 from ..physics.simulation import LAND_COVER, SceneConfig
 from ._grid import Grid, read_tile
@@ -139,7 +139,7 @@ class SimulatedEnMAP(EnMAPL2A):
         super().__init__(root, crs, res, bands, quality, cache=cache)
         # applied after the truth was added, not by the base class before it
         self.truth_transforms = transforms
-        self._truth = ReaderCache(functools.partial(GeoTIFFReader), keep=cache)
+        self._truth = ReaderCache(GeoTIFFReader, keep=cache)
         paths = {part: truth_file(root, part) for part in TRUTH_PARTS}
         self._truth_paths = {part: path for part, path in paths.items() if path}
         # the truth has all bands of the product, in the same order
@@ -174,18 +174,24 @@ class SimulatedEnMAP(EnMAPL2A):
 
     def _read_classes(self, grid: Grid) -> Tensor:
         """Read the nearest class of each pixel."""
-        with (
-            rasterio.open(self._truth_paths['TRUTH_CLASSES']) as src,
-            WarpedVRT(
-                src,
-                crs=grid.crs,
-                transform=grid.transform,
-                width=grid.width,
-                height=grid.height,
-                resampling=Resampling.nearest,
-            ) as vrt,
-        ):
-            codes = vrt.read(1)
+        path = self._truth_paths['TRUTH_CLASSES']
+        try:
+            with (
+                open_raster(path) as src,
+                WarpedVRT(
+                    src,
+                    crs=grid.crs,
+                    transform=grid.transform,
+                    width=grid.width,
+                    height=grid.height,
+                    resampling=Resampling.nearest,
+                ) as vrt,
+            ):
+                codes = vrt.read(1)
+        except RasterioError as error:
+            raise CorruptFileError(
+                f'{path} is damaged ({error}). Delete the folder and simulate again.'
+            ) from error
         return torch.from_numpy(codes.astype(np.int64))
 
     def _read_truth(self, part: str, indexes: Sequence[int], grid: Grid) -> Tensor:

@@ -3,7 +3,7 @@
 
 """The rasters of an EnMAP L2A product: what they hold and how they are stored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,18 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.windows import Window
 
 from .._typing import FloatArray
 from ..physics import BandSet
 from ._band_tags import Colormap, write_class_tags, write_spectral_tags
 from .enmap import L2A_NODATA
+
+#: Codes of ``QL_QUALITY_CLASSES``.
+LAND, WATER, BACKGROUND = 1, 2, 3
+
+#: Code of ``QL_PIXELMASK`` outside of the swath.
+MASK_OUTSIDE = 255
 
 #: Side of the blocks of all rasters in pixels; windows of this size are written best.
 BLOCK = 128
@@ -70,6 +77,22 @@ def product_layers(bands: BandSet) -> tuple[ProductLayer, ...]:
         ProductLayer('QL_PIXELMASK', len(bands)),
         *(ProductLayer(name, 3) for name in QUICKLOOKS),
     )
+
+
+def blocks(height: int, width: int) -> Iterator[Window]:
+    """Cut a raster into the windows that are written best.
+
+    Args:
+        height: Rows.
+        width: Columns.
+
+    Yields:
+        Windows, row by row of blocks.
+    """
+    for row in range(0, height, BLOCK):
+        for column in range(0, width, BLOCK):
+            size = (min(BLOCK, width - column), min(BLOCK, height - row))
+            yield Window(column, row, *size)
 
 
 def create_raster(
@@ -142,6 +165,29 @@ def quicklook(image: NDArray[np.int16], bands: BandSet, part: str) -> NDArray[np
     light = np.clip(chosen.astype(np.float32) / _WHITE, 0, 1)
     # the eye sees square roots
     return np.asarray(np.rint(255 * np.sqrt(light))).astype(np.uint8)
+
+
+def derived_layers(
+    image: NDArray[np.int16], bands: BandSet
+) -> dict[str, NDArray[np.uint8]]:
+    """Make the layers that follow from the image, for those who have no better ones.
+
+    Args:
+        image: Stored numbers of shape ``(C, H, W)``.
+        bands: Their bands.
+
+    Returns:
+        Arrays of shape ``(c, H, W)`` by the part of the file name.
+    """
+    outside = (image == L2A_NODATA).all(axis=0)
+    mask = np.zeros(image.shape, dtype=np.uint8)
+    mask[:, outside] = MASK_OUTSIDE
+    classes = np.where(outside, BACKGROUND, LAND).astype(np.uint8)
+    return {
+        'QL_QUALITY_CLASSES': classes[np.newaxis],
+        'QL_PIXELMASK': mask,
+        **{part: quicklook(image, bands, part) for part in QUICKLOOKS},
+    }
 
 
 class BandStatistics:

@@ -25,24 +25,17 @@ from .._typing import PathLike
 from ..errors import BandMismatchError, HSIError, MetadataError, OutputError
 from ..physics import BandSet
 from ._enmap_layers import (
-    BLOCK,
-    QUICKLOOKS,
     BandStatistics,
     ProductLayer,
+    blocks,
     create_raster,
+    derived_layers,
     product_layers,
-    quicklook,
 )
 from ._enmap_xml_write import ProductFacts, write_metadata
 from ._gdal import check_blocks, gdal_cache
 from ._scratch import ScratchFolder
 from .enmap import L2A_NODATA
-
-#: Codes of ``QL_QUALITY_CLASSES``.
-LAND, WATER, BACKGROUND = 1, 2, 3
-
-#: Code of ``QL_PIXELMASK`` outside of the swath.
-MASK_OUTSIDE = 255
 
 # seconds in which a row of pixels is recorded
 _ROW_TIME = 4.4e-3
@@ -166,7 +159,16 @@ class EnMAPL2AWriter:
                 full. The product is given up then; nothing of it is left behind.
         """
         height, width = int(window.height), int(window.width)
+        row, column = int(window.row_off), int(window.col_off)
         with self._guard():
+            if not (
+                0 <= row <= row + height <= self.shape[0]
+                and 0 <= column <= column + width <= self.shape[1]
+            ):
+                raise OutputError(
+                    f'Expected a window inside {self.shape[0]} x {self.shape[1]} '
+                    f'pixels, got {height} x {width} at row {row}, column {column}.'
+                )
             arrays = self._complete(parts, height, width)
             for part, raster in self._rasters.items():
                 raster.write(arrays[part], window=window)
@@ -198,19 +200,11 @@ class EnMAPL2AWriter:
                     f'{array.dtype} of shape {array.shape}.'
                 )
             arrays[part] = array
-        image = arrays['SPECTRAL_IMAGE']
-        outside = (image == L2A_NODATA).all(axis=0)
+        derived = derived_layers(arrays['SPECTRAL_IMAGE'], self.bands)
         for part, layer in self.layers.items():
-            if part in arrays:
-                continue
-            if part in QUICKLOOKS:
-                arrays[part] = quicklook(image, self.bands, part)
-                continue
-            arrays[part] = np.zeros((layer.count, height, width), layer.dtype)
-            if part == 'QL_QUALITY_CLASSES':
-                arrays[part][0] = np.where(outside, BACKGROUND, LAND)
-            elif part == 'QL_PIXELMASK':
-                arrays[part][:, outside] = MASK_OUTSIDE
+            if part not in arrays:
+                zeros = np.zeros((layer.count, height, width), layer.dtype)
+                arrays[part] = derived.get(part, zeros)
         return arrays
 
     def close(self) -> None:
@@ -376,22 +370,6 @@ def write_enmap_l2a(
                 window, {part: a[..., rows, columns] for part, a in parts.items()}
             )
     return Path(path)
-
-
-def blocks(height: int, width: int) -> Iterator[Window]:
-    """Cut a raster into the windows that are written best.
-
-    Args:
-        height: Rows.
-        width: Columns.
-
-    Yields:
-        Windows, row by row of blocks.
-    """
-    for row in range(0, height, BLOCK):
-        for column in range(0, width, BLOCK):
-            size = (min(BLOCK, width - column), min(BLOCK, height - row))
-            yield Window(column, row, *size)
 
 
 def _check_bands(bands: BandSet) -> None:

@@ -22,8 +22,8 @@ from ..errors import CorruptFileError, OutputError
 from ..physics.simulation import LAND_COVER, EnMAPScene, SceneConfig, SceneTile
 from ..physics.simulation.instrument import is_vnir
 from ..physics.simulation.scene import NODATA, PIXEL, SUN_AZIMUTH, SUN_ZENITH
-from ._enmap_layers import ProductLayer
-from .enmap_writer import BACKGROUND, LAND, WATER, EnMAPL2AWriter, blocks, scene_name
+from ._enmap_layers import BACKGROUND, LAND, WATER, ProductLayer, blocks
+from .enmap_writer import EnMAPL2AWriter, scene_name
 
 #: Start of the acquisition of every simulated scene, UTC.
 START = datetime(2023, 7, 15, 10, 45, 12)

@@ -21,7 +21,7 @@ from .spec_vit import (
     spec_vit_tiny,
 )
 from .spectral_adapter import SpectralAdapter
-from .spectral_mlp import SpectralMLP, spectral_mlp
+from .spectral_mlp import SpectralMLP, SpectralWhitening, spectral_mlp
 from .weights import WeightReport, load_spectral_earth_weights
 
 __all__ = (
@@ -30,6 +30,7 @@ __all__ = (
     'SpectralAdapter',
     'SpectralAdapterBackbone',
     'SpectralMLP',
+    'SpectralWhitening',
     'WeightReport',
     'get_builder',
     'get_model',

@@ -3,13 +3,95 @@
 
 """A multilayer perceptron on the spectrum of each pixel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import torch
+import torch.nn.functional as F
 from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
-from ..errors import BandMismatchError
+from .._typing import Sample
+from ..errors import BandMismatchError, EmptyDataError
 from .api import register_model
+
+
+class SpectralWhitening(nn.Module):
+    """Project spectra on their principal components, each scaled to unit variance.
+
+    Neighbouring bands are almost equal: nearly all variance is brightness, and what
+    tells materials apart is a thousand times smaller. Whitening brings both to the same
+    scale, so that training starts where it would otherwise have to get to. It is
+    fitted once, before training, and then kept with the weights.
+
+    Args:
+        in_channels: Number of bands.
+        components: Number of principal components to keep.
+
+    Raises:
+        BandMismatchError: If there are more components than bands.
+    """
+
+    mean: Tensor
+    projection: Tensor
+    is_fitted: Tensor
+
+    def __init__(self, in_channels: int, components: int) -> None:
+        """Initialize a new SpectralWhitening instance."""
+        super().__init__()
+        if not 1 <= components <= in_channels:
+            raise BandMismatchError(
+                f'Expected 1 to {in_channels} components for {in_channels} bands, got '
+                f'{components}.'
+            )
+        self.register_buffer('mean', torch.zeros(in_channels))
+        self.register_buffer('projection', torch.eye(components, in_channels))
+        self.register_buffer('is_fitted', torch.tensor(False))
+
+    def fit(self, samples: Iterable[Sample]) -> None:
+        """Find the principal components of the valid pixels of samples.
+
+        Args:
+            samples: Samples or batches with ``image`` of shape ``(..., C, H, W)`` and,
+                if there are invalid pixels, ``valid`` of shape ``(..., H, W)``.
+
+        Raises:
+            EmptyDataError: If there are fewer valid pixels than components.
+        """
+        count, total, outer = 0, torch.zeros(()), torch.zeros(())
+        for sample in samples:
+            pixels = sample['image'].double().movedim(-3, -1).flatten(0, -2).cpu()
+            if 'valid' in sample:
+                pixels = pixels[sample['valid'].flatten().cpu()]
+            count += len(pixels)
+            total = total + pixels.sum(0)
+            outer = outer + pixels.T @ pixels
+        components = len(self.projection)
+        if count <= components:
+            raise EmptyDataError(
+                f'{count} valid pixels have no {components} principal components. '
+                'Check nodata and quality=, or lower the number of components.'
+            )
+        mean = total / count
+        covariance = outer / count - mean.outer(mean)
+        variance, vectors = torch.linalg.eigh(covariance)
+        largest = slice(len(variance) - components, None)
+        # a floor, for bands that are copies of each other
+        scale = variance[largest].clamp_min(variance[-1] * 1e-12).rsqrt()
+        self.mean.copy_(mean)
+        self.projection.copy_((vectors[:, largest] * scale).T)
+        self.is_fitted.fill_(True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Project images.
+
+        Args:
+            x: Images of shape ``(B, C, H, W)``.
+
+        Returns:
+            Principal components of shape ``(B, components, H, W)``.
+        """
+        bias = -(self.projection @ self.mean)
+        return F.conv2d(x, self.projection[..., None, None], bias)
 
 
 class SpectralMLP(nn.Module):
@@ -30,9 +112,11 @@ class SpectralMLP(nn.Module):
         num_classes: Number of classes.
         hidden: Width of each hidden layer.
         drop_rate: Probability with which dropout sets an activation to 0.
+        whiten: Number of principal components to start from, see
+            :class:`SpectralWhitening`; 0 for the bands themselves.
 
     Raises:
-        BandMismatchError: If *in_channels* is not positive.
+        BandMismatchError: If *in_channels* is not positive or below *whiten*.
 
     Example:
         >>> import torch
@@ -45,26 +129,18 @@ class SpectralMLP(nn.Module):
         self,
         in_channels: int,
         num_classes: int,
-        hidden: Sequence[int] = (256, 256),
-        drop_rate: float = 0.1,
+        hidden: Sequence[int] = (64,),
+        drop_rate: float = 0.3,
+        whiten: int = 0,
     ) -> None:
-        """Initialize a new SpectralMLP instance.
-
-        Args:
-            in_channels: Number of bands.
-            num_classes: Number of classes.
-            hidden: Width of each hidden layer.
-            drop_rate: Probability with which dropout sets an activation to 0.
-
-        Raises:
-            BandMismatchError: If *in_channels* is not positive.
-        """
+        """Initialize a new SpectralMLP instance."""
         super().__init__()
         if in_channels < 1:
             raise BandMismatchError(f'Expected at least one band, got {in_channels}.')
         self.in_channels = in_channels
+        self.whitening = SpectralWhitening(in_channels, whiten) if whiten else None
         layers: list[nn.Module] = []
-        width = in_channels
+        width = whiten or in_channels
         for size in hidden:
             layers += [
                 nn.Conv2d(width, size, 1),
@@ -75,6 +151,17 @@ class SpectralMLP(nn.Module):
             width = size
         self.layers = nn.Sequential(*layers)
         self.head = nn.Conv2d(width, num_classes, 1)
+
+    def fit_spectra(self, samples: Iterable[Sample]) -> None:
+        """Fit the whitening, if there is one and it is not fitted yet.
+
+        :class:`~torchgeo_hsi.tasks.HSISegmentation` does this before training.
+
+        Args:
+            samples: Normalized training data, see :meth:`SpectralWhitening.fit`.
+        """
+        if self.whitening is not None and not self.whitening.is_fitted:
+            self.whitening.fit(samples)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify the pixels of images.
@@ -94,6 +181,8 @@ class SpectralMLP(nn.Module):
                 f'got {tuple(x.shape)}. Build the model with in_channels equal to the '
                 'number of bands of the dataset, or select these bands.'
             )
+        if self.whitening is not None:
+            x = self.whitening(x)
         logits: Tensor = self.head(self.layers(x))
         return logits
 
@@ -102,8 +191,9 @@ class SpectralMLP(nn.Module):
 def spectral_mlp(
     in_channels: int = 202,
     num_classes: int = 1000,
-    hidden: Sequence[int] = (256, 256),
-    drop_rate: float = 0.1,
+    hidden: Sequence[int] = (64,),
+    drop_rate: float = 0.3,
+    whiten: int = 0,
 ) -> SpectralMLP:
     """Build a :class:`SpectralMLP`.
 
@@ -112,8 +202,9 @@ def spectral_mlp(
         num_classes: Number of classes.
         hidden: Width of each hidden layer.
         drop_rate: Probability with which dropout sets an activation to 0.
+        whiten: Number of principal components to start from; 0 for the bands.
 
     Returns:
         The model.
     """
-    return SpectralMLP(in_channels, num_classes, hidden, drop_rate)
+    return SpectralMLP(in_channels, num_classes, hidden, drop_rate, whiten)

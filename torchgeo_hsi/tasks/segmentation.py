@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
+from torchgeo.datamodules import BaseDataModule
 from torchgeo.tasks import SemanticSegmentation
 
 from ..errors import PluginError
@@ -100,6 +101,14 @@ class HSISegmentation(SemanticSegmentation):
             self.criterion = MaskedCrossEntropy(
                 weight=self.criterion.weight, ignore_index=self.criterion.ignore_index
             )
+
+    def on_fit_start(self) -> None:
+        """Let a model look at the training spectra once, if it wants to."""
+        fit_spectra = getattr(self.model, 'fit_spectra', None)
+        datamodule = getattr(self.trainer, 'datamodule', None)
+        if fit_spectra is not None and isinstance(datamodule, BaseDataModule):
+            samples = getattr(datamodule, 'training_samples', None)
+            fit_spectra(datamodule.train_dataloader() if samples is None else samples())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and its schedule.

@@ -38,7 +38,7 @@ _TOPOGRAPHY_LEFT = 0.6
 _CLOUD_BASE = 1600.0
 
 _S_VAPOUR = 950_000_001
-_CANDIDATES = 32
+_CANDIDATES = 20
 _WORLD = 40_000
 
 
@@ -150,8 +150,8 @@ class EnMAPScene:
         """Choose the part of the world where a scene has most kinds of cover."""
         config, best = self.config, (-1.0, (0, 0))
         for x, y in rng.integers(-_WORLD, _WORLD, (_CANDIDATES, 2)).tolist():
-            columns = x + np.linspace(0, config.width, 24)[None, :]
-            rows = y + np.linspace(0, config.height, 24)[:, None]
+            columns = x + np.linspace(0, config.width, 16)[None, :]
+            rows = y + np.linspace(0, config.height, 16)[:, None]
             forms = large_forms(columns, rows, config.seed)
             wet = (forms.river < 0) | (forms.lake > 0)
             built = ~wet & (forms.town.density > 0.06)

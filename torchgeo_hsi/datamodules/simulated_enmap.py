@@ -1,0 +1,166 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""A simulated scene, cut into regions for training, validation and test."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import shapely
+import torch
+from shapely import Polygon
+
+from .._typing import Sample
+from ..datasets import SimulatedEnMAP
+from ..physics import get_sensor
+from .base import HSIGeoDataModule
+
+#: Shares of the width of the scene, from west to east.
+_SHARES = {'train': (0.0, 0.6), 'val': (0.6, 0.75), 'test': (0.75, 1.0)}
+
+
+class SimulatedEnMAPDataModule(HSIGeoDataModule):
+    """Train, validate, test and map on one :class:`~torchgeo_hsi.datasets.SimulatedEnMAP`.
+
+    The scene is cut from west to east: 60 % for training, 15 % for validation, 25 % for
+    the test, with a gap between them, because neighbouring pixels are alike and a
+    random split would test on what was trained on. Prediction covers all of it.
+    """
+
+    def __init__(
+        self,
+        root: str = 'data/simulated_enmap',
+        size: int = 256,
+        seed: int = 0,
+        cloud_cover: float = 0.05,
+        gap: int = 8,
+        bands: list[str] | None = None,
+        quality: list[str] | None = None,
+        batch_size: int = 8,
+        patch_size: int = 32,
+        length: int | None = None,
+        overlap: int = 8,
+        num_workers: int = 0,
+        statistics: Literal['train', 'spectral_earth'] = 'train',
+    ) -> None:
+        """Initialize a new SimulatedEnMAPDataModule instance.
+
+        Args:
+            root: Folder of the scene; it is simulated there on first use.
+            size: Rows and columns of the scene.
+            seed: Seed of the scene.
+            cloud_cover: Share of the imaged pixels under cloud.
+            gap: Pixels between the regions.
+            bands: Names of the bands; the 202 kept ones by default.
+            quality: Quality layers that make pixels invalid, see
+                :class:`~torchgeo_hsi.datasets.EnMAPL2A`.
+            batch_size: Windows per batch.
+            patch_size: Height and width of the windows in pixels.
+            length: Windows per training epoch; by default as many as cover the region.
+            overlap: Pixels by which neighbouring windows of prediction overlap.
+            num_workers: Processes that load data.
+            statistics: Normalize by the valid pixels of the training region, or by the
+                published statistics of SpectralEarth (for its weights).
+
+        Raises:
+            ValueError: If sizes do not fit together.
+        """
+        super().__init__(
+            batch_size,
+            patch_size,
+            length,
+            overlap,
+            num_workers,
+            statistics,
+            SimulatedEnMAP.ignore_index,
+            SimulatedEnMAP.classes,
+            SimulatedEnMAP.class_colors,
+        )
+        if gap < 0 or 0.15 * size <= 2 * gap:
+            raise ValueError(
+                f'A scene of {size} columns leaves no room for validation with a gap of '
+                f'{gap} pixels. Raise size, or lower gap.'
+            )
+        self.root = root
+        self.scene = {'size': size, 'seed': seed, 'cloud_cover': cloud_cover}
+        self.gap = gap
+        self.bands = bands
+        self.quality = quality
+        self._extent: tuple[float, float, float, float, float] | None = None
+
+    def prepare_data(self) -> None:
+        """Simulate the scene, if it is not there yet; in one process only."""
+        self._open()
+
+    def band_names(self) -> Sequence[str]:
+        """Return the names of the bands of the samples."""
+        if self.bands is not None:
+            return self.bands
+        return get_sensor('enmap').default_bandset.by_wavelength().names
+
+    def _open(self) -> SimulatedEnMAP:
+        return SimulatedEnMAP(
+            self.root,
+            self.scene['size'],
+            self.scene['seed'],
+            self.scene['cloud_cover'],
+            bands=self.bands,
+            quality=self.quality,
+        )
+
+    def roi(self, split: Literal['train', 'val', 'test', 'predict']) -> Polygon | None:
+        """Return the region of a split, in the CRS of the scene.
+
+        Args:
+            split: The split.
+
+        Returns:
+            The region, or None for all of the scene.
+        """
+        if split == 'predict':
+            return None
+        if self._extent is None:
+            x, y, _ = self._open().bounds
+            self._extent = (x.start, y.start, x.stop, y.stop, x.step)
+        left, bottom, right, top, res = self._extent
+        columns = round((right - left) / res)
+        first, last = (round(share * columns) for share in _SHARES[split])
+        # half of the gap on either side of an inner border
+        first += (self.gap + 1) // 2 if first else 0
+        last -= self.gap // 2 if last < columns else 0
+        return shapely.box(left + first * res, bottom, left + last * res, top)
+
+    def make_dataset(
+        self, split: Literal['train', 'val', 'test', 'predict']
+    ) -> SimulatedEnMAP:
+        """Open the scene.
+
+        Args:
+            split: The split; outside of its region, pixels are not valid.
+
+        Returns:
+            The scene with its classes.
+        """
+        dataset = self._open()
+        region = self.roi(split)
+        if region is not None:
+            dataset.truth_transforms = _Inside(region)
+        return dataset
+
+
+class _Inside:
+    """Makes the columns of a sample invalid that lie outside of a region.
+
+    A grid of windows reaches over the border of the region that it covers; without this
+    the test would count pixels that were trained on.
+    """
+
+    def __init__(self, region: Polygon) -> None:
+        self.left, _, self.right, _ = region.bounds
+
+    def __call__(self, sample: Sample) -> Sample:
+        res, _, x = sample['transform'][:3].double()
+        width = sample['valid'].shape[-1]
+        centers = x + (torch.arange(width, dtype=torch.float64) + 0.5) * res
+        inside = (centers > self.left) & (centers < self.right)
+        return {**sample, 'valid': sample['valid'] & inside}
