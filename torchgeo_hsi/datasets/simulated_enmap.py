@@ -115,7 +115,7 @@ class SimulatedEnMAP(EnMAPL2A):
             cache: Whether to keep files open between samples.
 
         Raises:
-            DatasetNotFoundError: If there is no product and *generate* is False.
+            torchgeo.datasets.DatasetNotFoundError: If there is no product and *generate* is False.
             MetadataError: If *root* holds another scene than the one asked for.
             ValueError: If a value is out of its range.
             OutputError: If the product cannot be written.
@@ -217,7 +217,7 @@ class SimulatedEnMAP(EnMAPL2A):
             The figure.
 
         Raises:
-            RGBBandsMissingError: If there is no visible band.
+            torchgeo.datasets.RGBBandsMissingError: If there is no visible band.
         """
         return plot_sample(
             sample,

@@ -61,7 +61,7 @@ class EnMAPL2AWriter:
     """Write an EnMAP L2A product window by window.
 
     The folder gets the spectral image, the quality layers, quicklooks and the metadata
-    file, as :class:`EnMAPL2AReader` and other software read them. Everything happens in
+    file, as :class:`~torchgeo_hsi.io.EnMAPL2AReader` and other software read them. Everything happens in
     a hidden folder beside *path*, and only the complete, checked product is moved to
     *path*, in one step: whatever goes wrong, nothing half-written is left behind.
     Memory does not grow with the scene if windows are blocks of 128 x 128 pixels.

@@ -4,6 +4,7 @@
 """Any timm backbone behind a spectral adapter."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import timm
 from timm.models import generate_default_cfgs
 from torch import Tensor, nn
 
-from .api import Builder, register_model
+from .api import register_model
 from .spectral_adapter import SpectralAdapter
 
 #: Backbones of timm that are registered with the adapter in front, as ``spec_<name>``,
@@ -152,7 +153,7 @@ class SpectralAdapterBackbone(nn.Module):
             x: Images of shape ``(B, C, H, W)``.
 
         Returns:
-            What the backbone returns: feature maps or tokens.
+            Feature maps or tokens, as the backbone makes them.
         """
         return cast(Tensor, self.backbone.forward_features(self.spectral_adapter(x)))
 
@@ -249,7 +250,7 @@ def _default_cfg(name: str) -> Any:
     )
 
 
-def _entry_point(name: str) -> Builder:
+def _entry_point(name: str) -> Callable[..., SpectralAdapterBackbone]:
     """Make the function that builds a backbone with the adapter in front."""
 
     def build(pretrained: bool = False, **kwargs: Any) -> SpectralAdapterBackbone:

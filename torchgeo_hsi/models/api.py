@@ -10,27 +10,27 @@ from torch import nn
 
 from .._registry import Registry
 
-#: A function that builds a model from keyword arguments.
-type Builder = Callable[..., nn.Module]
-
-_MODELS: Registry[Builder] = Registry('model')
+_MODELS: Registry[Callable[..., nn.Module]] = Registry('model')
 
 
 @overload
-def register_model(
-    builder: Builder, *, name: str | None = ..., owner: str | None = ...
-) -> Builder: ...
+def register_model[**P, M: nn.Module](
+    builder: Callable[P, M], *, name: str | None = ..., owner: str | None = ...
+) -> Callable[P, M]: ...
 
 
 @overload
-def register_model(
+def register_model[**P, M: nn.Module](
     builder: None = ..., *, name: str | None = ..., owner: str | None = ...
-) -> Callable[[Builder], Builder]: ...
+) -> Callable[[Callable[P, M]], Callable[P, M]]: ...
 
 
 def register_model(
-    builder: Builder | None = None, *, name: str | None = None, owner: str | None = None
-) -> Builder | Callable[[Builder], Builder]:
+    builder: Callable[..., nn.Module] | None = None,
+    *,
+    name: str | None = None,
+    owner: str | None = None,
+) -> Callable[..., Any]:
     """Register a function that builds a model, so that :func:`get_model` finds it.
 
     Use it as a decorator, with or without arguments, or call it.
@@ -55,7 +55,7 @@ def register_model(
         Conv2d(202, 1, kernel_size=(1, 1), stride=(1, 1))
     """
 
-    def add(builder: Builder) -> Builder:
+    def add(builder: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
         own = getattr(builder, '__name__', type(builder).__name__)
         _MODELS.add(name or own, builder, owner=owner or builder.__module__)
         return builder
@@ -63,7 +63,7 @@ def register_model(
     return add if builder is None else add(builder)
 
 
-def get_builder(name: str) -> Builder:
+def get_builder(name: str) -> Callable[..., nn.Module]:
     """Look up the function that builds a model.
 
     Args:

@@ -274,7 +274,7 @@ def load_spectral_earth_weights(
     model: nn.Module,
     path: PathLike,
     *,
-    branch: Branch = 'auto',
+    branch: Literal['auto', 'student', 'teacher'] = 'auto',
     adapter_only: bool = False,
     strict: bool = True,
 ) -> WeightReport:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._typing import FloatArray
 from .random_field import fractal
-from .spectral_grid import WATER_ABSORPTION, WAVELENGTH, Spectrum, bumps
+from .spectral_grid import WATER_ABSORPTION, WAVELENGTH, bumps
 
 type Field = NDArray[np.float32]
 
@@ -26,7 +27,7 @@ CLOUD_OPACITY, HAZE_OPACITY = 0.30, 0.05
 CIRRUS_OPACITY = (0.01, 0.04, 0.10)
 
 
-def gas_optical_depth() -> Spectrum:
+def gas_optical_depth() -> FloatArray:
     """Optical depth of a vertical path through the gases of a summer atmosphere.
 
     Band positions: Gao and Goetz 1990, https://doi.org/10.1029/JD095iD04p03549, for
@@ -52,7 +53,7 @@ def gas_optical_depth() -> Spectrum:
     return bumps([*vapour, *oxygen, *ozone, *carbon_dioxide, *methane])
 
 
-def diffuse_share() -> Spectrum:
+def diffuse_share() -> FloatArray:
     """Share of skylight in the light that reaches the ground, by wavelength.
 
     Rayleigh and aerosol scattering of a clear summer day (visibility about 40 km).
@@ -64,7 +65,7 @@ def diffuse_share() -> Spectrum:
     return np.asarray(0.03 + 1 - np.exp(-0.75 * optical_depth))
 
 
-def path_reflectance() -> Spectrum:
+def path_reflectance() -> FloatArray:
     """Light scattered by the air into the sensor, as a reflectance of the ground.
 
     Returns:
@@ -75,7 +76,7 @@ def path_reflectance() -> Spectrum:
     return np.asarray(0.33 * rayleigh + 0.09 * aerosol)
 
 
-def cloud_reflectance(radius: float = 10.0) -> Spectrum:
+def cloud_reflectance(radius: float = 10.0) -> FloatArray:
     """Reflectance of a thick cloud of water droplets.
 
     Absorption by droplets: Twomey and Bohren 1980,
@@ -115,8 +116,8 @@ class Clouds:
     def cast(
         cls,
         cover: float,
-        x: Spectrum,
-        y: Spectrum,
+        x: FloatArray,
+        y: FloatArray,
         inside: NDArray[np.bool_],
         seed: int,
         shadow: tuple[float, float],
@@ -141,7 +142,7 @@ class Clouds:
         edge = float(np.quantile(field, 1 - cover))
         return cls(seed, edge - _EDGE * _opacity_inverse(CLOUD_OPACITY), shadow)
 
-    def opacity(self, x: Spectrum, y: Spectrum) -> Field:
+    def opacity(self, x: FloatArray, y: FloatArray) -> Field:
         """Opacity of the clouds, 0 to 1.
 
         Args:
@@ -156,7 +157,7 @@ class Clouds:
             np.float32
         )
 
-    def shadow_opacity(self, x: Spectrum, y: Spectrum) -> Field:
+    def shadow_opacity(self, x: FloatArray, y: FloatArray) -> Field:
         """Opacity of the clouds between the ground and the sun, 0 to 1.
 
         Args:
@@ -165,7 +166,7 @@ class Clouds:
         """
         return self.opacity(x + self.shadow[0], y + self.shadow[1])
 
-    def texture(self, x: Spectrum, y: Spectrum) -> Field:
+    def texture(self, x: FloatArray, y: FloatArray) -> Field:
         """Brightness of the clouds: their lumps have lit and dark sides.
 
         Args:
@@ -177,7 +178,7 @@ class Clouds:
         lumps = fractal(x, y, self.seed + _S_TEXTURE, 14, 4, 0.6)
         return np.asarray(np.clip(0.86 + 0.11 * lumps, 0.45, 1.15))
 
-    def cirrus(self, x: Spectrum, y: Spectrum) -> Field:
+    def cirrus(self, x: FloatArray, y: FloatArray) -> Field:
         """Opacity of thin ice clouds, 0 to about 0.15.
 
         Args:
@@ -192,7 +193,7 @@ class Clouds:
         return np.asarray(0.045 * np.maximum(field - 1.5, 0)).astype(np.float32)
 
 
-def _cloud_field(x: Spectrum, y: Spectrum, seed: int) -> Field:
+def _cloud_field(x: FloatArray, y: FloatArray, seed: int) -> Field:
     puffs = fractal(x, y, seed + _S_CLOUD, 40, 6, 0.5)
     return np.asarray(puffs + 0.8 * fractal(x, y, seed + _S_BANK, 190, 2))
 

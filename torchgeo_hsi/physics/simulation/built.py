@@ -10,7 +10,8 @@ https://doi.org/10.1016/j.rse.2007.04.008.
 
 import numpy as np
 
-from .spectral_grid import Spectrum, bumps, curve
+from ..._typing import FloatArray
+from .spectral_grid import bumps, curve
 
 # hydrocarbons of bitumen
 _HYDROCARBON = bumps([(1.727, 0.05, 0.05), (2.31, 0.08, 0.06), (2.35, 0.05, 0.04)])
@@ -22,7 +23,7 @@ _CEMENT = bumps([(1.41, 0.05, 0.05), (1.45, 0.04, 0.12), (1.93, 0.16, 0.10)]) + 
 _FIRED_CLAY = bumps([(0.53, 0.45, 0.08), (0.66, 0.05, 0.06), (0.87, 0.12, 0.14)])
 
 
-def asphalt_reflectance(age: float) -> Spectrum:
+def asphalt_reflectance(age: float) -> FloatArray:
     """Asphalt: bitumen wears off with age, so it gets brighter and less organic.
 
     Args:
@@ -40,7 +41,7 @@ def asphalt_reflectance(age: float) -> Spectrum:
     return np.asarray((1 - age) * new + age * old)
 
 
-def concrete_reflectance(brightness: float) -> Spectrum:
+def concrete_reflectance(brightness: float) -> FloatArray:
     """Concrete, paving stones and gravel.
 
     Args:
@@ -56,7 +57,7 @@ def concrete_reflectance(brightness: float) -> Spectrum:
     return np.asarray((0.17 + 0.20 * brightness) * level * np.exp(-_CEMENT))
 
 
-def tile_reflectance(brightness: float, red: float) -> Spectrum:
+def tile_reflectance(brightness: float, red: float) -> FloatArray:
     """Roof tiles of fired clay.
 
     Args:
@@ -74,7 +75,7 @@ def tile_reflectance(brightness: float, red: float) -> Spectrum:
     return np.asarray((0.15 + 0.19 * brightness) * level * np.exp(-depth))
 
 
-def metal_reflectance(brightness: float, coated: float) -> Spectrum:
+def metal_reflectance(brightness: float, coated: float) -> FloatArray:
     """Roofs of zinc, steel and light membranes.
 
     Args:

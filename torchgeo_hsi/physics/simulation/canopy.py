@@ -14,11 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from .spectral_grid import Spectrum
+from ..._typing import FloatArray
 
 #: Shape of the leaf angle distribution, after de Wit 1965,
 #: https://edepot.wur.nl/187115.
-type LeafAngles = Literal['planophile', 'spherical', 'erectophile']
+LeafAngles = Literal['planophile', 'spherical', 'erectophile']
 
 #: Halvings of the leaf area until a layer is thin.
 _HALVINGS = 14
@@ -28,24 +28,24 @@ _HALVINGS = 14
 class _Layer:
     """Reflectance and transmittance; s: sun, d: diffuse light, o: observer."""
 
-    r_sd: Spectrum
-    r_dd: Spectrum
-    r_so: Spectrum
-    r_do: Spectrum
-    t_sd: Spectrum
-    t_dd: Spectrum
-    t_do: Spectrum
+    r_sd: FloatArray
+    r_dd: FloatArray
+    r_so: FloatArray
+    r_do: FloatArray
+    t_sd: FloatArray
+    t_dd: FloatArray
+    t_do: FloatArray
     t_ss: float
     t_oo: float
 
 
 def canopy_reflectance(
-    leaf: tuple[Spectrum, Spectrum],
-    soil: Spectrum,
+    leaf: tuple[FloatArray, FloatArray],
+    soil: FloatArray,
     leaf_area: float,
     sun_zenith: float,
     angles: LeafAngles = 'spherical',
-) -> Spectrum:
+) -> FloatArray:
     """Compute the reflectance of a canopy, seen from the nadir in direct sun.
 
     Args:
@@ -69,7 +69,7 @@ def canopy_reflectance(
     return np.asarray(direct + (seen + gap) * soil / bounce)
 
 
-def _inclinations(angles: LeafAngles) -> tuple[Spectrum, Spectrum]:
+def _inclinations(angles: LeafAngles) -> tuple[FloatArray, FloatArray]:
     """Leaf inclinations in radians and their shares."""
     theta = np.radians(np.arange(2.5, 90, 5))
     shares = {
@@ -81,7 +81,10 @@ def _inclinations(angles: LeafAngles) -> tuple[Spectrum, Spectrum]:
 
 
 def _thin_layer(
-    leaf: tuple[Spectrum, Spectrum], area: float, sun_zenith: float, angles: LeafAngles
+    leaf: tuple[FloatArray, FloatArray],
+    area: float,
+    sun_zenith: float,
+    angles: LeafAngles,
 ) -> _Layer:
     """One layer in which light meets at most one leaf."""
     theta, share = _inclinations(angles)
@@ -102,7 +105,7 @@ def _thin_layer(
     through = float(share @ (both / np.pi - np.cos(theta) * cos_cos) / np.cos(sun))
     r, t = leaf
 
-    def mix(projection: float, sign: int) -> Spectrum:
+    def mix(projection: float, sign: int) -> FloatArray:
         first, second = (projection + sign * slope) / 2, (projection - sign * slope) / 2
         return np.asarray(first * r + second * t) * area
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._typing import FloatArray
 from .materials import CODES
 from .random_field import hash_integers, uniform, voronoi_parts
-from .spectral_grid import Spectrum
 
 _SEED = 500_000_003
 
@@ -46,8 +46,8 @@ class Farmland:
 
 
 def plant_fields(
-    x: Spectrum,
-    y: Spectrum,
+    x: FloatArray,
+    y: FloatArray,
     seed: int,
     broad: NDArray[np.float32],
     fine: NDArray[np.float32],
@@ -92,7 +92,7 @@ def plant_fields(
 
 
 def _parcels(
-    x: Spectrum, y: Spectrum, seed: int, block: NDArray[np.uint64]
+    x: FloatArray, y: FloatArray, seed: int, block: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
     """Number the rectangles into which each block is divided."""
     angle = uniform(block, 10) * np.float32(np.pi)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .spectral_grid import Spectrum
+from ..._typing import FloatArray
 
 #: Angle in degrees between the track and the south, at the latitude of Berlin.
 TRACK_ANGLE = 13.0
@@ -62,12 +62,12 @@ class Footprint:
             )
         return cls(height, width, TRACK_ANGLE, float(across), float(along))
 
-    def _turn(self, x: Spectrum, y: Spectrum) -> tuple[Spectrum, Spectrum]:
+    def _turn(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         sine, cosine = np.sin(np.radians(self.angle)), np.cos(np.radians(self.angle))
         x, y = x - self.width / 2, y - self.height / 2
         return cosine * x + sine * y, cosine * y - sine * x
 
-    def contains(self, x: Spectrum, y: Spectrum) -> NDArray[np.bool_]:
+    def contains(self, x: FloatArray, y: FloatArray) -> NDArray[np.bool_]:
         """Tell which points were imaged.
 
         Args:
@@ -82,7 +82,7 @@ class Footprint:
             (np.abs(u) <= self.across / 2) & (np.abs(v) <= self.along / 2)
         )
 
-    def column(self, x: Spectrum, y: Spectrum) -> NDArray[np.int64]:
+    def column(self, x: FloatArray, y: FloatArray) -> NDArray[np.int64]:
         """Number the column of the detector that saw each point.
 
         Args:

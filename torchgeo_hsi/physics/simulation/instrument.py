@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._typing import FloatArray
 from ...errors import BandMismatchError
 from ..bands import BandSet
 from ..sensors import get_sensor
 from .atmosphere import gas_optical_depth, path_reflectance
-from .spectral_grid import WAVELENGTH, Spectrum
+from .spectral_grid import WAVELENGTH
 
 #: Bands of the VNIR detector, B1 to B91; the others are those of the SWIR detector.
 VNIR_BANDS = 91
@@ -76,7 +77,7 @@ def draw_bands(rng: np.random.Generator) -> BandSet:
     return bands.by_wavelength()
 
 
-def response_matrix(bands: BandSet) -> Spectrum:
+def response_matrix(bands: BandSet) -> FloatArray:
     """Compute the weights that turn a spectrum into the values of bands.
 
     Args:
@@ -105,9 +106,9 @@ class NoiseModel:
     """
 
     reference: float
-    snr: Spectrum
-    path: Spectrum
-    read_share: Spectrum
+    snr: FloatArray
+    path: FloatArray
+    read_share: FloatArray
 
     def sigma(self, reflectance: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the standard deviation of the noise.
@@ -130,7 +131,7 @@ class NoiseModel:
         return np.sqrt(result, out=result)
 
 
-def band_transmittance(bands: BandSet, sun_zenith: float) -> Spectrum:
+def band_transmittance(bands: BandSet, sun_zenith: float) -> FloatArray:
     """Compute the share of light that gases let through, down and up.
 
     Args:
@@ -185,13 +186,13 @@ def enmap_noise(bands: BandSet, sun_zenith: float = _REFERENCE_SUN) -> NoiseMode
     return NoiseModel(_ALBEDO, snr, path, share)
 
 
-def _sorted(bands: BandSet, mine: NDArray[np.bool_]) -> tuple[Spectrum, Spectrum]:
+def _sorted(bands: BandSet, mine: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
     assert bands.fwhm is not None
     order = np.argsort(bands.wavelength[mine])
     return bands.wavelength[mine][order], bands.fwhm[mine][order]
 
 
-def _photons(bands: BandSet, detector: str, sun_zenith: float) -> Spectrum:
+def _photons(bands: BandSet, detector: str, sun_zenith: float) -> FloatArray:
     """Photons that a bright target sends to each band, in arbitrary units."""
     assert bands.fwhm is not None
     wl = bands.wavelength

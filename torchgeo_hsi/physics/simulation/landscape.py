@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._typing import FloatArray
 from .farmland import Farmland, plant_fields
 from .materials import CODES
 from .random_field import fractal, hash_integers, uniform, voronoi
 from .settlement import Town, build_town, town_centres
-from .spectral_grid import Spectrum
 
 type Field = NDArray[np.float32]
 
@@ -77,7 +77,7 @@ class Surface:
 
 
 def _distance_to_zero(
-    x: Spectrum, y: Spectrum, seed: int, scale: float, octaves: int
+    x: FloatArray, y: FloatArray, seed: int, scale: float, octaves: int
 ) -> Field:
     """Signed distance to the nearest zero of a smooth field, to first order.
 
@@ -90,7 +90,7 @@ def _distance_to_zero(
     return np.asarray(here / np.maximum(slope, 0.25 / scale))
 
 
-def large_forms(x: Spectrum, y: Spectrum, seed: int) -> LargeForms:
+def large_forms(x: FloatArray, y: FloatArray, seed: int) -> LargeForms:
     """Compute the smooth fields on a grid.
 
     Args:
@@ -121,7 +121,7 @@ def large_forms(x: Spectrum, y: Spectrum, seed: int) -> LargeForms:
     )
 
 
-def elevation(x: Spectrum, y: Spectrum, seed: int) -> Field:
+def elevation(x: FloatArray, y: FloatArray, seed: int) -> Field:
     """Compute the height of the terrain in metres; valleys follow the rivers.
 
     Args:
@@ -210,8 +210,8 @@ def _refine(forms: LargeForms, factor: int) -> LargeForms:
 
 
 def _layers(
-    x: Spectrum,
-    y: Spectrum,
+    x: FloatArray,
+    y: FloatArray,
     seed: int,
     forms: LargeForms,
     farm: Farmland,
@@ -221,7 +221,7 @@ def _layers(
     material, p, q = farm.material, farm.p, farm.q
 
     def lay(
-        where: NDArray[np.bool_], code: NDArray[np.uint8] | str, *pq: Spectrum
+        where: NDArray[np.bool_], code: NDArray[np.uint8] | str, *pq: FloatArray
     ) -> None:
         values = np.uint8(CODES[code]) if isinstance(code, str) else code
         np.copyto(material, values, where=where)

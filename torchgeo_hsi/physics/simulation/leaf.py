@@ -15,11 +15,12 @@ from functools import cache
 import numpy as np
 from scipy.special import exp1
 
-from .spectral_grid import WATER_ABSORPTION, WAVELENGTH, Spectrum, bumps
+from ..._typing import FloatArray
+from .spectral_grid import WATER_ABSORPTION, WAVELENGTH, bumps
 
 #: Refractive index of leaf tissue; falls with wavelength (Feret et al. 2008,
 #: https://doi.org/10.1016/j.rse.2008.02.012).
-LEAF_INDEX: Spectrum = 1.50 - 0.085 * (WAVELENGTH - 0.4)
+LEAF_INDEX: FloatArray = 1.50 - 0.085 * (WAVELENGTH - 0.4)
 
 # Specific absorption as sums of Gaussian bands. Positions of the pigments: Lichtenthaler
 # 1987, https://doi.org/10.1016/0076-6879(87)48036-1; heights in a leaf, where bands are
@@ -78,7 +79,7 @@ class Leaf:
     dry_matter: float = 0.005
 
 
-def leaf_optics(leaf: Leaf) -> tuple[Spectrum, Spectrum]:
+def leaf_optics(leaf: Leaf) -> tuple[FloatArray, FloatArray]:
     """Compute how much light a leaf reflects and transmits.
 
     Args:
@@ -109,13 +110,13 @@ def leaf_optics(leaf: Leaf) -> tuple[Spectrum, Spectrum]:
     )
 
 
-def _through_plate(absorption: Spectrum) -> Spectrum:
+def _through_plate(absorption: FloatArray) -> FloatArray:
     """Share of diffuse light that crosses an absorbing layer once."""
     k = np.maximum(absorption, 1e-9)
     return np.asarray((1 - k) * np.exp(-k) + k**2 * exp1(k))
 
 
-def interface_transmittance(index: Spectrum, angle: float) -> Spectrum:
+def interface_transmittance(index: FloatArray, angle: float) -> FloatArray:
     """Transmittance of a surface for unpolarized light from within a cone.
 
     The Fresnel equations, averaged over the cone by Gauss-Legendre quadrature.
@@ -139,11 +140,11 @@ def interface_transmittance(index: Spectrum, angle: float) -> Spectrum:
 
 
 @cache
-def _leaf_surface(angle: float) -> Spectrum:
+def _leaf_surface(angle: float) -> FloatArray:
     return interface_transmittance(LEAF_INDEX, angle)
 
 
-def _plate(inside: Spectrum, entry_angle: float) -> tuple[Spectrum, Spectrum]:
+def _plate(inside: FloatArray, entry_angle: float) -> tuple[FloatArray, FloatArray]:
     """Reflectance and transmittance of one plate, all inner reflections added up."""
     enter = _leaf_surface(entry_angle)
     # by reciprocity of the two directions through the surface
@@ -154,7 +155,7 @@ def _plate(inside: Spectrum, entry_angle: float) -> tuple[Spectrum, Spectrum]:
     return (1 - enter) + transmitted * back * inside, transmitted
 
 
-def _pile(r: Spectrum, t: Spectrum, count: float) -> tuple[Spectrum, Spectrum]:
+def _pile(r: FloatArray, t: FloatArray, count: float) -> tuple[FloatArray, FloatArray]:
     """Reflectance and transmittance of any positive number of equal plates."""
     if count == 0:
         return np.zeros_like(r), np.ones_like(t)

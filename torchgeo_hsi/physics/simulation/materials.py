@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._typing import FloatArray
 from ...errors import UnknownNameError
 from .built import (
     asphalt_reflectance,
@@ -19,7 +20,7 @@ from .built import (
 from .canopy import LeafAngles, canopy_reflectance
 from .leaf import Leaf, leaf_optics
 from .soil import Soil, soil_reflectance
-from .spectral_grid import WAVELENGTH, Spectrum
+from .spectral_grid import WAVELENGTH
 from .water import WaterBody, water_reflectance
 
 
@@ -85,8 +86,8 @@ class SceneConditions:
         return cls(sun_zenith, soil, rng.uniform(0.2, 0.8))
 
 
-#: Spectrum of a material by two variables from 0 to 1.
-type SpectrumModel = Callable[[float, float, SceneConditions], Spectrum]
+#: FloatArray of a material by two variables from 0 to 1.
+type SpectrumModel = Callable[[float, float, SceneConditions], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Material:
     roughness: float
 
 
-def _shaded(lit: Spectrum, shade: float) -> Spectrum:
+def _shaded(lit: FloatArray, shade: float) -> FloatArray:
     """Mix in the shadows that tree crowns and stalks cast on each other.
 
     Shadows get skylight and what other crowns scatter, which is blue and infrared.
@@ -118,12 +119,12 @@ def _shaded(lit: Spectrum, shade: float) -> Spectrum:
 
 def _canopy(
     leaf: Leaf, area: float, soil: Soil, at: SceneConditions, angles: LeafAngles
-) -> Spectrum:
+) -> FloatArray:
     ground = soil_reflectance(soil)
     return canopy_reflectance(leaf_optics(leaf), ground, area, at.sun_zenith, angles)
 
 
-def _water(p: float, q: float, at: SceneConditions) -> Spectrum:
+def _water(p: float, q: float, at: SceneConditions) -> FloatArray:
     """Clear to productive (p), clear to brown (q)."""
     return water_reflectance(
         WaterBody(2 + 38 * p**1.5, 0.3 + 1.6 * q, 0.8 + 7 * p**2, glint=0.0015)
@@ -132,7 +133,7 @@ def _water(p: float, q: float, at: SceneConditions) -> Spectrum:
 
 def _forest(
     leaf: Leaf, area: float, wood: float, shade: float, at: SceneConditions
-) -> Spectrum:
+) -> FloatArray:
     """Crowns of leaves, bark and dead twigs over litter."""
     floor = Soil(brightness=0.30, organic=0.7, moisture=0.15)
     bark = Leaf(2.4, 1.5, 1.5, 0.32, 0.003, 0.010)
@@ -141,19 +142,21 @@ def _forest(
     return _shaded((1 - wood) * crowns + wood * twigs, shade)
 
 
-def _broadleaf(p: float, q: float, at: SceneConditions) -> Spectrum:
+def _broadleaf(p: float, q: float, at: SceneConditions) -> FloatArray:
     """Leaf area (p), age of the stand (q)."""
     leaf = Leaf(1.6, 36 + 16 * p, 8, 0.02, 0.0078 + 0.002 * p, 0.0058)
     return _forest(leaf, 3.0 + 2.6 * p, 0.12 + 0.06 * q, 0.20 + 0.14 * q, at)
 
 
-def _conifer(p: float, q: float, at: SceneConditions) -> Spectrum:
+def _conifer(p: float, q: float, at: SceneConditions) -> FloatArray:
     """Leaf area (p), age of the stand (q)."""
     leaf = Leaf(2.0, 46 + 14 * p, 10, 0.05, 0.0120 + 0.003 * p, 0.013)
     return _forest(leaf, 2.4 + 2.4 * p, 0.17 + 0.07 * q, 0.32 + 0.18 * q, at)
 
 
-def _mixed_leaves(green: Leaf, dry: Leaf, share: float) -> tuple[Spectrum, Spectrum]:
+def _mixed_leaves(
+    green: Leaf, dry: Leaf, share: float
+) -> tuple[FloatArray, FloatArray]:
     """Leaves of two kinds, as in a meadow in summer."""
     first, second = leaf_optics(green), leaf_optics(dry)
     return (
@@ -162,7 +165,7 @@ def _mixed_leaves(green: Leaf, dry: Leaf, share: float) -> tuple[Spectrum, Spect
     )
 
 
-def _grass(p: float, q: float, at: SceneConditions) -> Spectrum:
+def _grass(p: float, q: float, at: SceneConditions) -> FloatArray:
     """Leaf area (p), dry share (q)."""
     green = Leaf(1.5, 26 + 18 * p, 7, 0.03, 0.010 + 0.004 * p, 0.0045)
     dry = Leaf(2.0, 1.5, 1.5, 0.38, 0.002, 0.006)
@@ -174,7 +177,7 @@ def _grass(p: float, q: float, at: SceneConditions) -> Spectrum:
     return _shaded(seen, 0.12)
 
 
-def _crop(p: float, q: float, at: SceneConditions) -> Spectrum:
+def _crop(p: float, q: float, at: SceneConditions) -> FloatArray:
     """Leaf area (p), from maize to beet (q)."""
     leaf = Leaf(1.4 + 0.2 * q, 34 + 20 * p, 8, 0.01, 0.012 + 0.006 * q, 0.0045)
     soil = replace(at.soil, moisture=0.1)
@@ -182,7 +185,7 @@ def _crop(p: float, q: float, at: SceneConditions) -> Spectrum:
     return _shaded(_canopy(leaf, 0.7 + 4.0 * p, soil, at, angles), 0.16)
 
 
-def _straw(p: float, q: float, at: SceneConditions) -> Spectrum:
+def _straw(p: float, q: float, at: SceneConditions) -> FloatArray:
     """From stubble to standing cereals (p), from weathered to golden (q)."""
     leaf = Leaf(2.1, 0.5, 0.4 + 0.8 * q, 0.85 - 0.40 * q, 0.0012, 0.0065)
     return _shaded(
@@ -190,7 +193,7 @@ def _straw(p: float, q: float, at: SceneConditions) -> Spectrum:
     )
 
 
-def _bare(p: float, q: float, at: SceneConditions) -> Spectrum:
+def _bare(p: float, q: float, at: SceneConditions) -> FloatArray:
     """Brightness (p), moisture (q)."""
     bright = at.soil.brightness * (0.78 + 0.40 * p)
     organic = at.soil.organic * (1.2 - 0.4 * p)
@@ -228,7 +231,7 @@ NODES_PER_MATERIAL = len(NODES[0]) * len(NODES[1])
 
 def material_spectrum(
     name: str, p: float = 0.5, q: float = 0.5, conditions: SceneConditions | None = None
-) -> Spectrum:
+) -> FloatArray:
     """Compute the reflectance of a material.
 
     Args:
@@ -254,7 +257,7 @@ def material_spectrum(
     return MATERIALS[CODES[name]].model(p, q, conditions or SceneConditions())
 
 
-def spectral_library(conditions: SceneConditions) -> Spectrum:
+def spectral_library(conditions: SceneConditions) -> FloatArray:
     """Compute the spectra that all pixels are mixed from.
 
     Args:
@@ -263,7 +266,7 @@ def spectral_library(conditions: SceneConditions) -> Spectrum:
     Returns:
         Reflectance of shape ``(materials x nodes, wavelengths)``.
     """
-    rows: Iterable[Spectrum] = (
+    rows: Iterable[FloatArray] = (
         material.model(float(p), float(q), conditions)
         for material in MATERIALS
         for p in NODES[0]

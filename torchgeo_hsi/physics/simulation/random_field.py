@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .spectral_grid import Spectrum
+from ..._typing import FloatArray
 
 #: Standard deviation of one octave of gradient noise, to normalize sums of them.
 _NOISE_STD = 0.216
@@ -79,7 +79,7 @@ def uniform(ident: NDArray[np.uint64], salt: int) -> NDArray[np.float32]:
 
 
 def _lattice(
-    x: Spectrum, y: Spectrum, seed: int, margin: int
+    x: FloatArray, y: FloatArray, seed: int, margin: int
 ) -> tuple[NDArray[np.uint64], int, int]:
     """Hash the lattice points around all coordinates; return them and their origin."""
     left, top = int(np.floor(x.min())) - margin, int(np.floor(y.min())) - margin
@@ -89,7 +89,7 @@ def _lattice(
     return hash_integers(columns, rows, seed), left, top
 
 
-def gradient_noise(x: Spectrum, y: Spectrum, seed: int) -> NDArray[np.float32]:
+def gradient_noise(x: FloatArray, y: FloatArray, seed: int) -> NDArray[np.float32]:
     """Smooth noise with features of size 1 (Perlin 2002, doi:10.1145/566654.566636).
 
     Args:
@@ -140,8 +140,8 @@ def _on_grid(
 
 
 def fractal(
-    x: Spectrum,
-    y: Spectrum,
+    x: FloatArray,
+    y: FloatArray,
     seed: int,
     scale: float,
     octaves: int = 4,
@@ -173,7 +173,7 @@ def fractal(
     return np.asarray(total / np.float32(_NOISE_STD * np.sqrt(power)))
 
 
-def voronoi(x: Spectrum, y: Spectrum, seed: int, scale: float) -> Cells:
+def voronoi(x: FloatArray, y: FloatArray, seed: int, scale: float) -> Cells:
     """Divide the plane into irregular polygons, like parcels and town blocks.
 
     One point lies in each square of a lattice; a cell is all that is nearest to its
@@ -219,7 +219,7 @@ def voronoi(x: Spectrum, y: Spectrum, seed: int, scale: float) -> Cells:
 
 
 def voronoi_parts(
-    x: Spectrum, y: Spectrum, seed: int, scale: float, factor: int
+    x: FloatArray, y: FloatArray, seed: int, scale: float, factor: int
 ) -> Cells:
     """Like :func:`voronoi`, for parts of pixels: only pixels on an edge are divided.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._typing import FloatArray
 from ..bands import BandSet
 from .atmosphere import cloud_reflectance, diffuse_share
 from .instrument import (
@@ -18,7 +19,6 @@ from .instrument import (
     response_matrix,
 )
 from .materials import SceneConditions, spectral_library
-from .spectral_grid import Spectrum
 
 type Field = NDArray[np.float32]
 
@@ -84,7 +84,7 @@ class Recorder:
         """Initialize a new Recorder instance; see the class for the arguments."""
         response = response_matrix(bands)
 
-        def seen(spectra: Spectrum) -> Field:
+        def seen(spectra: FloatArray) -> Field:
             return np.asarray(spectra @ response.T).astype(np.float32)
 
         self.noise_model = enmap_noise(bands, conditions.sun_zenith)
@@ -167,7 +167,7 @@ class Recorder:
         values[row, col, band] = (before + after) / 2
 
 
-def _detector_gain(bands: BandSet, rng: np.random.Generator) -> Spectrum:
+def _detector_gain(bands: BandSet, rng: np.random.Generator) -> FloatArray:
     """Gains by which the two detectors disagree in their overlap."""
     vnir, wavelength = is_vnir(bands), bands.wavelength
     edge = np.where(vnir, wavelength - 0.86, 1.05 - wavelength)

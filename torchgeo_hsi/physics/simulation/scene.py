@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._typing import FloatArray
 from ..bands import BandSet
 from .atmosphere import CIRRUS_OPACITY, CLOUD_OPACITY, HAZE_OPACITY, Clouds
 from .footprint import Footprint
@@ -17,7 +18,6 @@ from .materials import SceneConditions
 from .mixing import mix_surface
 from .random_field import fractal
 from .recorder import Recorder, Sky
-from .spectral_grid import Spectrum
 
 #: Value of pixels outside of the swath, and of empty bands.
 NODATA = -32768
@@ -254,7 +254,7 @@ class EnMAPScene:
             cirrus=np.digitize(sky.cirrus, CIRRUS_OPACITY).astype(np.uint8) * inside,
         )
 
-    def _sky(self, x: Spectrum, y: Spectrum) -> Sky:
+    def _sky(self, x: FloatArray, y: FloatArray) -> Sky:
         """Compute the light of each pixel, in the coordinates of the world."""
         seed = self.config.seed
         return Sky(
@@ -266,7 +266,7 @@ class EnMAPScene:
             cirrus=self.clouds.cirrus(x, y),
         )
 
-    def _sunlight(self, x: Spectrum, y: Spectrum) -> NDArray[np.float32]:
+    def _sunlight(self, x: FloatArray, y: FloatArray) -> NDArray[np.float32]:
         """Light on slopes, relative to level ground, as far as it stays uncorrected."""
         seed = self.config.seed
         # half a pixel to each side: the slope over one pixel

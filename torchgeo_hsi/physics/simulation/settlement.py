@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._typing import FloatArray
 from .materials import CODES
 from .random_field import fractal, hash_integers, uniform
-from .spectral_grid import Spectrum
 
 _SEED = 700_000_001
 
@@ -61,7 +61,7 @@ class Buildings:
     q: NDArray[np.float32]
 
 
-def town_centres(x: Spectrum, y: Spectrum, seed: int) -> Town:
+def town_centres(x: FloatArray, y: FloatArray, seed: int) -> Town:
     """Place towns and their street grids.
 
     Args:
@@ -102,7 +102,7 @@ def town_centres(x: Spectrum, y: Spectrum, seed: int) -> Town:
 
 
 def build_town(
-    x: Spectrum, y: Spectrum, seed: int, town: Town, fine: NDArray[np.float32]
+    x: FloatArray, y: FloatArray, seed: int, town: Town, fine: NDArray[np.float32]
 ) -> Buildings:
     """Build streets and lots.
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .spectral_grid import WATER_ABSORPTION, WATER_INDEX, WAVELENGTH, Spectrum, bumps
+from ..._typing import FloatArray
+from .spectral_grid import WATER_ABSORPTION, WATER_INDEX, WAVELENGTH, bumps
 
 # goethite and hematite: charge transfer near 0.5 µm, crystal field near 0.67 and 0.87
 _IRON = bumps([(0.47, 0.55, 0.14), (0.53, 0.12, 0.10), (0.67, 0.04, 0.10)]) + bumps(
@@ -53,7 +54,7 @@ class Soil:
     moisture: float = 0.0
 
 
-def soil_reflectance(soil: Soil) -> Spectrum:
+def soil_reflectance(soil: Soil) -> FloatArray:
     """Compute the reflectance of a bare soil.
 
     Args:
@@ -74,7 +75,7 @@ def soil_reflectance(soil: Soil) -> Spectrum:
     return wet(soil.brightness * rise * np.exp(-depth), soil.moisture)
 
 
-def wet(dry: Spectrum, moisture: float) -> Spectrum:
+def wet(dry: FloatArray, moisture: float) -> FloatArray:
     """Wet a rough surface with a film of water.
 
     Part of the light that the surface reflects is sent back by the film (Lekner and

@@ -10,11 +10,8 @@ from scipy.interpolate import PchipInterpolator
 
 from ..._typing import FloatArray
 
-#: Numbers on wavelengths, or coordinates; double precision unless said otherwise.
-type Spectrum = FloatArray
-
 #: Wavelengths in micrometres of every spectrum of the simulator: 400 to 2500 nm, 1 nm.
-WAVELENGTH: Spectrum = np.arange(400, 2501) / 1000
+WAVELENGTH: FloatArray = np.arange(400, 2501) / 1000
 WAVELENGTH.setflags(write=False)
 
 # Absorption coefficient of liquid water in 1/m by wavelength in nm. 400-720 nm: Pope
@@ -40,21 +37,21 @@ _WATER = {
 }  # fmt: skip
 
 
-def _water() -> Spectrum:
+def _water() -> FloatArray:
     # the coefficient spans six orders of magnitude, so it is interpolated in logarithms
     curve = PchipInterpolator(list(_WATER), np.log(list(_WATER.values())))
     return np.asarray(np.exp(curve(WAVELENGTH * 1000)))
 
 
 #: Absorption coefficient of liquid water in 1/m.
-WATER_ABSORPTION: Spectrum = _water()
+WATER_ABSORPTION: FloatArray = _water()
 WATER_ABSORPTION.setflags(write=False)
 
 #: Refractive index of water in the solar range.
 WATER_INDEX = 1.33
 
 
-def bumps(features: Iterable[tuple[float, float, float]]) -> Spectrum:
+def bumps(features: Iterable[tuple[float, float, float]]) -> FloatArray:
     """Add up Gaussian features.
 
     Args:
@@ -70,7 +67,7 @@ def bumps(features: Iterable[tuple[float, float, float]]) -> Spectrum:
     return total
 
 
-def curve(nodes: dict[float, float]) -> Spectrum:
+def curve(nodes: dict[float, float]) -> FloatArray:
     """Draw a smooth curve without overshoot through a few points.
 
     Args:

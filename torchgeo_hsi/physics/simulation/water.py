@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .spectral_grid import WATER_ABSORPTION, WAVELENGTH, Spectrum, bumps
+from ..._typing import FloatArray
+from .spectral_grid import WATER_ABSORPTION, WAVELENGTH, bumps
 
 # shape of the absorption by phytoplankton, 1 at 440 nm: Bricaud et al. 1995,
 # https://doi.org/10.1029/95JC00463
@@ -41,7 +42,7 @@ class WaterBody:
     glint: float = 0.002
 
 
-def water_reflectance(water: WaterBody) -> Spectrum:
+def water_reflectance(water: WaterBody) -> FloatArray:
     """Compute the reflectance of optically deep water.
 
     Args:

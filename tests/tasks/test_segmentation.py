@@ -1,0 +1,98 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Tests of the segmentation task."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from torchgeo_hsi.errors import PluginError, UnknownNameError
+from torchgeo_hsi.losses import MaskedCrossEntropy
+from torchgeo_hsi.models import SpectralMLP
+from torchgeo_hsi.tasks import HSISegmentation
+
+
+class Samples(Dataset[dict[str, Tensor]]):
+    """Two classes that differ in one band."""
+
+    def __init__(self, ignored: bool = False) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.mask = torch.randint(0, 2, (8, 6, 6), generator=generator)
+        self.image = torch.randn(8, 5, 6, 6, generator=generator)
+        self.image[:, 2] = 4.0 * self.mask - 2
+        if ignored:
+            self.mask.fill_(255)
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {'image': self.image[index], 'mask': self.mask[index]}
+
+
+def task(**kwargs: Any) -> HSISegmentation:
+    options: dict[str, Any] = {
+        'in_channels': 5,
+        'num_classes': 2,
+        'ignore_index': 255,
+        'lr': 0.05,
+    }
+    return HSISegmentation(**(options | kwargs))
+
+
+def trainer(path: Path, epochs: int) -> Trainer:
+    return Trainer(
+        default_root_dir=path,
+        accelerator='cpu',
+        max_epochs=epochs,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+
+
+def test_learns(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    loader: DataLoader[Any] = DataLoader(Samples(), batch_size=4)
+    model = task()
+    run = trainer(tmp_path, 10)
+    run.fit(model, loader, loader)
+    assert run.callback_metrics['val_AverageJaccardIndex'] > 0.95
+    # one cycle ends far below where it began
+    assert run.optimizers[0].param_groups[0]['lr'] < 0.01 * 0.05
+    run.save_checkpoint(tmp_path / 'last.ckpt')
+    again = HSISegmentation.load_from_checkpoint(tmp_path / 'last.ckpt')
+    x = Samples().image
+    assert torch.equal(again.eval()(x), model.eval()(x))
+
+
+def test_batch_without_labels(tmp_path: Path) -> None:
+    loader: DataLoader[Any] = DataLoader(Samples(ignored=True), batch_size=4)
+    model = task()
+    trainer(tmp_path, 1).fit(model, loader)
+    assert all(torch.isfinite(v).all() for v in model.parameters())
+
+
+def test_options_reach_their_parts() -> None:
+    model = task(model_kwargs={'hidden': [7]}, class_weights=[1.0, 3.0])
+    assert isinstance(model.model, SpectralMLP)
+    assert model.model.head.in_channels == 7
+    assert isinstance(model.criterion, MaskedCrossEntropy)
+    assert model.criterion.ignore_index == 255
+    assert model.criterion.weight is not None
+    assert model.criterion.weight.tolist() == [1.0, 3.0]
+    assert not isinstance(task(loss='dice').criterion, MaskedCrossEntropy)
+
+
+def test_wrong_models() -> None:
+    with pytest.raises(UnknownNameError, match='spectral_mlp'):
+        task(model='spectral_mpl')
+    with pytest.raises(PluginError, match="backbone: 'tu-spec_resnet50'"):
+        task(model='spec_resnet50')
