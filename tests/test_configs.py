@@ -4,7 +4,6 @@
 """Every configuration runs through torchgeo's own command, on small data."""
 
 import json
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 import yaml
+from data.tiles.data import SIZE, TILES, holes, make_tiles
 from rasterio.coords import disjoint_bounds
 from torchgeo.main import main
 
@@ -91,8 +91,7 @@ def test_demo(folder: Path) -> None:
 
 
 def test_potsdam_on_made_up_tiles(folder: Path) -> None:
-    data = runpy.run_path(str(ROOT / 'tests' / 'data' / 'tiles' / 'data.py'))
-    images, labels = data['make_tiles'](folder / 'tiles')
+    images, labels = make_tiles(folder / 'tiles')
     stages(
         ROOT / 'configs' / 'potsdam_segmentation.yaml',
         f'--data.paths={images}',
@@ -102,15 +101,15 @@ def test_potsdam_on_made_up_tiles(folder: Path) -> None:
         '--data.length=4',
     )
     codes = check(folder / 'output' / 'potsdam', 6)
-    shape = (3 * data['SIZE'], 6 * data['SIZE'])
+    shape = (3 * SIZE, 6 * SIZE)
     want = np.ones(shape, dtype=bool)
-    size = data['SIZE']
-    for name, (column, row) in data['TILES'].items():
+    size = SIZE
+    for name, (column, row) in TILES.items():
         window = (
             slice(row * size, (row + 1) * size),
             slice(column * size, (column + 1) * size),
         )
-        want[window] = data['holes'](name)
+        want[window] = holes(name)
     assert np.array_equal(codes.mask, want)
     assert set(np.unique(codes.compressed())) <= set(range(1, 7))
 

@@ -3,21 +3,19 @@
 
 """Fixtures of the data modules."""
 
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from data.tiles.data import CODES, make_tiles
 
 from torchgeo_hsi.datamodules import EnMAPL2ADataModule
-
-DATA = runpy.run_path(str(Path(__file__).parents[1] / 'data' / 'tiles' / 'data.py'))
 
 
 @pytest.fixture(scope='session')
 def tiles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return DATA['make_tiles'](tmp_path_factory.mktemp('tiles'))
+    return make_tiles(tmp_path_factory.mktemp('tiles'))
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def make(tiles: tuple[Path, Path]) -> Callable[..., EnMAPL2ADataModule]:
         options: dict[str, Any] = {
             'paths': str(images),
             'mask_paths': str(labels),
-            'classes': list(DATA['CODES']),
+            'classes': list(CODES),
             'val': ['*_b'],
             'batch_size': 2,
             'patch_size': 16,

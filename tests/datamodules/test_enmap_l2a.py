@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from data.tiles.data import CODES, holes, make_tiles
 from lightning.pytorch import LightningModule, Trainer
 from torchgeo.tasks import SemanticSegmentation
 
 from torchgeo_hsi.datamodules import EnMAPL2ADataModule
 from torchgeo_hsi.errors import EmptyDataError, MetadataError, NodataWarning
 from torchgeo_hsi.tasks import HSISegmentation
-
-from .conftest import DATA
 
 Make = Callable[..., EnMAPL2ADataModule]
 
@@ -61,7 +60,7 @@ def test_statistics_are_of_valid_training_pixels(
     module.setup('fit')
     kept = [i for i in range(224) if i not in {*range(126, 141), *range(160, 167)}]
     pixels = np.concatenate(
-        [read(tiles[0], n)[kept][:, ~DATA['holes'](n)] for n in 'bcd'], axis=1
+        [read(tiles[0], n)[kept][:, ~holes(n)] for n in 'bcd'], axis=1
     ).astype(np.float64)
     np.testing.assert_allclose(module.mean.numpy(), pixels.mean(1), rtol=1e-5)
     np.testing.assert_allclose(module.std.numpy(), pixels.std(1), rtol=1e-4)
@@ -79,10 +78,10 @@ def test_every_label_counts_once(
         mask = module.aug(batch)['mask']
         counts += torch.bincount(mask.flatten(), minlength=256)
     want = sum(
-        np.bincount(read(tiles[1], n)[0][~DATA['holes'](n)].astype(int), minlength=8)
+        np.bincount(read(tiles[1], n)[0][~holes(n)].astype(int), minlength=8)
         for n in 'ab'
     )
-    assert counts[:3].tolist() == [want[code] for code in DATA['CODES']]
+    assert counts[:3].tolist() == [want[code] for code in CODES]
     assert counts[3:255].sum() == 0
 
 
@@ -105,7 +104,7 @@ def run(module: EnMAPL2ADataModule, task: LightningModule, path: Path) -> Any:
 def test_nodata_reaches_nothing(make: Make, tmp_path: Path, stock: bool) -> None:
     results = []
     for number in (-32768.0, 12345.0):
-        folders = DATA['make_tiles'](tmp_path / str(number), nodata=number)
+        folders = make_tiles(tmp_path / str(number), nodata=number)
         torch.manual_seed(1)
         words: dict[str, Any] = {'in_channels': 202, 'num_classes': 3}
         task = (
@@ -123,7 +122,7 @@ def test_nodata_reaches_nothing(make: Make, tmp_path: Path, stock: bool) -> None
 
 
 def test_tile_without_any_data(make: Make, tmp_path: Path) -> None:
-    folders = DATA['make_tiles'](tmp_path / 'd', empty='c')
+    folders = make_tiles(tmp_path / 'd', empty='c')
     task = HSISegmentation(num_classes=3, ignore_index=255)
     scores, statistics, state, _ = run(
         make(folders, batch_size=1, length=9), task, tmp_path
@@ -143,7 +142,7 @@ def test_predict_keeps_everything(make: Make) -> None:
 
 
 def test_statistics_travel_in_the_checkpoint(make: Make, tmp_path: Path) -> None:
-    folders = DATA['make_tiles'](tmp_path / 'd')
+    folders = make_tiles(tmp_path / 'd')
     task = HSISegmentation(num_classes=3, ignore_index=255)
     fit = trainer(tmp_path, max_epochs=1, num_sanity_val_steps=0)
     first = make(folders)

@@ -138,7 +138,8 @@ class MapFigure(Callback):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the map and the view, and write the picture."""
         view = self._gather(pl_module)
-        if not trainer.is_global_zero:
+        # a trial run of a few batches writes no map
+        if not trainer.is_global_zero or getattr(trainer, 'fast_dev_run', False):
             return
         writer = next(
             cb for cb in _callbacks(trainer) if isinstance(cb, GeoTIFFCubeWriter)
@@ -192,23 +193,8 @@ def draw_map(
     Raises:
         MetadataError: If the file has no colors for classes.
     """
-    with rasterio.open(path) as src:
-        step = math.ceil(max(src.height, src.width) / max_size)
-        shape = math.ceil(src.height / step), math.ceil(src.width / step)
-        # the pixel in the middle of each cell, so that no class is invented
-        codes = src.read(1, out_shape=shape, resampling=Resampling.nearest)
-        valid = src.read_masks(1, out_shape=shape) > 0
-        names = json.loads(src.tags(1).get('class_names', '{}'))
-        try:
-            table = src.colormap(1)
-        except ValueError as error:
-            raise MetadataError(
-                f'{path} has no color table, so it is no class map. MapFigure needs '
-                "GeoTIFFCubeWriter(output='classes')."
-            ) from error
-    colors = {
-        code: '#{:02x}{:02x}{:02x}'.format(*rgba[:3]) for code, rgba in table.items()
-    }
+    codes, valid, colors, names = _read_classes(path, max_size)
+    shape = codes.shape
     wide = shape[1] > 1.6 * shape[0]
     panels = 1 if view is None else 2
     layout = (panels, 1) if wide else (1, panels)
@@ -236,6 +222,30 @@ def draw_map(
     if title is not None:
         fig.suptitle(title, fontsize=13)
     return fig
+
+
+def _read_classes(
+    path: str | Path, max_size: int
+) -> tuple[NDArray[Any], NDArray[np.bool_], dict[int, str], dict[str, str]]:
+    """Read a class map with its colors and names, thinned out to the picture."""
+    with rasterio.open(path) as src:
+        step = math.ceil(max(src.height, src.width) / max_size)
+        shape = math.ceil(src.height / step), math.ceil(src.width / step)
+        # the pixel in the middle of each cell, so that no class is invented
+        codes = src.read(1, out_shape=shape, resampling=Resampling.nearest)
+        valid = src.read_masks(1, out_shape=shape) > 0
+        names = json.loads(src.tags(1).get('class_names', '{}'))
+        try:
+            table = src.colormap(1)
+        except ValueError as error:
+            raise MetadataError(
+                f'{path} has no color table, so it is no class map. MapFigure needs '
+                "GeoTIFFCubeWriter(output='classes')."
+            ) from error
+    colors = {
+        code: '#{:02x}{:02x}{:02x}'.format(*rgba[:3]) for code, rgba in table.items()
+    }
+    return codes, valid, colors, names
 
 
 def _figure_size(

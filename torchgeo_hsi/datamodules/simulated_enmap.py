@@ -82,7 +82,9 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
                 f'{gap} pixels. Raise size, or lower gap.'
             )
         self.root = root
-        self.scene = {'size': size, 'seed': seed, 'cloud_cover': cloud_cover}
+        self.scene_size = size
+        self.scene_seed = seed
+        self.cloud_cover = cloud_cover
         self.gap = gap
         self.bands = bands
         self.quality = quality
@@ -101,9 +103,9 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
     def _open(self) -> SimulatedEnMAP:
         return SimulatedEnMAP(
             self.root,
-            self.scene['size'],
-            self.scene['seed'],
-            self.scene['cloud_cover'],
+            self.scene_size,
+            self.scene_seed,
+            self.cloud_cover,
             bands=self.bands,
             quality=self.quality,
         )

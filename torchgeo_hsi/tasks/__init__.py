@@ -3,6 +3,8 @@
 
 """Tasks: what to train, and how."""
 
+# naming one of our tasks in a config is enough to register our backbones in timm
+from .. import models as _models  # noqa: F401
 from .segmentation import HSISegmentation
 
 __all__ = ('HSISegmentation',)
