@@ -29,9 +29,9 @@ nitpick_ignore_regex = [
     (
         r'py:.*',
         (
-            r'(affine|click|collections|h5py|jsonargparse|kornia|lightning|lightly'
-            r'|importlib|matplotlib|np|numpy|os|pathlib|pluggy|rasterio'
-            r'|segmentation_models_pytorch|shapely|timm|torch|torchgeo|torchmetrics'
+            r'(abc|affine|click|collections|datetime|h5py|jsonargparse|kornia'
+            r'|lightly|lightning|importlib|matplotlib|np|numpy|os|pathlib|pluggy'
+            r'|pyproj|rasterio|segmentation_models_pytorch|shapely|timm|torch|torchgeo|torchmetrics'
             r'|types|typing|xml)(\..*)?'
         ),
     ),
@@ -42,12 +42,18 @@ nitpick_ignore_regex = [
             r'(Affine|Any|ArrayLike|Axes|Callable|CRS|Figure|Iterable|Iterator|Literal'
             r'|Mapping|MutableMapping|NDArray|Path|Sequence|Tensor|Window|nn\.Module'
             r'|Self|bool|bytes|dict|float|frozenset|int|list|object|set|slice|str|tuple'
-            r'|type|None|optional|T|Exception|UserWarning|(File(Exists|NotFound)|Import|Key'
-            r'|OS|Runtime|Type|Value)Error)'
+            r'|type|None|optional|M|P|T|Exception|UserWarning'
+            r'|(File(Exists|NotFound)|Import|Key|OS|Runtime|Type|Value)Error)'
         ),
     ),
     # type aliases and type variables of our own, described in the concepts page
-    (r'py:.*', r'(torchgeo_hsi\.)?(_typing\.)?(FloatArray|BoolArray|Sample|PathLike)'),
+    (
+        r'py:.*',
+        (
+            r'(torchgeo_hsi\.)?(_typing\.|io\._band_tags\.)?'
+            r'(BoolArray|Colormap|FloatArray|PathLike|Sample)'
+        ),
+    ),
 ]
 
 autodoc_default_options = {'members': True, 'show-inheritance': True}

@@ -3,6 +3,8 @@
 
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -94,3 +96,35 @@ def test_the_oldest_is_closed(tmp_path: Path) -> None:
     with pytest.raises(Exception, match='closed'):
         readers[0].read([0])
     assert readers[1].read([0])[1].all()
+
+
+def test_the_end_of_a_cache_closes_its_files(path: str) -> None:
+    cache = ReaderCache(opener)
+    with cache.open(path) as reader:
+        assert reader.read([0])[1].all()
+    del cache
+    with pytest.raises(Exception, match='closed'):
+        reader.read([0])
+
+
+_PROGRAM = """
+import builtins
+import sys
+from torchgeo_hsi.datasets._handles import ReaderCache
+from torchgeo_hsi.io import GeoTIFFReader
+cache = ReaderCache(GeoTIFFReader)
+with cache.open(sys.argv[1]) as reader:
+    reader.read([0])
+# lives to the very end of the interpreter, as in a reference cycle of a trainer
+builtins.kept = cache
+"""
+
+
+def test_a_program_ends_quietly(path: str) -> None:
+    done = subprocess.run(
+        [sys.executable, '-c', _PROGRAM, path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 'excepthook' not in done.stderr

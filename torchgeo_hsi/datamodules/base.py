@@ -154,7 +154,7 @@ class HSIGeoDataModule(GeoDataModule):
         """Return the band statistics, computing them the first time.
 
         Returns:
-            Mean and standard deviation; also in :attr:`mean` and :attr:`std`.
+            Mean and standard deviation; also in ``mean`` and ``std``.
         """
         if self._statistics is None:
             if self.statistics == 'spectral_earth':

@@ -12,6 +12,7 @@ from shapely import Polygon
 
 from .._typing import Sample
 from ..datasets import SimulatedEnMAP
+from ..errors import EmptyDataError
 from ..physics import get_sensor
 from .base import HSIGeoDataModule
 
@@ -30,9 +31,9 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
     def __init__(
         self,
         root: str = 'data/simulated_enmap',
-        size: int = 256,
-        seed: int = 0,
-        cloud_cover: float = 0.05,
+        size: int | None = None,
+        seed: int | None = None,
+        cloud_cover: float | None = None,
         gap: int = 8,
         bands: list[str] | None = None,
         quality: list[str] | None = None,
@@ -45,11 +46,13 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
     ) -> None:
         """Initialize a new SimulatedEnMAPDataModule instance.
 
+        Of the scene, None means what *root* holds already, or the default.
+
         Args:
             root: Folder of the scene; it is simulated there on first use.
-            size: Rows and columns of the scene.
-            seed: Seed of the scene.
-            cloud_cover: Share of the imaged pixels under cloud.
+            size: Rows and columns of the scene (256 by default).
+            seed: Seed of the scene (0 by default).
+            cloud_cover: Share of the imaged pixels under cloud (0.05 by default).
             gap: Pixels between the regions.
             bands: Names of the bands; the 202 kept ones by default.
             quality: Quality layers that make pixels invalid, see
@@ -76,11 +79,8 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
             SimulatedEnMAP.classes,
             SimulatedEnMAP.class_colors,
         )
-        if gap < 0 or 0.15 * size <= 2 * gap:
-            raise ValueError(
-                f'A scene of {size} columns leaves no room for validation with a gap of '
-                f'{gap} pixels. Raise size, or lower gap.'
-            )
+        if gap < 0:
+            raise ValueError(f'Expected a gap of 0 or more pixels, got {gap}.')
         self.root = root
         self.scene_size = size
         self.scene_seed = seed
@@ -118,12 +118,21 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
 
         Returns:
             The region, or None for all of the scene.
+
+        Raises:
+            EmptyDataError: If the scene is too narrow for the gaps.
         """
         if split == 'predict':
             return None
         if self._extent is None:
             x, y, _ = self._open().bounds
             self._extent = (x.start, y.start, x.stop, y.stop, x.step)
+            columns = round((x.stop - x.start) / x.step)
+            if 0.15 * columns < 2 * self.gap:
+                raise EmptyDataError(
+                    f'A scene of {columns} columns leaves no room for validation '
+                    f'between gaps of {self.gap} pixels. Raise size, or lower gap.'
+                )
         left, bottom, right, top, res = self._extent
         columns = round((right - left) / res)
         first, last = (round(share * columns) for share in _SHARES[split])

@@ -5,6 +5,7 @@
 
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,9 +46,9 @@ class ReaderCache:
         """Return the open files of this process and thread."""
         if getattr(self._local, 'pid', None) != os.getpid():
             self._local.pid = os.getpid()
-            self._local.readers = OrderedDict()
-        readers: OrderedDict[str, CubeReader] = self._local.readers
-        return readers
+            self._local.open = _Open()
+        mine: _Open = self._local.open
+        return mine.readers
 
     @contextmanager
     def open(self, path: str) -> Iterator[CubeReader]:
@@ -70,3 +71,17 @@ class ReaderCache:
                 readers.popitem(last=False)[1].close()
         readers.move_to_end(path)
         yield readers[path]
+
+
+class _Open:
+    """Open readers, closed when their thread or cache ends, or the program."""
+
+    def __init__(self) -> None:
+        self.readers: OrderedDict[str, CubeReader] = OrderedDict()
+        # left to the interpreter, they would be closed when GDAL is gone already
+        weakref.finalize(self, _close, self.readers)
+
+
+def _close(readers: OrderedDict[str, CubeReader]) -> None:
+    while readers:
+        readers.popitem()[1].close()

@@ -30,8 +30,6 @@ from ._handles import ReaderCache
 from .enmap_l2a import EnMAPL2A
 from .plotting import plot_sample
 
-__all__ = ('SimulatedEnMAP', 'simulate_enmap')
-
 
 class SimulatedEnMAP(EnMAPL2A):
     """An EnMAP L2A scene from a physical simulator, with its truth.

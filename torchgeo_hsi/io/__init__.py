@@ -3,14 +3,17 @@
 
 """Files in, arrays out: readers of sensor products and writers of cubes."""
 
+from ._enmap_layers import ProductLayer
 from .base import CubeInfo, CubeReader
 from .cog import CubeWriter, write_cog
 from .enmap import EnMAPL2AReader
+from .enmap_writer import EnMAPL2AWriter, write_enmap_l2a
 from .envi import ENVIReader
 from .geotiff import GeoTIFFReader
 from .mat import MatReader
 from .netcdf import NetCDFReader
 from .open import open_cube, read_array
+from .simulated import simulate_enmap
 
 __all__ = (
     'CubeInfo',
@@ -18,10 +21,14 @@ __all__ = (
     'CubeWriter',
     'ENVIReader',
     'EnMAPL2AReader',
+    'EnMAPL2AWriter',
     'GeoTIFFReader',
     'MatReader',
     'NetCDFReader',
+    'ProductLayer',
     'open_cube',
     'read_array',
+    'simulate_enmap',
     'write_cog',
+    'write_enmap_l2a',
 )

@@ -13,6 +13,12 @@ class MaskedCrossEntropy(nn.CrossEntropyLoss):
     a batch of cloudy or unlabelled patches that number is 0, and one such batch turns
     all weights of a network into NaN. Elsewhere the two are the same.
 
+    Args:
+        weight: Weight of each class, shape ``(K,)``.
+        ignore_index: Label that does not count.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+        label_smoothing: Share of the truth that is spread over all classes.
+
     Example:
         >>> import torch
         >>> loss = MaskedCrossEntropy(ignore_index=255)
