@@ -13,47 +13,20 @@ both. The last line is one JSON object.
 import argparse
 import copy
 import ctypes
-import json
-import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
+from common import finish, header, option_parser
 from torch import Tensor, nn
 
 from torchgeo_hsi.models import SpectralAdapter
 
-RESULTS = Path(__file__).parent / 'results' / 'adapter.json'
-
 #: A network that turns a cube into feature maps, and whether it wants a channel axis.
 type Form = tuple[nn.Module, bool]
-
-
-def cpu_name() -> str:
-    """Return the name of the processor."""
-    info = Path('/proc/cpuinfo')
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def commit() -> str:
-    """Return the commit of the checkout, or that there is none."""
-    run = subprocess.run(
-        ['git', 'describe', '--always', '--dirty'],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return run.stdout.strip() or 'unknown'
 
 
 def memory(field: str) -> float | None:
@@ -146,15 +119,11 @@ def compare(args: argparse.Namespace) -> dict[str, object]:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--quick', action='store_true', help='under a minute')
-    parser.add_argument('--out', nargs='?', const=RESULTS, type=Path, help='JSON file')
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser = option_parser('adapter', __doc__)
     parser.add_argument('--bands', type=int, default=202)
     parser.add_argument('--size', type=int, default=128)
     parser.add_argument('--batch', type=int, default=4)
     parser.add_argument('--repeats', type=int, default=9)
-    parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     if args.quick:
         args.batch, args.repeats = 1, 3
@@ -163,23 +132,13 @@ def main() -> None:
         f'{args.batch} x {args.bands} x {args.size} x {args.size}, float32, '
         f'{args.threads} threads'
     )
-    result: dict[str, object] = {
-        'benchmark': 'adapter',
-        'commit': commit(),
-        'hardware': {
-            'cpu': cpu_name(),
-            'cores': os.cpu_count(),
-            'threads': args.threads,
-        },
-        'torch': torch.__version__,
-        'seed': args.seed,
+    result = {
+        **header('adapter', args),
         'input': [args.batch, args.bands, args.size, args.size],
         'repeats': args.repeats,
         **compare(args),
     }
-    if args.out is not None:
-        args.out.write_text(json.dumps(result, indent=2) + '\n')
-    print(json.dumps(result))
+    finish(result, args.out)
 
 
 if __name__ == '__main__':

@@ -15,7 +15,6 @@ may take at most 1.2 times the memory of the small one. The last line is one JSO
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -27,33 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import finish, header, option_parser
 
-RESULTS = Path(__file__).parent / 'results' / 'predict_memory.json'
 LIMIT = 1.2
 TILE, OVERLAP, BATCH = 256, 32, 2
 NODATA = -32768
-
-
-def cpu_name() -> str:
-    """Return the name of the processor."""
-    info = Path('/proc/cpuinfo')
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def commit() -> str:
-    """Return the commit of the checkout, or that there is none."""
-    run = subprocess.run(
-        ['git', 'describe', '--always', '--dirty'],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return run.stdout.strip() or 'unknown'
 
 
 class Memory:
@@ -277,19 +254,18 @@ def compare(
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--quick', action='store_true', help='under a minute')
-    parser.add_argument('--out', nargs='?', const=RESULTS, type=Path, help='JSON file')
+    parser = option_parser('predict_memory', __doc__)
     parser.add_argument('--small', type=int, default=1024)
     parser.add_argument('--large', type=int, default=4096)
     parser.add_argument('--cube-bands', type=int, default=202)
     parser.add_argument('--folder', type=Path, help='for the strips; temporary')
-    parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--child', nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         child(*args.child)
         return
+    # the processes that predict inherit it
+    os.environ['OMP_NUM_THREADS'] = str(args.threads)
     sizes = (512, 1024) if args.quick else (args.small, args.large)
     bands = 32 if args.quick else args.cube_bands
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
@@ -303,26 +279,14 @@ def main() -> None:
             for kind in TASKS
         }
     result: dict[str, Any] = {
-        'benchmark': 'predict_memory',
-        'commit': commit(),
-        'hardware': {
-            'cpu': cpu_name(),
-            'cores': os.cpu_count(),
-            'memory_gib': round(
-                os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1
-            ),
-        },
-        'seed': args.seed,
-        'quick': args.quick,
+        **header('predict_memory', args),
         'tile': TILE,
         'overlap': OVERLAP,
         'limit': LIMIT,
         **cases,
         'passed': all(case['ratio'] <= LIMIT for case in cases.values()),
     }
-    if args.out is not None:
-        args.out.write_text(json.dumps(result, indent=2) + '\n')
-    print(json.dumps(result))
+    finish(result, args.out)
     if not result['passed']:
         sys.exit(1)
 
