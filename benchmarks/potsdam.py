@@ -335,7 +335,13 @@ def unet(config: Config) -> Config:
     options = {key: given[key] for key in same}
     options |= {'model': 'unet', 'backbone': 'tu-spec_resnet18', 'lr': 0.001}
     task = 'torchgeo.tasks.SemanticSegmentation'
-    return {**config, 'model': {'class_path': task, 'init_args': options}}
+    # its schedule looks at the validation loss of every epoch
+    trainer = {**config['trainer'], 'check_val_every_n_epoch': 1}
+    return {
+        **config,
+        'model': {'class_path': task, 'init_args': options},
+        'trainer': trainer,
+    }
 
 
 def main() -> None:

@@ -124,9 +124,9 @@ def test_nodata_reaches_nothing(make: Make, tmp_path: Path, stock: bool) -> None
 def test_tile_without_any_data(make: Make, tmp_path: Path) -> None:
     folders = make_tiles(tmp_path / 'd', empty='c')
     task = HSISegmentation(num_classes=3, ignore_index=255)
-    scores, statistics, state, _ = run(
-        make(folders, batch_size=1, length=9), task, tmp_path
-    )
+    module = make(folders, batch_size=1, length=9)
+    with pytest.warns(NodataWarning, match='c.tif holds no data at all'):
+        scores, statistics, state, _ = run(module, task, tmp_path)
     assert all(torch.isfinite(v).all() for v in (*statistics, *state.values()))
     assert np.isfinite(scores['train_loss'])
 

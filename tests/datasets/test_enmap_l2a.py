@@ -244,6 +244,29 @@ class TestBands:
         with pytest.warns(NodataWarning, match='B7 hold no data anywhere'):
             dataset[query(2, 2, 4, 4)]
 
+    def test_scene_without_data_warns_once(self, tmp_path: Path) -> None:
+        path = tmp_path / 'a.tif'
+        make_bare_image(path, tags=True)
+        with rasterio.open(path, 'r+') as dst:
+            dst.write(np.full_like(dst.read(), NODATA))
+        dataset = EnMAPL2A(path)
+        with pytest.warns(NodataWarning, match=r'a\.tif holds no data at all'):
+            sample = dataset[query(2, 2, 4, 4)]
+        assert not sample['valid'].any()
+        assert not sample['image'].any()
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            dataset[WHOLE]
+
+    def test_empty_window_of_a_good_scene_is_silent(self, tmp_path: Path) -> None:
+        path = tmp_path / 'a.tif'
+        make_bare_image(path, tags=True)
+        with rasterio.open(path, 'r+') as dst:
+            cube = dst.read()
+            cube[:, :6] = NODATA
+            dst.write(cube)
+        assert not EnMAPL2A(path)[query(0, 0, 4, 4)]['valid'].any()
+
     def test_band_empty_in_a_window_only(self, tmp_path: Path) -> None:
         path = tmp_path / 'a.tif'
         make_bare_image(path, tags=True)
