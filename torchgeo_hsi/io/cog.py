@@ -5,13 +5,9 @@
 
 import math
 import os
-import shutil
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -19,19 +15,18 @@ import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from .._typing import PathLike
-from ..errors import HSIError, OutputError
+from ..errors import OutputError
 from ..physics import BandSet
 from ._band_tags import check_bands, write_class_tags, write_spectral_tags
 from ._cog_options import check_cog_options, cog_block, creation_options, work_block
-from ._gdal import check_blocks, gdal_cache
-from ._scratch import ScratchFolder
+from ._gdal import check_blocks
+from ._writer import AtomicWriter, open_scratch
 
 
-class CubeWriter:
+class CubeWriter(AtomicWriter):
     """Write a raster of any size window by window; the result is a valid COG.
 
     Windows may come in any order; what is never written becomes *nodata*. Everything
@@ -109,7 +104,11 @@ class CubeWriter:
         )
         names = descriptions or (bands.names if bands else None)
         check_bands(shape[0], self.dtype, names, bands, colormap)
-        self._scratch = _open_scratch(self.path, overwrite)
+        if self.path.exists() and not overwrite:
+            raise OutputError(
+                f'{path} exists already. Choose another path, or pass overwrite=True.'
+            )
+        self._scratch = open_scratch(self.path)
         self._side = work_block(shape[0])
         blocks = [math.ceil(size / self._side) for size in shape[1:]]
         self._filled = np.zeros((shape[0], *blocks), dtype=bool)
@@ -180,54 +179,11 @@ class CubeWriter:
             with open(cog, 'rb+') as file:
                 os.fsync(file.fileno())
             os.replace(cog, self.path)
-        self._scratch.remove()
-        self._scratch = None
+        self._release()
 
-    def abort(self) -> None:
-        """Give up: remove everything written so far; an older file stays."""
-        if self._scratch is not None:
-            if hasattr(self, '_dataset') and not self._dataset.closed:
-                self._dataset.close()
-            self._scratch.remove()
-            self._scratch = None
-
-    def __enter__(self) -> Self:
-        """Return the writer itself."""
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Finish the file, or give it up if the block raised."""
-        if exc_type is None:
-            self.close()
-        else:
-            self.abort()
-
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        # GDAL's own errors share no public base class, so every exception is caught
-        if self._scratch is None:
-            raise OutputError(f'The writer of {self.path} is closed. Open a new one.')
-        try:
-            with gdal_cache(self.cache_mb), warnings.catch_warnings():
-                # cubes from a laboratory or a .mat file have no georeference
-                warnings.simplefilter('ignore', NotGeoreferencedWarning)
-                yield
-        except BaseException as error:
-            self.abort()
-            if isinstance(error, HSIError) or not isinstance(error, Exception):
-                raise
-            reason = error.__cause__ or error
-            free = shutil.disk_usage(self.path.parent).free / 2**30
-            raise OutputError(
-                f'{self.path} could not be written: {reason}. {free:.1f} GiB are free in '
-                f'{self.path.parent.resolve()}; free some space or choose another '
-                'folder. Nothing half-written was left behind.'
-            ) from error
+    def _close_rasters(self) -> None:
+        if hasattr(self, '_dataset') and not self._dataset.closed:
+            self._dataset.close()
 
     def _create(self, crs: Any, transform: Affine | None) -> Any:
         assert self._scratch is not None
@@ -316,17 +272,3 @@ def write_cog(
             rows = array[:, row : row + side]
             out.write(Window(0, row, width, rows.shape[1]), rows)
     return Path(path)
-
-
-def _open_scratch(path: Path, overwrite: bool) -> ScratchFolder | None:
-    if path.exists() and not overwrite:
-        raise OutputError(
-            f'{path} exists already. Choose another path, or pass overwrite=True.'
-        )
-    try:
-        return ScratchFolder(path)
-    except OSError as error:
-        raise OutputError(
-            f'Nothing can be written to the folder of {path}: {error}. Choose another '
-            'folder.'
-        ) from error

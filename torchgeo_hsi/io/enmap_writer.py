@@ -5,24 +5,19 @@
 
 import json
 import os
-import shutil
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from .._typing import PathLike
-from ..errors import BandMismatchError, HSIError, MetadataError, OutputError
+from ..errors import BandMismatchError, MetadataError, OutputError
 from ..physics import BandSet
 from ._enmap_layers import (
     BandStatistics,
@@ -33,8 +28,8 @@ from ._enmap_layers import (
     product_layers,
 )
 from ._enmap_xml_write import ProductFacts, write_metadata
-from ._gdal import check_blocks, gdal_cache
-from ._scratch import ScratchFolder
+from ._gdal import check_blocks
+from ._writer import AtomicWriter, open_scratch
 from .enmap import L2A_NODATA
 
 # seconds in which a row of pixels is recorded
@@ -57,13 +52,14 @@ def scene_name(start: datetime, datatake: int = 1, tile: int = 1) -> str:
     return f'ENMAP01-____L2A-DT{datatake % 10**10:010d}_{day}_{tile:03d}_V010303_{made}'
 
 
-class EnMAPL2AWriter:
+class EnMAPL2AWriter(AtomicWriter):
     """Write an EnMAP L2A product window by window.
 
     The folder gets the spectral image, the quality layers, quicklooks and the metadata
-    file, as :class:`~torchgeo_hsi.io.EnMAPL2AReader` and other software read them. Everything happens in
-    a hidden folder beside *path*, and only the complete, checked product is moved to
-    *path*, in one step: whatever goes wrong, nothing half-written is left behind.
+    file, as :class:`~torchgeo_hsi.io.EnMAPL2AReader` and other software read them.
+    Everything happens in a hidden folder beside *path*, and only the complete, checked
+    product is moved to *path*, in one step: whatever goes wrong, nothing half-written
+    is left behind.
     Memory does not grow with the scene if windows are blocks of 128 x 128 pixels.
 
     Args:
@@ -123,7 +119,7 @@ class EnMAPL2AWriter:
         self._statistics = BandStatistics(len(bands), L2A_NODATA)
         self._imaged = self._clouded = 0
         self._rasters: dict[str, Any] = {}
-        self._scratch = _open_scratch(self.path)
+        self._scratch = open_scratch(self.path)
         with self._guard():
             self._work.mkdir()
             for part, layer in self.layers.items():
@@ -233,8 +229,7 @@ class EnMAPL2AWriter:
                 with open(file, 'rb+') as stream:
                     os.fsync(stream.fileno())
             self._move()
-        self._scratch.remove()
-        self._scratch = None
+        self._release()
 
     def _facts(self, files: Sequence[str]) -> ProductFacts:
         mean, std = self._statistics.result(1e-4)
@@ -277,51 +272,10 @@ class EnMAPL2AWriter:
                 os.replace(old, self.path)
             raise
 
-    def abort(self) -> None:
-        """Give up: remove everything written so far; an older product stays."""
+    def _close_rasters(self) -> None:
         for raster in self._rasters.values():
             if not raster.closed:
                 raster.close()
-        if self._scratch is not None:
-            self._scratch.remove()
-            self._scratch = None
-
-    def __enter__(self) -> Self:
-        """Return the writer itself."""
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Finish the product, or give it up if the block raised."""
-        if exc_type is None:
-            self.close()
-        else:
-            self.abort()
-
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        # GDAL's own errors share no public base class, so every exception is caught
-        if self._scratch is None:
-            raise OutputError(f'The writer of {self.path} is closed. Open a new one.')
-        try:
-            with gdal_cache(64), warnings.catch_warnings():
-                warnings.simplefilter('ignore', NotGeoreferencedWarning)
-                yield
-        except BaseException as error:
-            self.abort()
-            if isinstance(error, HSIError) or not isinstance(error, Exception):
-                raise
-            reason = error.__cause__ or error
-            free = shutil.disk_usage(self.path.parent).free / 2**30
-            raise OutputError(
-                f'{self.path} could not be written: {reason}. {free:.1f} GiB are free in '
-                f'{self.path.parent.resolve()}; free some space or choose another '
-                'folder. Nothing half-written was left behind.'
-            ) from error
 
 
 def write_enmap_l2a(
@@ -385,13 +339,3 @@ def _check_bands(bands: BandSet) -> None:
 
 def _is_taken(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
-
-
-def _open_scratch(path: Path) -> ScratchFolder | None:
-    try:
-        return ScratchFolder(path)
-    except OSError as error:
-        raise OutputError(
-            f'Nothing can be written to the folder of {path}: {error}. Choose another '
-            'folder.'
-        ) from error
