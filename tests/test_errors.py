@@ -52,6 +52,11 @@ def test_unknown_name_suggests_close_ones() -> None:
     )
 
 
+def test_unknown_name_in_another_case() -> None:
+    error = UnknownNameError('sensor', 'EnMAP', ['prisma', 'enmap', 'ENMAP', 'emit'])
+    assert 'Did you mean ENMAP, enmap?' in str(error)
+
+
 def test_unknown_name_without_a_close_one() -> None:
     error = UnknownNameError('sensor', 'xyz', [])
     assert str(error) == "Unknown sensor 'xyz'. Known: none."

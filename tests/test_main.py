@@ -1,6 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 
 from torchgeo_hsi import __version__
 from torchgeo_hsi.errors import NodataWarning, UnitError
+from torchgeo_hsi.io import open_cube
 from torchgeo_hsi.main import main
+from torchgeo_hsi.physics.simulation import SceneConfig
 from torchgeo_hsi.plugins import PluginHost, builtin, get_plugin_manager, hookimpl
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +105,73 @@ def test_foreign_error_keeps_its_traceback(host: PluginHost) -> None:
     host.register(Verbs(bug, 'mine'), 'me')
     with pytest.raises(ZeroDivisionError):
         main(['mine'])
+
+
+def test_value_that_our_code_refuses(
+    host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def simulate() -> None:
+        SceneConfig(height=5)
+
+    host.register(Verbs(simulate, 'mine'), 'me')
+    assert exit_code('mine') == 1
+    err = capsys.readouterr().err
+    assert err == 'Error: Expected a size of at least 16 pixels, got 5 x 256.\n'
+    with pytest.raises(ValueError, match='at least 16'):
+        main(['--debug', 'mine'])
+
+
+def test_missing_file(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
+    def look() -> None:
+        open_cube('nowhere.mat')
+
+    host.register(Verbs(look, 'mine'), 'me')
+    assert exit_code('mine') == 1
+    err = capsys.readouterr().err
+    assert err == 'Error: There is no file nowhere.mat. Check the path.\n'
+
+
+def test_value_that_other_code_refuses_keeps_its_traceback(host: PluginHost) -> None:
+    def bug() -> None:
+        SceneConfig(height=json.loads('nothing'))
+
+    host.register(Verbs(bug, 'mine'), 'me')
+    with pytest.raises(ValueError, match='Expecting value'):
+        main(['mine'])
+
+
+def test_data_that_torchgeo_does_not_find(
+    host: PluginHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from torchgeo.datasets import EuroSAT
+
+    def look() -> None:
+        EuroSAT(tmp_path)
+
+    host.register(Verbs(look, 'mine'), 'me')
+    assert exit_code('mine') == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith('Error: Dataset not found in `root=')
+
+
+def test_fit_without_data(
+    host: PluginHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a user sees who mistyped the path of the scenes."""
+    before = dict(os.environ)
+    words = ['fit', '--model', 'HSISegmentation', '--model.num_classes', '2']
+    words += ['--data', 'EnMAPL2ADataModule', '--data.paths', str(tmp_path / 'typo')]
+    words += ['--trainer.logger', 'false', '--trainer.accelerator', 'cpu']
+    words += ['--trainer.default_root_dir', str(tmp_path / 'out')]
+    try:
+        assert exit_code(*words) == 1
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith('Error: Found no EnMAP scene in paths=: ')
+    assert f'{tmp_path / "typo"} does not exist' in last
+    assert 'SPECTRAL_IMAGE.TIF' in last
 
 
 @pytest.mark.filterwarnings('default::torchgeo_hsi.errors.NodataWarning')

@@ -59,7 +59,12 @@ class UnknownNameError(HSIError, KeyError):
             known: All known names.
         """
         names = sorted(known)
-        close = get_close_matches(name, names, n=3)
+        # people write EnMAP, and registries enmap
+        folded: dict[str, list[str]] = {}
+        for known_name in names:
+            folded.setdefault(known_name.casefold(), []).append(known_name)
+        matches = get_close_matches(name.casefold(), folded, n=3)
+        close = [known_name for match in matches for known_name in folded[match]]
         hint = f'Did you mean {", ".join(close)}?' if close else ''
         listing = ', '.join(names) if names else 'none'
         self.message = f'Unknown {kind} {name!r}. {hint} Known: {listing}.'

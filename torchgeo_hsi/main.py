@@ -75,11 +75,30 @@ def _short_warnings() -> Iterator[None]:
         yield
 
 
+def _is_for_users(error: BaseException) -> bool:
+    """Tell what a user did wrong from a bug, whose traceback is needed."""
+    # not imported here: then torchgeo did not raise either
+    torchgeo = sys.modules.get('torchgeo.datasets.errors')
+    if isinstance(error, HSIError) or (
+        torchgeo is not None and isinstance(error, torchgeo.DatasetNotFoundError)
+    ):
+        return True
+    trace = error.__traceback__
+    if trace is None or not isinstance(error, ValueError | FileNotFoundError):
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    # of a value or path that our own code refuses
+    package = str(trace.tb_frame.f_globals.get('__name__')).partition('.')[0]
+    return package == __package__
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command ``torchgeo-hsi``.
 
-    An error of ours is shown as one line and ends the process with code 1; every
-    other error is a bug and keeps its traceback.
+    An error of ours, a value or path that our code refuses, and data that torchgeo
+    does not find are shown as one line and end the process with code 1; every other
+    error is a bug and keeps its traceback.
 
     Args:
         args: Arguments after the name of the program; those of the process by
@@ -92,8 +111,9 @@ def main(args: Sequence[str] | None = None) -> None:
     with _short_warnings():
         try:
             cli.main(args=words, prog_name='torchgeo-hsi')
-        except HSIError as error:
-            if os.environ.get(DEBUG_VARIABLE, '0') not in ('', '0'):
+        except Exception as error:
+            is_debugging = os.environ.get(DEBUG_VARIABLE, '0') not in ('', '0')
+            if is_debugging or not _is_for_users(error):
                 raise
             click.echo(f'Error: {error}', err=True)
             sys.exit(1)

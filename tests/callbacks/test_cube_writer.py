@@ -36,13 +36,14 @@ from callbacks.cube_scenes import (
 from rasterio.crs import CRS
 from rasterio.env import get_gdal_config
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torchgeo.datasets import IntersectionDataset, RasterDataset, stack_samples
 from torchgeo.samplers import GriddedPatchSampler
 from torchgeo.tasks import PixelwiseRegression, SemanticSegmentation
 
 from torchgeo_hsi.callbacks import GeoTIFFCubeWriter
 from torchgeo_hsi.datasets import EnMAPL2A
+from torchgeo_hsi.errors import MetadataError, OutputError
 from torchgeo_hsi.io import open_cube
 from torchgeo_hsi.io.cog import write_cog
 
@@ -214,11 +215,44 @@ def test_intersection_of_datasets(root: Path) -> None:
         np.testing.assert_array_equal(src.read(range(1, 6)), truth)
 
 
-def test_another_crs_and_compression(root: Path) -> None:
-    path, _ = run_predict(root, output='cube', crs='EPSG:32632', compress='zstd')
+def test_compression(root: Path) -> None:
+    path, _ = run_predict(root, output='cube', crs='EPSG:32633', compress='zstd')
+    with rasterio.open(path) as src:
+        assert src.crs == CRS.from_epsg(32633)
+        assert src.compression.name == 'zstd'
+
+
+class Nameless(Dataset[Any]):
+    """Tiles with a place, of which nobody said in which CRS."""
+
+    def __init__(self, cubes: Cubes) -> None:
+        self.cubes, self.bounds, self.res = cubes, cubes.bounds, cubes.res
+        self.places = list(GriddedPatchSampler(cubes, size=64))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.cubes[self.places[index]]
+
+
+def test_crs_for_a_dataset_without_one(root: Path) -> None:
+    loader = DataLoader(Nameless(Cubes(str(root))), collate_fn=stack_samples)
+    path = root.parent / 'map.tif'
+    writer = GeoTIFFCubeWriter(path, output='cube', crs='EPSG:32632')
+    make_trainer(writer).predict(Pixelwise(), loader)
     with rasterio.open(path) as src:
         assert src.crs == CRS.from_epsg(32632)
-        assert src.compression.name == 'zstd'
+
+
+def test_another_crs_is_no_warp(root: Path) -> None:
+    with pytest.raises(MetadataError, match=r'EPSG:32633.*crs=EPSG:4326'):
+        run_predict(root, output='cube', crs='EPSG:4326')
+
+
+def test_output_path_is_a_folder(root: Path) -> None:
+    with pytest.raises(OutputError, match='is a folder'):
+        run_predict(root, output='cube', output_path=root)
 
 
 @pytest.mark.realdata

@@ -99,3 +99,10 @@ def test_full_disk_keeps_the_old_file(
         trainer(path).test(Mean(), loader, verbose=False)
     assert read_scores(path) == {'fit': {'val_mean': 7.0}}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path, loader: DataLoader[Tensor]) -> None:
+    (tmp_path / 'file').write_text('keep me')
+    with pytest.raises(OutputError, match='choose another path'):
+        trainer(tmp_path / 'file' / 's.json').test(Mean(), loader, verbose=False)
+    assert (tmp_path / 'file').read_text() == 'keep me'

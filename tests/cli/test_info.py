@@ -204,6 +204,8 @@ class TestCommand:
         code, out, err = run(capsys, str(path), '--json')
         # nothing is guessed, and the message is one line
         assert (code, out) == (1, '')
+        assert 'Pass --wavelength-unit explicitly' in err
+        assert 'wavelength_unit' not in err
         assert err.startswith('Error: ')
         assert len(err.splitlines()) == 1
         code, out, _ = run(capsys, str(path), '--json', '--wavelength-unit', 'nm')
@@ -222,12 +224,14 @@ class TestCommand:
     def test_array_of_a_mat_file(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        path = tmp_path / 'two.mat'
+        # what looks like an argument in a path is none
+        path = tmp_path / 'key=two.mat'
         arrays = {'a': np.ones((4, 5, 6)), 'b': np.ones((7, 8, 9))}
         scipy.io.savemat(path, arrays)
         code, _, err = run(capsys, str(path))
         assert code == 1
         assert err.startswith('Error: ')
+        assert f'in {path}, found 2. Choose with --key. Arrays' in err
         _, out, _ = run(capsys, str(path), '--key', 'b', '--layout', 'CHW', '--json')
         facts = json.loads(out)
         assert (facts['bands'], facts['height'], facts['width']) == (7, 8, 9)
@@ -238,7 +242,8 @@ class TestCommand:
         path = write(tmp_path / 'cube.tif', np.ones((3, 4, 5), np.int16))
         code, _, err = run(capsys, str(path), '--key', 'b')
         assert code == 1
-        assert "'key'" in err
+        # in the words of the command line, with the options that would work
+        assert 'has no --key. Options for it: --wavelength-unit, --nodata.' in err
 
     def test_missing_file(self, capsys: pytest.CaptureFixture[str]) -> None:
         code, _, err = run(capsys, 'nowhere.tif')

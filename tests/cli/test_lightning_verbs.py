@@ -4,12 +4,16 @@
 """How arguments reach torchgeo; what it makes of them is in tests/plugins."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from torchgeo_hsi.callbacks import ScoreFile
 from torchgeo_hsi.cli import lightning
+from torchgeo_hsi.cli import run as run_module
 from torchgeo_hsi.cli.lightning import COMMANDS, hand_over
 from torchgeo_hsi.main import main
 from torchgeo_hsi.plugins import PluginHost
@@ -84,3 +88,31 @@ def test_code_of_torchgeo_is_ours(
     monkeypatch.setattr(lightning, 'import_module', module)
     result = CliRunner().invoke(COMMANDS[0], ['--wrong'])
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(('metrics', 'shown'), [({}, False), ({'val_loss': 0.5}, True)])
+def test_run_repeats_only_lines_that_say_something(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    metrics: dict[str, float],
+    shown: bool,
+) -> None:
+    (tmp_path / 'c.yaml').write_text('{}')
+    score_file = ScoreFile(tmp_path / 'scores.json')
+    trainer: Any = SimpleNamespace(
+        is_global_zero=True, callback_metrics=metrics, current_epoch=1
+    )
+    module: Any = None
+
+    def stage(verb: str, args: list[str]) -> None:
+        if verb == 'fit':
+            score_file.on_fit_end(trainer, module)
+
+    monkeypatch.setattr(run_module, 'hand_over', stage)
+    with pytest.raises(SystemExit) as end:
+        main(['run', '--config', str(tmp_path / 'c.yaml')])
+    assert not end.value.code
+    # without validation, there are no scores to show
+    assert ('Scores of fit' in capsys.readouterr().out) is shown
+    assert (tmp_path / 'scores.json').exists()

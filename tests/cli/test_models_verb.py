@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from torchgeo_hsi.cli.models import describe, models
+from torchgeo_hsi.main import main
 from torchgeo_hsi.models import list_models
 from torchgeo_hsi.plugins import get_plugin_manager
 
@@ -79,6 +80,16 @@ def test_table() -> None:
     assert header.split() == ['model', 'parameters', 'bands']
     assert [line.split()[0] for line in lines] == ['spec_vit_base', 'spec_vit_small']
     assert all(line.split()[2] == '202' for line in lines)
+
+
+def test_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(['models', 'Spec_Vit_Smal'])
+    assert end.value.code == 1
+    captured = capsys.readouterr()
+    assert captured.out == ''
+    assert "Unknown model 'Spec_Vit_Smal'" in captured.err
+    assert 'Did you mean spec_vit_small' in captured.err
 
 
 def test_no_match() -> None:

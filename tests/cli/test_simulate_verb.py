@@ -1,6 +1,8 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
+import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,9 @@ from click.testing import CliRunner
 
 from torchgeo_hsi.cli.simulate import simulate
 from torchgeo_hsi.io import open_cube
+from torchgeo_hsi.io.simulated import read_config
+from torchgeo_hsi.main import main
+from torchgeo_hsi.physics.simulation import SceneConfig
 
 
 def run(root: Path, *words: str) -> None:
@@ -44,3 +49,62 @@ def test_bad_options(tmp_path: Path, words: list[str], reason: str) -> None:
     assert result.exit_code == 2
     assert reason in result.output
     assert not (tmp_path / 'x').exists()
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main(['simulate', *words])
+    captured = capsys.readouterr()
+    return int(end.value.code or 0), captured.out, captured.err
+
+
+def test_another_scene_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = str(tmp_path / 'overwrite=True')
+    run(Path(root), '--size', '32', '--seed', '3')
+    code, _, err = call(capsys, root, '--size', '16', '--seed', '3')
+    assert code == 1
+    (line,) = err.splitlines()
+    assert f'{root} holds a scene with height=32, width=32, but height=16' in line
+    assert line.endswith('Choose another folder, or pass --overwrite.')
+    assert read_config(root) == SceneConfig(32, 32, 3)
+    code, _, _ = call(capsys, root, '--size', '16', '--seed', '3', '--overwrite')
+    assert code == 0
+    assert read_config(root) == SceneConfig(16, 16, 3)
+
+
+@pytest.mark.parametrize('words', [[], ['--overwrite']])
+def test_something_else_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    thesis = tmp_path / 'thesis.txt'
+    thesis.write_text('years of work')
+    code, _, err = call(capsys, str(tmp_path), '--size', '16', *words)
+    assert code == 1
+    assert 'holds no simulated scene' in err
+    assert 'overwrite' not in err
+    assert list(tmp_path.iterdir()) == [thesis]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, 'stderr', terminal)
+    with pytest.raises(SystemExit) as end:
+        main(['simulate', str(tmp_path / 's'), '--size', '16'])
+    assert not end.value.code
+    assert 'Simulating' in terminal.getvalue()
+    assert '100%' in terminal.getvalue()
+
+
+def test_no_progress_in_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = call(capsys, str(tmp_path / 's'), '--size', '16')
+    assert (code, err) == (0, '')
+    assert out == f'Simulated EnMAP product in {tmp_path / "s"}\n'

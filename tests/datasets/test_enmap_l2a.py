@@ -2,10 +2,12 @@
 # Licensed under the MIT License.
 
 import pickle
+import re
 import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,11 +39,12 @@ from torchgeo.datasets import (
 )
 from torchgeo.samplers import GriddedPatchSampler, RandomPatchSampler
 
-from torchgeo_hsi.datasets import EnMAPL2A
+from torchgeo_hsi.datasets import EnMAPL2A, HSICube
 from torchgeo_hsi.datasets.enmap_l2a import DEFAULT_QUALITY
 from torchgeo_hsi.errors import (
     BandMismatchError,
     CorruptFileError,
+    EmptyDataError,
     HSIWarning,
     MetadataError,
     NodataWarning,
@@ -316,9 +319,26 @@ class TestQuality:
 
     def test_product_without_layers_warns(self, tmp_path: Path) -> None:
         made = make_product(tmp_path, layers=False)
-        with pytest.warns(HSIWarning, match='clouds stay valid'):
+        with pytest.warns(HSIWarning, match='such as clouds, stay valid') as seen:
             EnMAPL2A(made.folder)
+        assert len(seen) == 1
         EnMAPL2A(made.folder, quality=())
+
+    def test_product_without_one_layer_warns(self, tmp_path: Path) -> None:
+        first = make_product(tmp_path / 'a')
+        made = make_product(tmp_path / 'b', column=WIDTH, date='20230101T101010')
+        make_bare_image(tmp_path / 'c.tif', tags=True)
+        made.quality['QL_QUALITY_CLOUD'].unlink()
+        made.quality['QL_QUALITY_SNOW'].unlink()
+        with pytest.warns(HSIWarning, match=r'QL_QUALITY_CLOUD \(1 of 2') as seen:
+            EnMAPL2A([made.folder, first.folder, tmp_path / 'c.tif'])
+        assert len(seen) == 1
+        message = str(seen[0].message)
+        assert str(made.image) in message
+        # snow is none of the default layers, and the others are there
+        assert message.count('QL_QUALITY_') == 1
+        # whoever chooses the layers knows
+        EnMAPL2A(made.folder, quality=['haze'])
 
     def test_default_is_a_subset_of_the_known(self, dataset: EnMAPL2A) -> None:
         assert dataset.quality is None
@@ -632,10 +652,69 @@ class TestTorchgeo:
 
 class TestFiles:
     def test_nothing(self, tmp_path: Path) -> None:
-        with pytest.raises(DatasetNotFoundError, match='paths'):
+        with pytest.raises(DatasetNotFoundError, match='holds no spectral image'):
             EnMAPL2A(tmp_path)
-        with pytest.raises(DatasetNotFoundError):
+        with pytest.raises(DatasetNotFoundError, match='nowhere does not exist'):
             EnMAPL2A(tmp_path / 'nowhere')
+        with pytest.raises(DatasetNotFoundError, match='paths=: it is empty'):
+            EnMAPL2A([])
+
+    @pytest.mark.parametrize('name', ['typo', 'typo.tif', 'empty'])
+    def test_one_path_without_a_scene(
+        self, scene: Scene, tmp_path: Path, name: str
+    ) -> None:
+        (tmp_path / 'empty').mkdir()
+        with pytest.raises(DatasetNotFoundError, match=f'{name} (does|holds)') as error:
+            EnMAPL2A([scene.folder, tmp_path / name])
+        # ours, too, and on its way out of a worker process
+        assert isinstance(error.value, EmptyDataError)
+        copy = pickle.loads(pickle.dumps(error.value))
+        assert str(copy) == str(error.value)
+        assert str(scene.folder) not in str(copy)
+
+    def test_same_scene_twice(self, scene: Scene) -> None:
+        assert len(EnMAPL2A([scene.folder, scene.image])) == 1
+
+    def test_tiles_with_few_bands(self, tmp_path: Path) -> None:
+        make_bare_image(tmp_path / 'a.tif', bands=50)
+        make_bare_image(tmp_path / 'b.tif', bands=10)
+        with pytest.raises(
+            DatasetNotFoundError,
+            match=r'fewer than 200 bands.*a\.tif has 50, b\.tif has 10; .*HSICube',
+        ):
+            EnMAPL2A(tmp_path)
+
+    @pytest.mark.parametrize('bands', [10, 223])
+    def test_advice_for_other_numbers_of_bands(
+        self, tmp_path: Path, bands: int
+    ) -> None:
+        make_bare_image(tmp_path / 'a.tif', bands=bands)
+        with pytest.raises(BandMismatchError, match='HSICube, which takes wavelength='):
+            EnMAPL2A(tmp_path / 'a.tif')
+        # as the message says
+        HSICube(tmp_path / 'a.tif', wavelength=np.linspace(0.42, 2.45, bands))
+
+    def test_unknown_widths_warn_once(self, tmp_path: Path) -> None:
+        for part, column in (('a', 0), ('b', WIDTH)):
+            made = make_product(tmp_path / part, column=column)
+            text = made.metadata.read_text()
+            text = re.sub('<FWHMOfBand>[^<]*<', '<FWHMOfBand>0<', text)
+            made.metadata.write_text(text)
+        with pytest.warns(HSIWarning, match='and 1 more: FWHMOfBand') as seen:
+            dataset = EnMAPL2A(tmp_path)
+        assert len(seen) == 1
+        assert 'fwhm' not in dataset[WHOLE]
+
+    @pytest.mark.parametrize(
+        'res', [0, -30, (30, 0), (30,), (30, 30, 30), float('nan'), float('inf'), 'x']
+    )
+    def test_bad_resolution(self, scene: Scene, res: Any) -> None:
+        with pytest.raises(ValueError, match='Expected res as a positive pixel size'):
+            EnMAPL2A(scene.folder, res=res)
+
+    @pytest.mark.parametrize('res', [np.float32(15), np.int64(15), [15, 15.0]])
+    def test_kinds_of_resolution(self, scene: Scene, res: Any) -> None:
+        assert EnMAPL2A(scene.folder, res=res).res == (15, 15)
 
     def test_several_paths(self, tmp_path: Path) -> None:
         first = make_product(tmp_path / 'a')

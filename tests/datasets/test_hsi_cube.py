@@ -22,6 +22,7 @@ from torchgeo_hsi.datasets import HSICube
 from torchgeo_hsi.errors import (
     BandMismatchError,
     CorruptFileError,
+    HSIError,
     MetadataError,
     NodataWarning,
     UnitError,
@@ -114,7 +115,7 @@ def test_bad_bands_are_left_out(tmp_path: Path) -> None:
 
 def test_bands_without_wavelengths(tmp_path: Path) -> None:
     path = write_mat(tmp_path / 'a.mat', x=hwc())
-    dataset = HSICube(path, bands=[5, -6])
+    dataset = HSICube(path, bands=[5, np.int64(-6)])
     assert dataset.bandset is None
     assert 'wavelength' not in dataset[0]
     np.testing.assert_array_equal(dataset[0]['image'], make_cube()[[5, 0]])
@@ -161,8 +162,15 @@ def test_options_reach_the_reader(tmp_path: Path) -> None:
 
 
 def test_option_of_another_format(tmp_path: Path) -> None:
-    with pytest.raises(MetadataError, match="no option 'variable'"):
-        HSICube(envi(tmp_path), key='x')
+    path = envi(tmp_path)
+    for option in ('key', 'layout'):
+        with pytest.raises(
+            MetadataError, match=rf'{option}= is for .*a\.hdr'
+        ) as caught:
+            HSICube(path, **{option: 'HWC'})
+        assert 'variable' not in str(caught.value)
+    netcdf = write_netcdf(tmp_path / 'a.nc', make_cube())
+    assert HSICube(netcdf, key='reflectance')[0]['image'].shape == (6, 9, 7)
 
 
 def test_several_files(tmp_path: Path) -> None:
@@ -258,16 +266,31 @@ def test_bad_masks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('option', ['patch_size', 'stride'])
-@pytest.mark.parametrize('value', [0, (3, -1)])
+@pytest.mark.parametrize('value', [0, (3, -1), 1.5, (4, 2.0), (1, 2, 3), 'many'])
 def test_bad_windows(tmp_path: Path, option: str, value: Any) -> None:
     with pytest.raises(BandMismatchError, match=f'positive {option}'):
         HSICube(envi(tmp_path), **{option: value})
 
 
+def test_windows_of_numpy(tmp_path: Path) -> None:
+    assert len(HSICube(envi(tmp_path), patch_size=np.int64(4))) == 6
+    assert len(HSICube(tmp_path, patch_size=[4, 7])) == 3
+
+
+@pytest.mark.parametrize('name', ['typo.hdr', 'typo'])
+def test_missing_entry_of_a_list(tmp_path: Path, name: str) -> None:
+    good = envi(tmp_path)
+    paths = [good, tmp_path / name]
+    with pytest.raises(HSIError, match=rf'{name} \(1 of 2 entries\)') as caught:
+        HSICube(paths)
+    assert isinstance(caught.value, FileNotFoundError)
+
+
 def test_nothing(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / 'nowhere.hdr', []):
-        with pytest.raises(DatasetNotFoundError):
+        with pytest.raises(DatasetNotFoundError, match='paths=') as caught:
             HSICube(path)
+        assert isinstance(caught.value, HSIError)
 
 
 def test_truncated(tmp_path: Path) -> None:

@@ -20,7 +20,12 @@ from torchgeo.samplers import RandomPatchSampler
 
 from torchgeo_hsi.datasets import EnMAPL2A
 from torchgeo_hsi.datasets.simulated_enmap import SimulatedEnMAP
-from torchgeo_hsi.errors import CorruptFileError, MetadataError, UnknownNameError
+from torchgeo_hsi.errors import (
+    CorruptFileError,
+    MetadataError,
+    OutputError,
+    UnknownNameError,
+)
 from torchgeo_hsi.io import EnMAPL2AReader
 from torchgeo_hsi.io.simulated import truth_file
 from torchgeo_hsi.physics.simulation import LAND_COVER, EnMAPScene, SceneTile
@@ -218,8 +223,18 @@ class TestScene:
         with pytest.raises(MetadataError, match=message):
             SimulatedEnMAP(root, **options)
 
+    def test_something_else_is_there(self, tmp_path: Path) -> None:
+        (tmp_path / 'thesis.txt').write_text('years of work')
+        with pytest.raises(OutputError, match=r'not empty.* Choose another') as caught:
+            SimulatedEnMAP(tmp_path, size=16)
+        # the class has no such argument
+        assert 'overwrite' not in str(caught.value)
+        assert [path.name for path in tmp_path.iterdir()] == ['thesis.txt']
+
     def test_nothing_is_there(self, tmp_path: Path) -> None:
-        with pytest.raises(DatasetNotFoundError):
+        with pytest.raises(
+            DatasetNotFoundError, match=r'none holds no.*generate=False'
+        ):
             SimulatedEnMAP(tmp_path / 'none', generate=False)
         assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
+import re
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from torchgeo_hsi.errors import (
     BandMismatchError,
     CorruptFileError,
     EmptyDataError,
+    HSIWarning,
     MetadataError,
     NominalWavelengthWarning,
     UnitError,
@@ -250,6 +252,61 @@ def test_bad_metadata(
         EnMAPL2AReader(made.folder)
 
 
+def rewrite(made: Scene, tag: str, value: str, count: int | None = None) -> None:
+    """Put another value between the tags of the first *count* bands."""
+    text = made.metadata.read_text()
+    pattern, new = rf'<{tag}>[^<]*<', f'<{tag}>{value}<'
+    made.metadata.write_text(re.sub(pattern, new, text, count=count or 0))
+
+
+@pytest.mark.parametrize(('value', 'count'), [('0', None), ('0', 1), ('nan', None)])
+def test_unknown_widths(tmp_path: Path, value: str, count: int | None) -> None:
+    made = make_product(tmp_path, layers=False)
+    rewrite(made, 'FWHMOfBand', value, count)
+    with pytest.warns(HSIWarning, match=r'SPECTRAL_IMAGE\.TIF: FWHMOfBand.* left out'):
+        opened = EnMAPL2AReader(made.folder)
+    with opened as reader:
+        assert reader.info.bands is not None
+        assert reader.info.bands.fwhm is None
+    widths = np.full(224, 7.0)
+    EnMAPL2AReader(made.folder, fwhm=widths, wavelength_unit='nm').close()
+
+
+@pytest.mark.parametrize(
+    ('tag', 'value'),
+    [('GainOfBand', '0'), ('GainOfBand', 'nan'), ('OffsetOfBand', 'inf')],
+)
+def test_unusable_scale(tmp_path: Path, tag: str, value: str) -> None:
+    made = make_product(tmp_path, layers=False)
+    rewrite(made, tag, value, count=3)
+    with pytest.raises(
+        MetadataError, match=r'GainOfBand.*METADATA\.XML, got none for 3 bands'
+    ):
+        EnMAPL2AReader(made.folder)
+    with EnMAPL2AReader(made.folder, scale=1.0) as reader:
+        assert reader.read([0])[0].any()
+
+
+def test_scale_of_a_missing_band(tmp_path: Path) -> None:
+    made = make_product(tmp_path, layers=False)
+    text = made.metadata.read_text()
+    band = made.names.index('B130') + 1
+    start = text.index(f'<bandID number="{band}">')
+    end = text.index('</bandID>', start)
+    part = text[start:end].replace('0.0001', '0')
+    made.metadata.write_text(text[:start] + part + text[end:])
+    with EnMAPL2AReader(made.folder) as reader:
+        assert not reader.read([band - 1])[1].any()
+
+
+@pytest.mark.parametrize(('value', 'reason'), [('0.55', 'Check the unit'), ('nan', '')])
+def test_wavelengths_in_another_unit(tmp_path: Path, value: str, reason: str) -> None:
+    made = make_product(tmp_path, layers=False)
+    rewrite(made, 'wavelengthCenterOfBand', value)
+    with pytest.raises(UnitError, match=rf'METADATA\.XML: Expected.*{reason}'):
+        EnMAPL2AReader(made.folder)
+
+
 def test_metadata_of_another_product(tmp_path: Path) -> None:
     made = make_product(tmp_path, layers=False)
     with rasterio.open(made.image) as src:
@@ -326,7 +383,9 @@ def test_kept_bands(tmp_path: Path) -> None:
 def test_unknown_number_of_bands(tmp_path: Path) -> None:
     path = tmp_path / 'scene.tif'
     make_bare_image(path, bands=210)
-    with pytest.raises(BandMismatchError, match='210 bands and no wavelengths'):
+    with pytest.raises(
+        BandMismatchError, match=r'210 bands and no wavelengths.*open it with HSICube'
+    ):
         EnMAPL2AReader(path)
 
 

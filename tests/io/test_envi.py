@@ -10,7 +10,12 @@ import rasterio
 from data.cubes.data import CENTRES, make_cube, write_envi
 from rasterio.windows import Window
 
-from torchgeo_hsi.errors import CorruptFileError, MetadataError, UnitError
+from torchgeo_hsi.errors import (
+    BandMismatchError,
+    CorruptFileError,
+    MetadataError,
+    UnitError,
+)
 from torchgeo_hsi.io import ENVIReader
 
 SPECTRAL = {
@@ -260,3 +265,18 @@ def test_closed(tmp_path: Path) -> None:
     reader.close()
     with pytest.raises(CorruptFileError, match='closed'):
         reader.read()
+
+
+@pytest.mark.parametrize('count', [5, 7])
+def test_not_one_wavelength_for_each_band(tmp_path: Path, count: int) -> None:
+    values = ', '.join(str(450 + 50 * i) for i in range(count))
+    fields = {**SPECTRAL, 'wavelength': f'{{{values}}}'}
+    header = write_envi(tmp_path / 'cube.dat', make_cube(), fields=fields)
+    with pytest.raises(
+        BandMismatchError,
+        match=rf'6 wavelengths .*cube\.hdr, got {count}\. .*pass wavelength=',
+    ):
+        ENVIReader(header)
+    with ENVIReader(header, wavelength=CENTRES, wavelength_unit='nm') as reader:
+        assert reader.info.bands is not None
+        assert reader.info.bands.wavelength[0] == pytest.approx(0.45)

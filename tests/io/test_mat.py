@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -164,3 +165,20 @@ def test_abu(real_data: Path) -> None:
     assert valid.all()
     with pytest.raises(MetadataError, match=r'found 0.*Y \(198, 10000\)'):
         MatReader(real_data / 'aviris' / 'jasper_ridge.mat')
+
+
+@pytest.mark.parametrize('userblock', [0, 512])
+def test_plain_hdf5(tmp_path: Path, userblock: int) -> None:
+    path = tmp_path / 'cube.mat'
+    truth = np.arange(63.0).reshape(9, 7)
+    with h5py.File(path, 'w', userblock_size=userblock) as file:
+        file['data'] = hwc()
+        file['gt'] = truth
+    # nothing says that the axes are reversed, as MATLAB would
+    with MatReader(path) as reader:
+        np.testing.assert_array_equal(reader.read()[0], make_cube())
+        part, _ = reader.read([5, 1], Window(2, 3, 4, 5))
+    np.testing.assert_array_equal(part, make_cube()[[5, 1], 3:8, 2:6])
+    np.testing.assert_array_equal(read_array(path, 'gt'), truth)
+    with pytest.raises(MetadataError, match=r'gt \(9, 7\)'):
+        MatReader(path, key='gt')

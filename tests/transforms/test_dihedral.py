@@ -62,3 +62,11 @@ def test_input_is_left_alone() -> None:
     before = {k: v.clone() for k, v in given.items()}
     RandomDihedral()(given)
     assert all(torch.equal(given[k], before[k]) for k in before)
+
+
+def test_whatever_has_the_size_of_the_image_moves() -> None:
+    given = batch(4, 4)
+    given['abundance'] = given['image'] + 100
+    out = RandomDihedral(torch.Generator().manual_seed(0))(given)
+    assert torch.equal(out['abundance'], out['image'] + 100)
+    assert out['wavelength'] is given['wavelength']

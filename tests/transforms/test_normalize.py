@@ -64,3 +64,18 @@ def test_bad_statistics() -> None:
         NormalizeValid(MEAN, torch.tensor([1.0, 0.0, 1.0]))
     with pytest.raises(BandMismatchError, match='Expected images of 3 bands'):
         NormalizeValid(MEAN, STD)({'image': torch.rand(1, 4, 2, 2)})
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, torch.float64])
+def test_floating_types_come_back_as_they_came(dtype: torch.dtype) -> None:
+    image = torch.tensor([100.0, 300.0], dtype=dtype).view(1, 1, 1, 2)
+    normalize = NormalizeValid(torch.tensor([200.0]), torch.tensor([50.0]))
+    out = normalize({'image': image})['image']
+    assert out.dtype == dtype
+    assert out.flatten().tolist() == [-2.0, 2.0]
+
+
+def test_integers_become_float32() -> None:
+    image = torch.tensor([100, 300], dtype=torch.int16).view(1, 1, 1, 2)
+    normalize = NormalizeValid(torch.tensor([200.0]), torch.tensor([50.0]))
+    assert normalize({'image': image})['image'].dtype == torch.float32

@@ -172,15 +172,17 @@ def tile_transforms(prediction: Any, batch: Any, count: int) -> list[list[float]
         Six numbers for each tile.
 
     Raises:
-        MetadataError: If there are none.
+        MetadataError: If there are none, or they were rounded.
     """
     for source in (prediction, batch):
         values = source.get('transform') if isinstance(source, dict) else None
         if isinstance(values, Tensor) and values.shape[:1] == (count,):
+            _check_precision(values)
             return [row[:6] for row in values.cpu().double().tolist()]
     for source in (prediction, batch):
         values = source.get('bounds') if isinstance(source, dict) else None
         if isinstance(values, Tensor) and values.shape[:1] == (count,):
+            _check_precision(values)
             rows = values.cpu().double().tolist()
             return [[b[2], 0.0, b[0], 0.0, -b[5], b[4]] for b in rows]
     raise MetadataError(
@@ -188,3 +190,11 @@ def tile_transforms(prediction: Any, batch: Any, count: int) -> list[list[float]
         'knows where the tiles lie. Keep them in the batch (do not delete them in '
         'transfer_batch_to_device), or return them from predict_step.'
     )
+
+
+def _check_precision(place: Tensor) -> None:
+    if place.element_size() < 4:
+        raise MetadataError(
+            f'The positions of the tiles were rounded to {place.dtype}, by kilometres. '
+            'Predict with precision: 32-true, or bf16-mixed, which is as fast.'
+        )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Trainer
+from rasterio.crs import CRS
 from torch import Tensor
 from torch.utils.data import Subset
 
@@ -302,9 +303,30 @@ def check_not_input(path: Path, dataset: Any) -> None:
     Raises:
         OutputError: If the output is a file of the dataset.
     """
-    index = getattr(dataset, 'index', None)
-    files = index['filepath'] if index is not None and 'filepath' in index else ()
+    index: Any = getattr(dataset, 'index', None)
+    # the `index` of a list is a method
+    files = index['filepath'] if 'filepath' in getattr(index, 'columns', ()) else ()
     if any(os.path.realpath(file) == os.path.realpath(path) for file in files):
         raise OutputError(
             f'{path} is an input of this prediction. Choose another output_path.'
         )
+
+
+def check_crs(crs: CRS | None, dataset: Any) -> None:
+    """Check that a CRS does not contradict that of the predict dataset.
+
+    Args:
+        crs: What the user asked for, if anything.
+        dataset: The predict dataset.
+
+    Raises:
+        MetadataError: If the two differ.
+    """
+    known = getattr(dataset, 'crs', None)
+    if crs is None or known is None or CRS.from_user_input(known) == crs:
+        return
+    raise MetadataError(
+        f'The tiles lie in {CRS.from_user_input(known)}, and crs={crs} would only put '
+        'another name on their coordinates. Pass crs= to the predict dataset, which '
+        'warps, or warp the map.'
+    )

@@ -28,7 +28,7 @@ from ._grid import tile_transforms
 from ._mosaic import Mosaic, blend_weights, check_blend
 from ._output import OutputOptions
 from ._report import report
-from ._scene import Scene, SceneWriter, check_not_input, predict_dataset
+from ._scene import Scene, SceneWriter, check_crs, check_not_input, predict_dataset
 from ._values import denormalize, prediction_values
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
             delta: Margin in pixels that is cut off each tile before blending, where
                 another tile covers it.
             blend_method: Form of the ramps: raised cosine or linear.
-            crs: Coordinate reference system; that of the predict dataset by default.
+            crs: Coordinate reference system of a predict dataset that has none.
             dtype: Data type on disk: uint8 or uint16 for classes, float32 for the rest
                 by default. Integers are rounded and clipped.
             nodata: Value of pixels without a prediction; by default NaN for real
@@ -164,6 +164,8 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
         super().setup(trainer, pl_module, stage)
         if stage != 'predict':
             return
+        if self.output_path.is_dir():
+            raise OutputError(f'{self.output_path} is a folder. Name a file in it.')
         if self.output_path.exists() and not self.overwrite:
             raise OutputError(
                 f'{self.output_path} exists already. Choose another output_path, or '
@@ -177,6 +179,7 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
             trainer.predict_loop.return_predictions = False
         dataset = predict_dataset(trainer)
         check_not_input(self.output_path, dataset)
+        check_crs(self.crs, dataset)
         folder = ''
         if trainer.is_global_zero:
             with self._reported():

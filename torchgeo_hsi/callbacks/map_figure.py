@@ -6,23 +6,26 @@
 import json
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import rasterio
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from torch import Tensor
+from torchgeo.datasets import RGBBandsMissingError
 
 from ..datasets.plotting import class_map, true_color
 from ..errors import MetadataError, OutputError
+from ..io.geotiff import open_raster
 from ..transforms.normalize import denormalize
 from ._grid import Grid, tile_transforms
 from ._report import report
@@ -66,8 +69,8 @@ class MapFigure(Callback):
     """Draw the class map of a :class:`GeoTIFFCubeWriter` beside a true-color view.
 
     The view is made from the batches as they pass, at the resolution of the picture,
-    so nothing is read twice and memory does not grow with the scene. List this
-    callback behind the writer.
+    so nothing is read twice and memory does not grow with the scene. Where no band is
+    visible, the map stands for itself. List this callback behind the writer.
 
     Example:
         .. code-block:: yaml
@@ -92,21 +95,52 @@ class MapFigure(Callback):
             path: Picture to write; the suffix chooses the format.
             title: Title of the figure.
             max_size: Largest number of pixels along a side of each view.
+
+        Raises:
+            ValueError: If matplotlib cannot write such a file, or *max_size* is not
+                positive.
         """
         self.path = Path(path)
+        formats = sorted(FigureCanvasBase.get_supported_filetypes())
+        if self.path.suffix.lower().removeprefix('.') not in ('', *formats):
+            raise ValueError(
+                f'Expected a picture with one of the suffixes {", ".join(formats)}, got '
+                f'{path}.'
+            )
+        _check_size(max_size)
         self.title = title
         self.max_size = max_size
         self._overview: _Overview | None = None
         self._wavelength: Tensor | None = None
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check that there is a map to draw."""
+        """Check that there will be a map to draw."""
         self._overview = None
-        if not any(isinstance(cb, GeoTIFFCubeWriter) for cb in _callbacks(trainer)):
+        # whatever is missing is better known now than after the last tile
+        self._find_writer(trainer)
+
+    def _find_writer(self, trainer: Trainer) -> GeoTIFFCubeWriter:
+        """Return the callback that has written a class map when this one draws it."""
+        # Trainer.callbacks is set by a connector, so its type is not declared
+        callbacks: list[Callback] = list(getattr(trainer, 'callbacks', []))
+        writers = [cb for cb in callbacks if isinstance(cb, GeoTIFFCubeWriter)]
+        if not writers:
             raise MetadataError(
                 'MapFigure draws the file of a GeoTIFFCubeWriter, and there is none. '
                 'Add it to trainer.callbacks, before MapFigure.'
             )
+        writers = [cb for cb in writers if cb.options.kind == 'classes']
+        if not writers:
+            raise MetadataError(
+                'MapFigure draws class maps, and no GeoTIFFCubeWriter writes one. Use '
+                "GeoTIFFCubeWriter(output='classes'), or leave MapFigure out."
+            )
+        if callbacks.index(writers[0]) > callbacks.index(self):
+            raise MetadataError(
+                'GeoTIFFCubeWriter will not have written its map when MapFigure draws '
+                'it. List MapFigure behind it in trainer.callbacks.'
+            )
+        return writers[0]
 
     def on_predict_batch_end(
         self,
@@ -141,15 +175,8 @@ class MapFigure(Callback):
         # a trial run of a few batches writes no map
         if not trainer.is_global_zero or getattr(trainer, 'fast_dev_run', False):
             return
-        writer = next(
-            cb for cb in _callbacks(trainer) if isinstance(cb, GeoTIFFCubeWriter)
-        )
-        if not writer.paths:
-            raise MetadataError(
-                'GeoTIFFCubeWriter has not written its map yet. List MapFigure behind '
-                'it in trainer.callbacks.'
-            )
-        fig = draw_map(writer.paths[-1], view, self.title, self.max_size)
+        path = self._find_writer(trainer).paths[-1]
+        fig = draw_map(path, view, self.title, self.max_size)
         try:
             _save(fig, self.path)
         finally:
@@ -169,7 +196,11 @@ class MapFigure(Callback):
             first = seen.int().argmax(0)
             image = images.gather(0, first.expand(1, 3, *first.shape))[0]
             valid = seen.any(0)
-        return true_color(image, self._wavelength, valid)
+        try:
+            return true_color(image, self._wavelength, valid)
+        except RGBBandsMissingError:
+            # infrared bands alone make no true color: the map stands for itself
+            return None
 
 
 def draw_map(
@@ -192,7 +223,10 @@ def draw_map(
 
     Raises:
         MetadataError: If the file has no colors for classes.
+        CorruptFileError: If the file is empty, truncated or damaged.
+        ValueError: If *max_size* is not positive.
     """
+    _check_size(max_size)
     codes, valid, colors, names = _read_classes(path, max_size)
     shape = codes.shape
     wide = shape[1] > 1.6 * shape[0]
@@ -216,9 +250,7 @@ def draw_map(
         )
         for code, share in shares.items()
     ]
-    fig.legend(
-        handles=handles, loc='outside lower center', ncols=4, frameon=False, fontsize=9
-    )
+    _add_legend(fig, handles)
     if title is not None:
         fig.suptitle(title, fontsize=13)
     return fig
@@ -228,7 +260,7 @@ def _read_classes(
     path: str | Path, max_size: int
 ) -> tuple[NDArray[Any], NDArray[np.bool_], dict[int, str], dict[str, str]]:
     """Read a class map with its colors and names, thinned out to the picture."""
-    with rasterio.open(path) as src:
+    with open_raster(os.fspath(path)) as src:
         step = math.ceil(max(src.height, src.width) / max_size)
         shape = math.ceil(src.height / step), math.ceil(src.width / step)
         # the pixel in the middle of each cell, so that no class is invented
@@ -256,6 +288,24 @@ def _figure_size(
     return max(width * layout[1] + 0.4, 5.0), height * layout[0] + 1.1
 
 
+def _add_legend(fig: Figure, handles: list[Patch]) -> None:
+    """Put a legend below all panels, in as many columns as fit."""
+    for columns in (4, 3, 2, 1):
+        legend = fig.legend(
+            handles=handles,
+            loc='outside lower center',
+            ncols=columns,
+            frameon=False,
+            fontsize=9,
+        )
+        if columns == 1 or legend.get_window_extent().width <= fig.bbox.width:
+            break
+        legend.remove()
+    # its rows, the first of which has its place already, do not make the maps smaller
+    rows = math.ceil(len(handles) / columns)
+    fig.set_figheight(fig.get_figheight() + 0.2 * max(rows - 1, 0))
+
+
 def _show(ax: Axes, picture: NDArray[np.float32], title: str) -> None:
     ax.imshow(picture, interpolation='nearest')
     ax.set_title(title, fontsize=11)
@@ -270,11 +320,18 @@ def _save(fig: Figure, path: Path) -> None:
         fig.savefig(part, dpi=150)
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        # in a folder that is none, even this fails
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise OutputError(
             f'The picture could not be written to {path}: {error}. Free some space or '
             'choose another path for MapFigure.'
         ) from error
+
+
+def _check_size(max_size: int) -> None:
+    if max_size < 1:
+        raise ValueError(f'Expected a max_size of 1 pixel or more, got {max_size}.')
 
 
 def _visible(wavelength: NDArray[np.float32]) -> list[int]:
@@ -290,8 +347,3 @@ def _denormalize(trainer: Trainer, image: Tensor, bands: list[int]) -> Tensor:
     if mean is None or std is None or mean.ndim != 1 or std.ndim != 1:
         return image
     return denormalize(image, mean[bands].cpu(), std[bands].cpu())
-
-
-def _callbacks(trainer: Trainer) -> list[Callback]:
-    # Trainer.callbacks is set by a connector, so its type is not declared
-    return list(getattr(trainer, 'callbacks', []))

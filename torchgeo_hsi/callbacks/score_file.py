@@ -5,6 +5,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -62,7 +63,9 @@ class ScoreFile(Callback):
             part.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
             os.replace(part, self.path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            # in a folder that is none, even this fails
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
             raise OutputError(
                 f'The scores could not be written to {self.path}: {error}. Free some '
                 'space or choose another path for ScoreFile.'
@@ -72,7 +75,8 @@ class ScoreFile(Callback):
             for name in scores
             if name.endswith(SHOWN) and not name.startswith('train_')
         )
-        report('Scores of %s: %s (all in %s)', stage, shown, self.path)
+        if shown:
+            report('Scores of %s: %s (all in %s)', stage, shown, self.path)
 
 
 def read_scores(path: str | Path) -> dict[str, dict[str, float]]:

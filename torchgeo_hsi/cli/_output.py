@@ -4,10 +4,14 @@
 """How verbs show their results: a table for people, JSON for programs."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
+
+from ..errors import HSIError
 
 #: The option ``--json`` that several verbs share.
 json_option = click.option('--json', 'as_json', is_flag=True, help='Print JSON.')
@@ -45,3 +49,28 @@ def echo_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         click.echo(f'{name.ljust(width)}  {value}')
+
+
+@contextmanager
+def option_words(names: Iterable[str], verbatim: str) -> Iterator[None]:
+    """Let errors of the library speak of options instead of Python's arguments.
+
+    Args:
+        names: Arguments that the verb has as options: ``key=`` becomes ``--key``, and
+            ``overwrite=True`` becomes ``--overwrite``.
+        verbatim: Path in the messages, which stays as it is.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        HSIError: The one that was raised inside, in other words.
+    """
+    pattern = re.compile(rf'(?<![\w-])({"|".join(names)})=(True\b)?')
+    try:
+        yield
+    except HSIError as error:
+        parts = str(error).split(verbatim)
+        told = (pattern.sub(lambda m: '--' + m[1].replace('_', '-'), p) for p in parts)
+        error.args = (verbatim.join(told),)
+        raise

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._output import echo_fields, echo_json, json_option
+from ..errors import MetadataError
+from ._output import echo_fields, echo_json, json_option, option_words
 
 if TYPE_CHECKING:
     from ..io import CubeInfo, CubeReader
@@ -204,11 +205,21 @@ def info(file: str, scan: bool, as_json: bool, **options: Any) -> None:
     FILE is any file or product folder that torchgeo_hsi.io.open_cube reads.
     """
     from ..io import open_cube
+    from ..io.open import known_options
 
     # what is not given is left to the reader, which knows only some of the options
     given = {name: value for name, value in options.items() if value is not None}
-    with open_cube(file, **given) as reader:
-        facts = _facts(reader, scan)
+    with option_words(options, file):
+        known = known_options(file)
+        if not set(given) <= set(known):
+            needless = [f'{name}=' for name in given if name not in known]
+            useful = [f'{name}=' for name in options if name in known]
+            raise MetadataError(
+                f'{file} is of a kind that has no {", ".join(needless)}. Options for '
+                f'it: {", ".join(useful)}.'
+            )
+        with open_cube(file, **given) as reader:
+            facts = _facts(reader, scan)
     if as_json:
         echo_json(facts)
     else:

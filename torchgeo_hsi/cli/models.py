@@ -73,7 +73,11 @@ def models(pattern: str, as_json: bool) -> None:
     PATTERN is a shell-style wildcard, e.g. 'spec_vit_*'; put it in quotes.
     """
     registry = get_plugin_manager().registry('models')
-    rows = [describe(name, registry.get(name)) for name in registry.list(pattern)]
+    names = registry.list(pattern)
+    if not names and not set(pattern) & set('*?['):
+        # a name and no pattern: says which ones are close
+        registry.get(pattern)
+    rows = [describe(name, registry.get(name)) for name in names]
     if as_json:
         echo_json(rows)
     else:

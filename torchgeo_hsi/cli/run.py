@@ -5,11 +5,13 @@
 
 import logging
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import click
 
+from ..errors import MetadataError
 from .lightning import hand_over
 
 #: What each stage gets beside the user's own arguments: the weights that fit saved.
@@ -18,6 +20,9 @@ STAGES = {
     'test': ('--ckpt_path', 'last'),
     'predict': ('--ckpt_path', 'last'),
 }
+
+#: What Lightning says when it finds no weights for "--ckpt_path last".
+_NO_WEIGHTS = 'there is no last checkpoint available'
 
 
 class _Lines(logging.Handler):
@@ -28,6 +33,9 @@ class _Lines(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        # scores of a fit without validation: the line says nothing
+        if isinstance(record.args, tuple) and '' in record.args:
+            return
         self.lines.append(record.getMessage())
 
 
@@ -46,6 +54,23 @@ def _collect() -> Iterator[list[str]]:
         logger.setLevel(level)
 
 
+@contextmanager
+def _no_untrained_network() -> Iterator[None]:
+    """Stop where Lightning would only warn, and go on with random weights."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('error', message=f'.*{_NO_WEIGHTS}')
+        try:
+            yield
+        except Warning as warning:
+            if _NO_WEIGHTS not in str(warning):
+                raise
+            raise MetadataError(
+                'fit left no weights for test and predict: the configuration has no '
+                'ModelCheckpoint with save_last. Add one to trainer.callbacks, with '
+                'init_args: {save_last: true}.'
+            ) from warning
+
+
 @click.command(
     'run',
     context_settings={'ignore_unknown_options': True, 'allow_extra_args': True},
@@ -62,15 +87,19 @@ def run(config: str, args: tuple[str, ...]) -> None:
     """
     seconds = {}
     with _collect() as lines:
-        for stage, extra in STAGES.items():
-            click.secho(f'\n== {stage}', bold=True)
-            start = time.perf_counter()
-            hand_over(stage, ['--config', config, *args, *extra])
-            seconds[stage] = time.perf_counter() - start
-    click.secho('\n== done', bold=True)
-    click.echo(', '.join(f'{k} {v:.0f} s' for k, v in seconds.items()))
-    for line in dict.fromkeys(lines):
-        click.echo(line)
+        try:
+            for stage, extra in STAGES.items():
+                click.secho(f'\n== {stage}', bold=True)
+                start = time.perf_counter()
+                with _no_untrained_network() if extra else nullcontext():
+                    hand_over(stage, ['--config', config, *args, *extra])
+                seconds[stage] = time.perf_counter() - start
+            click.secho('\n== done', bold=True)
+            click.echo(', '.join(f'{k} {v:.0f} s' for k, v in seconds.items()))
+        finally:
+            # what is written is there, even if a later stage fails
+            for line in dict.fromkeys(lines):
+                click.echo(line)
 
 
 COMMANDS = (run,)

@@ -3,9 +3,31 @@
 
 """``torchgeo-hsi simulate``: write a simulated EnMAP product."""
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
+
+from ._output import option_words
+
+# steps of the progress bar
+_STEPS = 1000
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[float], None] | None]:
+    """Show a progress bar on a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(
+        length=_STEPS, label='Simulating', file=sys.stderr
+    ) as progress_bar:
+        yield lambda share: progress_bar.update(
+            round(share * _STEPS) - progress_bar.pos
+        )
 
 
 @click.command
@@ -13,7 +35,8 @@ import click
 @click.option('--size', type=click.IntRange(min=16), help='Rows and columns.')
 @click.option('--seed', type=click.IntRange(min=0), help='Seed of all random numbers.')
 @click.option('--cloud-cover', type=click.FloatRange(0, 0.9), help='Share of clouds.')
-def simulate(root: str, **options: Any) -> None:
+@click.option('--overwrite', is_flag=True, help='Replace another simulated scene.')
+def simulate(root: str, overwrite: bool, **options: Any) -> None:
     """Write a simulated EnMAP L2A product with its truth into the folder ROOT.
 
     The same options give the same product. What is not given has the default of
@@ -22,7 +45,8 @@ def simulate(root: str, **options: Any) -> None:
     from ..io import simulate_enmap
 
     given = {name: value for name, value in options.items() if value is not None}
-    simulate_enmap(root, **given)
+    with option_words(['overwrite'], root), _progress_bar() as progress:
+        simulate_enmap(root, **given, overwrite=overwrite, progress=progress)
     click.echo(f'Simulated EnMAP product in {root}')
 
 

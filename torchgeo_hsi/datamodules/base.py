@@ -3,6 +3,7 @@
 
 """What all data modules of georeferenced cubes share."""
 
+import functools
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -12,16 +13,21 @@ from matplotlib.figure import Figure
 from shapely import Polygon
 from torch import nn
 from torchgeo.datamodules import GeoDataModule
-from torchgeo.datasets import GeoDataset
+from torchgeo.datasets import DatasetNotFoundError, GeoDataset
 from torchgeo.samplers import GriddedPatchSampler
 
 from .._typing import Sample
 from ..datasets import EnMAPL2A, plot_sample
 from ..datasets.plotting import CLASS_COLORS
-from ..errors import EmptyDataError
+from ..errors import EmptyDataError, MetadataError
 from ..samplers import RandomWindowSampler
 from ..transforms import NormalizeValid, RandomDihedral
-from .statistics import Statistics, compute_statistics, spectral_earth_statistics
+from .statistics import (
+    Statistics,
+    compute_statistics,
+    read_statistics,
+    spectral_earth_statistics,
+)
 
 #: Windows of this many pixels are read at a time to compute statistics.
 _STATISTICS_SIZE = 128
@@ -71,6 +77,15 @@ class HSIGeoDataModule(GeoDataModule):
             ValueError: If sizes do not fit together.
         """
         super().__init__(EnMAPL2A, batch_size, patch_size, length, num_workers)
+        if batch_size < 1 or patch_size < 1:
+            raise ValueError(
+                f'Expected a positive batch_size and patch_size, got {batch_size} and '
+                f'{patch_size}.'
+            )
+        if statistics not in ('train', 'spectral_earth'):
+            raise ValueError(
+                f"Expected statistics 'train' or 'spectral_earth', got {statistics!r}."
+            )
         if not 0 <= overlap < patch_size:
             raise ValueError(
                 f'Expected an overlap from 0 to less than patch_size={patch_size}, '
@@ -146,24 +161,60 @@ class HSIGeoDataModule(GeoDataModule):
     def _grid(
         self, split: Literal['val', 'test', 'predict'], dataset: GeoDataset, stride: int
     ) -> GriddedPatchSampler:
-        return GriddedPatchSampler(
-            dataset, size=self.size, stride=stride, roi=self.roi(split)
+        make = functools.partial(
+            GriddedPatchSampler, dataset, size=self.size, roi=self.roi(split)
         )
+        # a scene no larger than the overlap gets no window, although one covers it
+        return make(stride=stride) if len(make(stride=stride)) else make()
 
     def normalization(self) -> Statistics:
         """Return the band statistics, computing them the first time.
 
         Returns:
             Mean and standard deviation; also in ``mean`` and ``std``.
+
+        Raises:
+            MetadataError: If a trained network is to be used, and nobody knows the
+                statistics that it was trained with.
         """
         if self._statistics is None:
             if self.statistics == 'spectral_earth':
                 found = spectral_earth_statistics(self.band_names())
             else:
-                found = compute_statistics(self._stored_samples())
+                found = self._checkpointed() or self._computed()
             self._use(found)
         assert self._statistics is not None
         return self._statistics
+
+    def _checkpointed(self) -> Statistics | None:
+        """Return the statistics of the checkpoint that is used, if one is."""
+        trainer = self.trainer
+        if trainer is None or trainer.ckpt_path is None or trainer.state.fn == 'fit':
+            return None
+        path = trainer.ckpt_path
+        # Lightning hands over the state of a data module of the same class only
+        found = read_statistics(path)
+        if found is None:
+            raise MetadataError(
+                f'{path} keeps no band statistics, and others than those of its '
+                "training would make its predictions wrong. Pass statistics='spectral_"
+                "earth' if it was trained with these, or train with a data module of "
+                'this package.'
+            )
+        return found
+
+    def _computed(self) -> Statistics:
+        """Compute the statistics of the training data."""
+        try:
+            return compute_statistics(self._stored_samples())
+        except (DatasetNotFoundError, EmptyDataError, MetadataError) as error:
+            if not getattr(self.trainer, 'predicting', False):
+                raise
+            raise MetadataError(
+                'There are no band statistics to normalize by: pass the checkpoint of '
+                "the training (ckpt_path), or statistics='spectral_earth', or give the "
+                f'data module its training data, too ({error}).'
+            ) from error
 
     def training_samples(self) -> Iterator[Sample]:
         """Go through the training data once, in order, normalized as batches are.

@@ -45,7 +45,7 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
         val: list[str] | None = None,
         test: list[str] | None = None,
         predict_paths: str | list[str] | None = None,
-        bands: list[str] | None = None,
+        bands: list[str | int | float] | None = None,
         quality: list[str] | None = None,
         batch_size: int = 8,
         patch_size: int = 64,
@@ -69,7 +69,8 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
                 product folders for validation.
             test: The same for the test; those of *val* by default.
             predict_paths: Scenes to predict; all of *paths* by default.
-            bands: Names of the bands; the 202 kept ones by default.
+            bands: Names, positions or wavelengths of the bands; the 202 kept ones by
+                default.
             quality: Quality layers that make pixels invalid, see
                 :class:`~torchgeo_hsi.datasets.EnMAPL2A`.
             batch_size: Windows per batch.
@@ -109,7 +110,8 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
     def band_names(self) -> Sequence[str]:
         """Return the names of the bands of the samples."""
         if self.bands is not None:
-            return self.bands
+            # wavelengths and positions are those of the first scene
+            return self._scenes(self.paths).bandset.names
         return get_sensor('enmap').default_bandset.by_wavelength().names
 
     def make_dataset(

@@ -35,7 +35,7 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
         seed: int | None = None,
         cloud_cover: float | None = None,
         gap: int = 8,
-        bands: list[str] | None = None,
+        bands: list[str | int | float] | None = None,
         quality: list[str] | None = None,
         batch_size: int = 8,
         patch_size: int = 32,
@@ -54,7 +54,8 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
             seed: Seed of the scene (0 by default).
             cloud_cover: Share of the imaged pixels under cloud (0.05 by default).
             gap: Pixels between the regions.
-            bands: Names of the bands; the 202 kept ones by default.
+            bands: Names, positions or wavelengths of the bands; the 202 kept ones by
+                default.
             quality: Quality layers that make pixels invalid, see
                 :class:`~torchgeo_hsi.datasets.EnMAPL2A`.
             batch_size: Windows per batch.
@@ -97,7 +98,7 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
     def band_names(self) -> Sequence[str]:
         """Return the names of the bands of the samples."""
         if self.bands is not None:
-            return self.bands
+            return self._open().bandset.names
         return get_sensor('enmap').default_bandset.by_wavelength().names
 
     def _open(self) -> SimulatedEnMAP:
@@ -126,13 +127,13 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
             return None
         if self._extent is None:
             x, y, _ = self._open().bounds
-            self._extent = (x.start, y.start, x.stop, y.stop, x.step)
             columns = round((x.stop - x.start) / x.step)
             if 0.15 * columns < 2 * self.gap:
                 raise EmptyDataError(
                     f'A scene of {columns} columns leaves no room for validation '
                     f'between gaps of {self.gap} pixels. Raise size, or lower gap.'
                 )
+            self._extent = (x.start, y.start, x.stop, y.stop, x.step)
         left, bottom, right, top, res = self._extent
         columns = round((right - left) / res)
         first, last = (round(share * columns) for share in _SHARES[split])

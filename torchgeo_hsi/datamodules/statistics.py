@@ -4,6 +4,7 @@
 """Mean and standard deviation of bands, with their source."""
 
 import csv
+import pickle
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .._typing import Sample
+from .._typing import PathLike, Sample
 from ..errors import BandMismatchError, EmptyDataError
 
 
@@ -101,3 +102,25 @@ def compute_statistics(samples: Iterable[Sample]) -> Statistics:
             'and quality=: clouds may flag everything.'
         )
     return Statistics(mean.float(), (square / count).sqrt().float())
+
+
+def read_statistics(path: PathLike) -> Statistics | None:
+    """Read the band statistics that a data module left in a checkpoint.
+
+    Args:
+        path: Checkpoint of Lightning.
+
+    Returns:
+        The statistics; None if there are none, or those of several data modules, or if
+        nothing can be read without running code from the file.
+    """
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError:
+        return None
+    found = [
+        Statistics(*(torch.as_tensor(state[key]) for key in Statistics._fields))
+        for state in checkpoint.values()
+        if isinstance(state, dict) and set(state) == set(Statistics._fields)
+    ]
+    return found[0] if len(found) == 1 else None

@@ -296,6 +296,33 @@ class _Warp:
         )
 
 
+def check_resolution(res: float | tuple[float, float]) -> tuple[float, float]:
+    """Check a pixel size.
+
+    Args:
+        res: Size in units of the CRS, one number or one for each of x and y.
+
+    Returns:
+        Size to the east and to the north.
+
+    Raises:
+        ValueError: If it is not one or two positive numbers.
+    """
+    # users write them into configurations, so they may be anything
+    values: Any = res if isinstance(res, tuple | list) else (res, res)
+    if len(values) != 2 or not all(
+        isinstance(value, int | float | np.number)
+        and math.isfinite(value)
+        and value > 0
+        for value in values
+    ):
+        raise ValueError(
+            'Expected res as a positive pixel size in units of the CRS, or two of them '
+            f'(x, y), got {res!r}.'
+        )
+    return float(values[0]), float(values[1])
+
+
 def native_resolution(info: CubeInfo, crs: CRS) -> tuple[float, float]:
     """Return the pixel size of a scene in a CRS.
 

@@ -5,7 +5,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import geopandas as gpd
@@ -15,19 +15,38 @@ import shapely
 from geopandas import GeoDataFrame
 from pyproj import CRS as PROJ_CRS
 from rasterio.transform import array_bounds
+from torchgeo.datasets import DatasetNotFoundError
 
 from .._typing import PathLike
-from ..errors import MetadataError
+from ..errors import EmptyDataError, MetadataError
 from ..io import CubeInfo
 from ..io._enmap_xml import find_product
+from ..io.enmap import count_bands
 
 _TIFF = re.compile(r'\.tiff?$', re.IGNORECASE)
 _IMAGE = re.compile(r'SPECTRAL_IMAGE(_COG)?\.tiff?$', re.IGNORECASE)
 #: Rasters that belong to a product or a data set and are no spectral image.
 _OTHER = re.compile(r'(^|-)QL_|label|mask|thumbnail', re.IGNORECASE)
 
+#: Rasters of a folder with fewer bands are no EnMAP image, but a label map or another
+#: raster beside it.
+_FEWEST_BANDS = 200
+
 #: Points on each side of a footprint, so that it stays true when it is warped.
 _SIDE = 16
+
+
+class DataNotFoundError(EmptyDataError, DatasetNotFoundError):
+    """Paths lead to no data; ours and torchgeo's error at once."""
+
+    def __init__(self, message: str) -> None:
+        """Initialize a new DataNotFoundError instance.
+
+        Args:
+            message: Which paths, and what was looked for.
+        """
+        # torchgeo's own constructor takes the dataset and makes up a message
+        FileNotFoundError.__init__(self, message)
 
 
 @dataclass(frozen=True)
@@ -45,29 +64,46 @@ class Record:
     is_product: bool = False
 
 
-def find_scenes(paths: PathLike | Iterable[PathLike]) -> Iterator[tuple[str, bool]]:
+def find_scenes(paths: PathLike | Iterable[PathLike]) -> list[str]:
     """Find spectral images.
 
     Args:
         paths: Folders to search, product folders, metadata files or images.
 
-    Yields:
-        Each image once, sorted within its folder; and whether it certainly is one: the
-        rasters of a folder without products are only candidates.
+    Returns:
+        Each image once, sorted within its folder.
+
+    Raises:
+        DataNotFoundError: If one of *paths* does not exist or leads to no image.
+        CorruptFileError: If a raster is empty, truncated or damaged.
     """
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
-    seen: set[str] = set()
-    for path in paths:
-        for image, certain in _images(os.fspath(path)):
-            if os.path.realpath(image) not in seen:
-                seen.add(os.path.realpath(image))
-                yield image, certain
+    entries = [os.fspath(path) for path in paths]
+    seen: dict[str, str] = {}
+    problems = [] if entries else ['it is empty']
+    for entry in entries:
+        images, problem = _images(entry)
+        for image in images:
+            seen.setdefault(os.path.realpath(image), image)
+        if not images:
+            problems.append(problem)
+    if problems:
+        more = f' (and {len(problems) - 3} more)' if len(problems) > 3 else ''
+        raise DataNotFoundError(
+            f'Found no EnMAP scene in paths=: {"; ".join(problems[:3])}{more}. Expected '
+            'product folders, their *-METADATA.XML or *-SPECTRAL_IMAGE.TIF, GeoTIFFs '
+            'with the bands of EnMAP, or folders of these.'
+        )
+    return list(seen.values())
 
 
-def _images(path: str) -> list[tuple[str, bool]]:
+def _images(path: str) -> tuple[list[str], str]:
+    """Find the images behind one path; say why there are none."""
     if os.path.isfile(path):
-        return [(find_product(path).image, True)]
+        return [find_product(path).image], ''
+    if not os.path.exists(path):
+        return [], f'{path} does not exist'
     files = sorted(
         os.path.join(folder, name)
         for folder, _, names in os.walk(path)
@@ -76,10 +112,29 @@ def _images(path: str) -> list[tuple[str, bool]]:
     )
     images = [file for file in files if _IMAGE.search(file)]
     if images:
-        return [(file, True) for file in images]
-    return [
-        (file, False) for file in files if not _OTHER.search(os.path.basename(file))
+        return images, ''
+    counts = {
+        file: count_bands(file)
+        for file in files
+        if not _OTHER.search(os.path.basename(file))
+    }
+    images = [file for file, count in counts.items() if count >= _FEWEST_BANDS]
+    return images, _describe(path, counts)
+
+
+def _describe(path: str, counts: dict[str, int]) -> str:
+    """Say why a folder has no image."""
+    if not counts:
+        return f'{path} holds no spectral image'
+    shown = [
+        f'{os.path.relpath(file, path)} has {count}'
+        for file, count in list(counts.items())[:3]
     ]
+    more = f' and {len(counts) - 3} more' if len(counts) > 3 else ''
+    return (
+        f'{path} holds only rasters of fewer than {_FEWEST_BANDS} bands, which are '
+        f'taken for other maps ({", ".join(shown)}{more}; open such cubes with HSICube)'
+    )
 
 
 def build_index(records: Sequence[Record], crs: PROJ_CRS | None) -> GeoDataFrame:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchgeo.datasets.utils import concat_samples, merge_samples
 
 from .._typing import BoolArray, FloatArray, Sample
+from ..errors import BandMismatchError
 from ._grid import Tile
 
 #: Keys that say where a sample lies; the same in all samples of one query.
@@ -18,6 +19,9 @@ _PLACE = ('bounds', 'transform')
 
 #: Keys along the spectral axis.
 _SPECTRAL = ('wavelength', 'fwhm')
+
+#: Scenes of one sensor are shifted by less than this, in micrometres.
+_SAME_BAND = 0.006
 
 
 class Mosaic:
@@ -65,29 +69,38 @@ class Mosaic:
         return int(take.sum())
 
 
-def merge_cubes(samples: Iterable[Sample]) -> Sample:
+def merge_cubes(samples: Iterable[Sample], ignore_index: int | None = None) -> Sample:
     """Merge samples of the same place, for ``dataset1 | dataset2``.
 
-    Each pixel comes from the first sample where it is valid. torchgeo's own
+    Each pixel comes from the first sample where it is valid, and each label, where
+    nothing says what is valid, from the first that has one. torchgeo's own
     ``merge_samples`` takes the maximum, which prefers clouds.
 
     Args:
         samples: Samples of the same query.
+        ignore_index: Label that says nothing.
 
     Returns:
         One sample. Wavelengths are those of the first one.
+
+    Raises:
+        BandMismatchError: If the samples have different bands.
     """
     merged: Sample = {}
     for sample in samples:
-        merged = _merge_two(merged, sample) if merged else dict(sample)
+        merged = _merge_two(merged, sample, ignore_index) if merged else dict(sample)
     return merged
 
 
-def _merge_two(first: Sample, second: Sample) -> Sample:
+def _merge_two(first: Sample, second: Sample, ignore_index: int | None) -> Sample:
     if 'valid' not in first or 'valid' not in second:
         kept = {k: first[k] for k in (*_PLACE, *_SPECTRAL) if k in first}
+        if ignore_index is not None and 'mask' in first and 'mask' in second:
+            blank = first['mask'] == ignore_index
+            kept['mask'] = torch.where(blank, second['mask'], first['mask'])
         result: Sample = {**merge_samples([first, second]), **kept}
         return result
+    _check_same_bands(first, second)
     empty = (first['image'] == 0).all(dim=0)
     take = ~first['valid'] & (second['valid'] | empty)
     result = {**second, **first}
@@ -96,6 +109,23 @@ def _merge_two(first: Sample, second: Sample) -> Sample:
             result[key] = torch.where(take, second[key], first[key])
     result['valid'] = first['valid'] | second['valid']
     return result
+
+
+def _check_same_bands(first: Sample, second: Sample) -> None:
+    counts = len(first['image']), len(second['image'])
+    if counts[0] == counts[1] and 'wavelength' in first and 'wavelength' in second:
+        distance = float((first['wavelength'] - second['wavelength']).abs().max())
+        if distance <= _SAME_BAND:
+            return
+        got = f'wavelengths that differ by up to {distance:.3f} um'
+    elif counts[0] == counts[1]:
+        return
+    else:
+        got = f'{counts[0]} and {counts[1]} bands'
+    raise BandMismatchError(
+        f'Expected scenes with the same bands to merge, got {got}. Pass the same bands= '
+        'to both datasets.'
+    )
 
 
 def join_cubes(samples: Sequence[Sample]) -> Sample:

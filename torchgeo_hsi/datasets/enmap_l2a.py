@@ -15,34 +15,26 @@ from matplotlib.figure import Figure
 from pyproj import CRS as PROJ_CRS
 from rasterio.crs import CRS
 from torch import Tensor
-from torchgeo.datasets import (
-    DatasetNotFoundError,
-    GeoDataset,
-    IntersectionDataset,
-    RasterDataset,
-    UnionDataset,
-)
+from torchgeo.datasets import RasterDataset
 from torchgeo.datasets.utils import GeoSlice
 
 from .._typing import PathLike, Sample
 from ..errors import BandMismatchError, HSIWarning, MetadataError, UnknownNameError
 from ..io import EnMAPL2AReader
-from ..io.enmap import check_layers, count_bands, warn_nominal
+from ..io.enmap import QUALITY_LAYERS, check_layers, warn_nominal, warn_widths
 from ..physics import BandSet, get_sensor
 from ._empty import EmptyBands
-from ._grid import Grid, native_resolution, read_tile
+from ._grid import Grid, check_resolution, native_resolution, read_tile
 from ._handles import ReaderCache
 from ._index import Record, build_index, find_scenes
-from ._mosaic import Mosaic, join_cubes, merge_cubes
+from ._joined import Joinable
+from ._mosaic import Mosaic
 from .plotting import plot_sample
 
 #: Quality layers that flag pixels by default, as far as a scene has them. Thin cirrus
 #: and snow leave the spectrum usable, and a pixel with one defective band of 202 is
 #: interpolated in the product, so these are for the user to choose.
 DEFAULT_QUALITY = ('cloud', 'cloudshadow', 'haze', 'thick_cirrus')
-
-#: Rasters of a folder with fewer bands are no EnMAP image.
-_FEWEST_BANDS = 200
 
 
 @dataclass(frozen=True)
@@ -63,7 +55,7 @@ class _Scene:
         }
 
 
-class EnMAPL2A(RasterDataset):
+class EnMAPL2A(Joinable, RasterDataset):
     """`EnMAP <https://www.enmap.org/>`__ L2A surface reflectance.
 
     Product folders of DLR (``*-METADATA.XML``, ``*-SPECTRAL_IMAGE.TIF`` or its COG, and
@@ -131,7 +123,9 @@ class EnMAPL2A(RasterDataset):
             cache: Whether to keep files open between samples.
 
         Raises:
-            torchgeo.datasets.DatasetNotFoundError: If there are no scenes.
+            torchgeo.datasets.DatasetNotFoundError: If one of *paths* does not exist or
+                leads to no scene.
+            ValueError: If *res* is not positive.
             CorruptFileError: If a file is empty, truncated or damaged.
             MetadataError: If a quality layer is unknown or missing, or a scene has no
                 georeference.
@@ -144,30 +138,24 @@ class EnMAPL2A(RasterDataset):
         self.transforms = transforms
         self.cache = cache
         self.time_series = False
+        pixel = None if res is None else check_resolution(res)
         self.quality = None if quality is None else check_layers(quality)
         opener = functools.partial(EnMAPL2AReader, warn=False)
         self._readers = ReaderCache(opener, keep=cache)
         self._scenes: dict[str, _Scene] = {}
         self._empty = EmptyBands()
         records = list(self._open_scenes(bands))
-        if not records:
-            raise DatasetNotFoundError(self)
         self._warn(records)
         self.bands = self.bandset.names
         self.index: GeoDataFrame = build_index(records, crs)
-        if res is None:
-            res = native_resolution(records[0].info, self._rasterio_crs())
-        self._res = (res, res) if isinstance(res, int | float) else res
+        self._res = pixel or native_resolution(records[0].info, self._rasterio_crs())
 
     def _open_scenes(
         self, bands: Sequence[str | int | float] | None
     ) -> Iterator[Record]:
         """Open each scene once and remember what is needed to read it."""
         wanted = bands
-        for path, is_certain in find_scenes(self.paths):
-            if not is_certain and count_bands(path) < _FEWEST_BANDS:
-                # a label map or another raster in the same folder
-                continue
+        for path in find_scenes(self.paths):
             with EnMAPL2AReader(path, warn=False) as reader:
                 axis = reader.info.bands
                 assert axis is not None
@@ -220,18 +208,35 @@ class EnMAPL2A(RasterDataset):
         nominal = [r.info.path for r in records if r.info.spectral_source == 'nominal']
         if nominal:
             warn_nominal(nominal)
-        unmasked = [
-            record.info.path
-            for record in records
-            if record.is_product and len(self._scenes[record.info.path].layers) == 0
+        products = [record.info for record in records if record.is_product]
+        bare = [
+            p.path for p in products if p.bands is not None and p.bands.fwhm is None
         ]
-        if self.quality is None and unmasked:
+        if bare:
+            warn_widths(bare)
+        if self.quality is None:
+            self._warn_of_layers([product.path for product in products])
+
+    def _warn_of_layers(self, products: list[str]) -> None:
+        """Name the default quality layers that products lack."""
+        lacking = {
+            name: [path for path in products if name not in self._scenes[path].layers]
+            for name in DEFAULT_QUALITY
+        }
+        words = [
+            f'{QUALITY_LAYERS[name][0]} ({len(paths)} of {len(products)} scenes, such '
+            f'as {paths[0]})'
+            for name, paths in lacking.items()
+            if paths
+        ]
+        if words:
             warnings.warn(
-                f'{unmasked[0]} lies beside its metadata, but without QL_QUALITY_* '
-                f'layers (and so do {len(unmasked) - 1} more), so clouds stay valid. '
-                'Copy the layers, or pass quality=() to say that this is meant.',
+                'Scenes lie beside their metadata, but without quality layers of their '
+                f'product, so pixels that these flag, such as clouds, stay valid: '
+                f'{", ".join(words)}. Copy the layers, or pass quality= with the layers '
+                'to use, () for none, to say that this is meant.',
                 HSIWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     @property
@@ -296,29 +301,6 @@ class EnMAPL2A(RasterDataset):
             if mosaic.is_complete:
                 break
         return mosaic, max(counts, key=counts.__getitem__)
-
-    def __and__(self, other: GeoDataset) -> IntersectionDataset:
-        """Join with a dataset of the same place, such as labels.
-
-        Args:
-            other: The other dataset.
-
-        Returns:
-            A dataset whose samples have the keys of both. A pixel is valid where both
-            say so.
-        """
-        return IntersectionDataset(self, other, collate_fn=join_cubes)
-
-    def __or__(self, other: GeoDataset) -> UnionDataset:
-        """Merge with a dataset of the same kind.
-
-        Args:
-            other: The other dataset.
-
-        Returns:
-            A dataset whose pixels come from the first of the two where they are valid.
-        """
-        return UnionDataset(self, other, collate_fn=merge_cubes)
 
     def plot(
         self, sample: Sample, show_titles: bool = True, suptitle: str | None = None

@@ -7,8 +7,10 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -17,14 +19,16 @@ from rasterio.transform import array_bounds
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 from torch import Tensor
-from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
+from torchgeo.datasets import NonGeoDataset
 
 from .._typing import PathLike, Sample
 from ..errors import BandMismatchError, MetadataError
 from ..io import CubeInfo, CubeReader, open_cube
+from ..io.open import known_options
 from ..physics import BandSet
 from ._empty import EmptyBands
 from ._handles import ReaderCache
+from ._index import DataNotFoundError
 from ._masks import CubeMasks
 from .plotting import plot_sample
 
@@ -112,18 +116,18 @@ class HSICube(NonGeoDataset):
             cache: Whether to keep files open between samples.
 
         Raises:
-            torchgeo.datasets.DatasetNotFoundError: If there are no files.
+            torchgeo.datasets.DatasetNotFoundError: If there are no files, or one of
+                *paths* does not exist.
             CorruptFileError: If a file is empty, truncated or damaged.
-            MetadataError: If metadata that must not be guessed are missing.
+            MetadataError: If metadata that must not be guessed are missing, or a kind
+                of file lacks an option.
             BandMismatchError: If files differ in their number of bands, masks do not
-                fit, or a patch or stride is not positive.
+                fit, or a patch or stride is no positive whole number.
             UnitError: If wavelengths look like nanometres.
         """
         self.paths = paths
         self.transforms = transforms
         files = _find(paths)
-        if not files:
-            raise DatasetNotFoundError(self)
         common = {
             'wavelength': wavelength,
             'wavelength_unit': wavelength_unit,
@@ -163,7 +167,7 @@ class HSICube(NonGeoDataset):
             return _Cube(info, tuple(axis.indices(selected.names)), selected)
         if bands is None:
             return _Cube(info, tuple(range(info.shape[0])), None)
-        indexes = [band for band in bands if isinstance(band, int)]
+        indexes = [int(band) for band in bands if isinstance(band, int | np.integer)]
         if len(indexes) != len(bands):
             raise MetadataError(
                 f'{path} carries no wavelengths, so its bands are chosen by position. '
@@ -251,24 +255,54 @@ class HSICube(NonGeoDataset):
 
 
 def _find(paths: PathLike | Iterable[PathLike]) -> list[str]:
-    if not isinstance(paths, str | os.PathLike):
-        return [os.fspath(path) for path in paths]
-    path = os.fspath(paths)
-    if not os.path.isdir(path):
-        return [path] if os.path.exists(path) else []
-    names = [n for n in sorted(os.listdir(path)) if n.lower().endswith(_SUFFIXES)]
+    if isinstance(paths, str | os.PathLike):
+        path = os.fspath(paths)
+        _check_exist([path])
+        return _find_in(path) if os.path.isdir(path) else [path]
+    files = [os.fspath(path) for path in paths]
+    if not files:
+        raise DataNotFoundError('Expected cubes in paths=, got an empty list.')
+    _check_exist(files)
+    return files
+
+
+def _check_exist(files: Sequence[str]) -> None:
+    # GDAL's virtual file systems are for GDAL to look into
+    missing = [f for f in files if not os.path.exists(f) and not f.startswith('/vsi')]
+    if missing:
+        raise DataNotFoundError(
+            f'Expected files or folders in paths=, but {", ".join(missing[:3])} '
+            f'({len(missing)} of {len(files)} entries) does not exist.'
+        )
+
+
+def _find_in(folder: str) -> list[str]:
+    names = [n for n in sorted(os.listdir(folder)) if n.lower().endswith(_SUFFIXES)]
+    if not names:
+        raise DataNotFoundError(
+            f'Expected cubes in paths=, but the folder {folder} holds no file that '
+            f'ends in {", ".join(_SUFFIXES)}.'
+        )
     # a product has more rasters than its spectral image
     images = [name for name in names if 'SPECTRAL_IMAGE' in name.upper()]
-    return [os.path.join(path, name) for name in images or names]
+    return [os.path.join(folder, name) for name in images or names]
 
 
 def _open(
     path: str, common: dict[str, Any], key: str | None, layout: str | None
 ) -> CubeReader:
     """Open a file with those of the options that the caller set."""
-    suffix = os.path.splitext(path)[1].lower()
-    name = 'key' if suffix == '.mat' else 'variable'
-    options = {**common, name: key, 'layout': layout}
+    known = known_options(path)
+    name = 'variable' if 'variable' in known else 'key'
+    named = {name: key, 'layout': layout}
+    needless = [n for n, v in named.items() if v is not None and n not in known]
+    if needless:
+        words = ' and '.join('layout=' if n == 'layout' else 'key=' for n in needless)
+        raise MetadataError(
+            f'{words} is for the arrays of MATLAB, NetCDF and HDF5 files, which {path} '
+            'is not. Leave it out.'
+        )
+    options = {**common, **named}
     return open_cube(path, **{k: v for k, v in options.items() if v is not None})
 
 
@@ -290,10 +324,14 @@ def _check_alike(cubes: Sequence[_Cube]) -> None:
 
 
 def _pair(value: int | tuple[int, int], name: str) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else value
-    if min(pair) < 1:
-        raise BandMismatchError(f'Expected a positive {name}, got {value}.')
-    return pair
+    # users write them into configurations, so they may be anything
+    pair: Any = value if isinstance(value, tuple | list) else (value, value)
+    whole = all(isinstance(length, Integral) for length in pair)
+    if len(pair) != 2 or not whole or min(pair) < 1:
+        raise BandMismatchError(
+            f'Expected a positive {name}, one or two whole numbers, got {value!r}.'
+        )
+    return int(pair[0]), int(pair[1])
 
 
 def _windows(

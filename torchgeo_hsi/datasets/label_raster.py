@@ -3,24 +3,43 @@
 
 """Label maps for scenes."""
 
+import math
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
 from pyproj import CRS as PROJ_CRS
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
 from torchgeo.datasets import RasterDataset
 from torchgeo.datasets.utils import GeoSlice
 
-from .._typing import PathLike, Sample
-from ..errors import EmptyDataError
+from .._typing import BoolArray, PathLike, Sample
+from ..errors import CorruptFileError, EmptyDataError
+from ..io.geotiff import open_raster
+from ._grid import Grid
+from ._handles import ReaderCache
+from ._joined import Joinable
+from .enmap_l2a import _to_rasterio
+
+#: Largest error in pixels of the approximate transformation. GDAL's own 1/8 pixel would
+#: take the neighbour of a pixel.
+_TOLERANCE = 0.001
 
 
-class LabelRaster(RasterDataset):
+class LabelRaster(Joinable, RasterDataset):
     """Class codes in GeoTIFFs, of any data type, remapped to ``0 .. K-1``.
 
     Codes that are not listed, nodata, and everything outside of the files become
-    *ignore_index*, so an unlabelled pixel is never taken for a class.
+    *ignore_index*, so an unlabelled pixel is never taken for a class. Where files
+    overlap, the first one with a class counts. On another pixel grid, each pixel takes
+    the code of the nearest one.
 
     Sample:
 
@@ -35,6 +54,8 @@ class LabelRaster(RasterDataset):
     """
 
     filename_glob = '*.[tT][iI][fF]*'
+    #: All but what GDAL itself leaves beside a raster: metadata, overviews and masks.
+    filename_regex = r'(?i)(?!.*\.(xml|ovr|msk)$).*'
     is_image = False
 
     def __init__(
@@ -60,8 +81,9 @@ class LabelRaster(RasterDataset):
 
         Raises:
             torchgeo.datasets.DatasetNotFoundError: If there are no files.
-            ValueError: If *classes* is empty or repeats a code, or *ignore_index* is
-                the index of a class.
+            CorruptFileError: If a file is empty, truncated or damaged.
+            ValueError: If *classes* is empty or repeats a code, *ignore_index* is the
+                index of a class, or a file has no georeference.
         """
         if not classes or len(set(classes)) != len(classes):
             raise ValueError(f'Expected different class codes, got {list(classes)}.')
@@ -74,9 +96,17 @@ class LabelRaster(RasterDataset):
         self.ignore_index = ignore_index
         if not isinstance(paths, str | os.PathLike):
             paths = list(paths)
-        super().__init__(paths, crs=crs, res=res, cache=cache)
-        # applied after the remapping, not by the base class before it
-        self.remapped_transforms = transforms
+        self.paths = paths
+        for path in self._label_files():
+            # the base class would leave out in silence what cannot be opened
+            open_raster(path).close()
+        super().__init__(paths, crs=crs, res=res, transforms=transforms, cache=cache)
+        self._readers = ReaderCache(open_raster, keep=cache)
+
+    def _label_files(self) -> list[str]:
+        pattern = re.compile(self.filename_regex)
+        files = (os.fspath(path) for path in self.files)
+        return [path for path in files if pattern.match(os.path.basename(path))]
 
     def __getitem__(self, index: GeoSlice) -> Sample:
         """Retrieve a sample.
@@ -89,33 +119,55 @@ class LabelRaster(RasterDataset):
 
         Raises:
             IndexError: If *index* is not found in the dataset.
+            CorruptFileError: If a file is damaged.
         """
-        sample: Sample = super().__getitem__(index)
-        codes = sample['mask']
-        mask = torch.full_like(codes, self.ignore_index)
-        for i, code in enumerate(self.classes):
-            mask[codes == code] = i
-        sample['mask'] = self._outside(mask, index)
-        if self.remapped_transforms is not None:
-            sample = self.remapped_transforms(sample)
-        return sample
+        x, y, t = self._disambiguate_slice(index)
+        rows = self.index.iloc[
+            self.index.index.overlaps(pd.Interval(t.start, t.stop))
+        ].iloc[:: t.step]
+        rows = rows.cx[x.start : x.stop, y.start : y.stop]
+        if rows.empty:
+            raise IndexError(
+                f'index: {index} not found in dataset with bounds: {self.bounds}'
+            )
+        grid = Grid.from_slices(x, y, _to_rasterio(self.crs))
+        mask = np.full((grid.height, grid.width), self.ignore_index, dtype=np.int64)
+        for path in rows.filepath:
+            codes, valid = self._read(os.fspath(path), grid)
+            valid &= mask == self.ignore_index
+            for i, code in enumerate(self.classes):
+                mask[valid & (codes == code)] = i
+        sample: Sample = {
+            'bounds': self._slice_to_tensor(index),
+            'transform': torch.tensor(tuple(grid.transform)),
+            'mask': torch.from_numpy(mask),
+        }
+        return sample if self.transforms is None else self.transforms(sample)
 
-    def _outside(self, mask: torch.Tensor, index: GeoSlice) -> torch.Tensor:
-        """Ignore what no file covers; there the base class fills in the code 0."""
-        if 0 not in self.classes:
-            return mask
-        x, y, _ = self._disambiguate_slice(index)
-        height, width = mask.shape
-        covered = np.zeros(mask.shape, dtype=bool)
-        inside = self.index.cx[x.start : x.stop, y.start : y.stop]
-        for geometry in inside.geometry:
-            left, bottom, right, top = geometry.bounds
-            c0, c1 = ((v - x.start) / (x.stop - x.start) * width for v in (left, right))
-            r0, r1 = ((y.stop - v) / (y.stop - y.start) * height for v in (top, bottom))
-            rows = slice(max(round(r0), 0), max(round(r1), 0))
-            columns = slice(max(round(c0), 0), max(round(c1), 0))
-            covered[rows, columns] = True
-        return mask.masked_fill(~torch.from_numpy(covered), self.ignore_index)
+    def _read(self, path: str, grid: Grid) -> tuple[NDArray[Any], BoolArray]:
+        """Read the nearest code of each pixel, and where the file has any."""
+        with self._readers.open(path) as reader:
+            src: Any = reader
+            options = {
+                'crs': grid.crs,
+                'transform': grid.transform,
+                'width': grid.width,
+                'height': grid.height,
+                'resampling': Resampling.nearest,
+                'tolerance': _TOLERANCE,
+                # without a nodata value, only an alpha band tells what is outside
+                'add_alpha': src.nodata is None
+                and ColorInterp.alpha not in src.colorinterp,
+            }
+            try:
+                with WarpedVRT(src, **options) as vrt:
+                    codes = vrt.read(1)
+                    if ColorInterp.alpha not in vrt.colorinterp:
+                        return codes, vrt.read_masks(1) > 0
+                    alpha = vrt.colorinterp.index(ColorInterp.alpha) + 1
+                    return codes, vrt.read(alpha) > 0
+            except RasterioError as error:
+                raise _damaged(path, error) from error
 
     def check(self) -> dict[int, int]:
         """Count the labelled pixels of each class.
@@ -128,17 +180,33 @@ class LabelRaster(RasterDataset):
                 the codes that there are.
         """
         counts = dict.fromkeys(range(len(self.classes)), 0)
-        found: set[int] = set()
-        for path in self.index.filepath:
-            with self._load_warp_file(path, self.crs) as src:
-                codes, numbers = np.unique(src.read(1), return_counts=True)
-            for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
-                found.add(int(code))
-                if code in self.classes:
-                    counts[self.classes.index(int(code))] += number
+        found: set[float] = set()
+        for path in map(os.fspath, self.index.filepath):
+            try:
+                with open_raster(path) as src:
+                    labels = src.read(1, masked=True).compressed()
+            except RasterioError as error:
+                raise _damaged(path, error) from error
+            codes, numbers = np.unique(labels, return_counts=True)
+            # NaN is no code, whether or not the file calls it nodata
+            present = dict(zip(codes.tolist(), numbers.tolist(), strict=True))
+            found |= {code for code in present if not math.isnan(code)}
+            for i, code in enumerate(self.classes):
+                counts[i] += present.get(code, 0)
         if not any(counts.values()):
             raise EmptyDataError(
                 f'No pixel of the labels has a code of {list(self.classes)}; the files '
-                f'hold {sorted(found)[:20]}. Pass the codes of your classes.'
+                f'hold [{_listing(found)}]. Pass the codes of your classes.'
             )
         return counts
+
+
+def _listing(codes: set[float]) -> str:
+    return ', '.join(f'{code:g}' for code in sorted(codes)[:20])
+
+
+def _damaged(path: str, error: Exception) -> CorruptFileError:
+    return CorruptFileError(
+        f'{path} is truncated or damaged: its labels cannot be read ({error}). '
+        'Download or copy it again.'
+    )

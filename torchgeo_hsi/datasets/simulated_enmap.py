@@ -16,17 +16,23 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from torch import Tensor
-from torchgeo.datasets import DatasetNotFoundError
 from torchgeo.datasets.utils import GeoSlice
 
 from .._typing import PathLike, Sample
 from ..errors import CorruptFileError, MetadataError
 from ..io import GeoTIFFReader
 from ..io.geotiff import open_raster
-from ..io.simulated import TRUTH_PARTS, read_config, simulate_enmap, truth_file
+from ..io.simulated import (
+    TRUTH_PARTS,
+    differences,
+    read_config,
+    simulate_enmap,
+    truth_file,
+)
 from ..physics.simulation import LAND_COVER, SceneConfig
 from ._grid import Grid, read_tile
 from ._handles import ReaderCache
+from ._index import DataNotFoundError
 from .enmap_l2a import EnMAPL2A
 from .plotting import plot_sample
 
@@ -116,7 +122,8 @@ class SimulatedEnMAP(EnMAPL2A):
             torchgeo.datasets.DatasetNotFoundError: If there is no product and *generate* is False.
             MetadataError: If *root* holds another scene than the one asked for.
             ValueError: If a value is out of its range.
-            OutputError: If the product cannot be written.
+            OutputError: If *root* holds something else than a simulated scene, or the
+                product cannot be written.
             CorruptFileError: If a file is missing, truncated or damaged.
             UnknownNameError: If a band does not exist.
         """
@@ -126,7 +133,10 @@ class SimulatedEnMAP(EnMAPL2A):
         found = read_config(root)
         if found is None:
             if not generate:
-                raise DatasetNotFoundError(self)
+                raise DataNotFoundError(
+                    f'{os.fspath(root)} holds no simulated scene, and generate=False '
+                    'forbids to simulate one.'
+                )
             self.config = SceneConfig(**wanted)
             _simulate(root, self.config)
         else:
@@ -239,21 +249,12 @@ def _wanted(
 
 def _check_same(root: PathLike, found: SceneConfig, wanted: dict[str, Any]) -> None:
     """Refuse to open another scene than the one asked for."""
-    other = {
-        name: getattr(found, name)
-        for name, value in wanted.items()
-        if getattr(found, name) != value
-    }
-    if other:
+    there, asked = differences(found, wanted)
+    if there:
         raise MetadataError(
-            f'{os.fspath(root)} holds a scene with {_words(other)}, but '
-            f'{_words({name: wanted[name] for name in other})} was asked for. Choose '
-            'another root, delete the folder, or leave these arguments out.'
+            f'{os.fspath(root)} holds a scene with {there}, but {asked} was asked for. '
+            'Choose another root, delete the folder, or leave these arguments out.'
         )
-
-
-def _words(values: dict[str, Any]) -> str:
-    return ', '.join(f'{name}={value}' for name, value in values.items())
 
 
 def _simulate(root: PathLike, config: SceneConfig) -> None:

@@ -3,10 +3,10 @@
 
 """Files in, arrays out: readers of sensor products and writers of cubes."""
 
-from ._enmap_layers import ProductLayer
 from .base import CubeInfo, CubeReader
 from .cog import CubeWriter, write_cog
 from .enmap import EnMAPL2AReader
+from .enmap_layers import ProductLayer
 from .enmap_writer import EnMAPL2AWriter, write_enmap_l2a
 from .envi import ENVIReader
 from .geotiff import GeoTIFFReader

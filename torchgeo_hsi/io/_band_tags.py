@@ -45,13 +45,15 @@ def check_bands(
         )
 
 
-def write_spectral_tags(dataset: Any, bands: BandSet) -> None:
+def write_spectral_tags(dataset: Any, bands: BandSet | None) -> None:
     """Write centers, widths and good-band flags to the bands of an open raster.
 
     Args:
         dataset: Raster that is open for writing.
-        bands: Its spectral axis.
+        bands: Its spectral axis; without one, nothing is written.
     """
+    if bands is None:
+        return
     for i, center in enumerate(bands.wavelength):
         text = f'{center:.7g}'
         tags = {'wavelength': text, 'wavelength_units': 'Micrometers'}

@@ -45,8 +45,9 @@ def nominal_bands(count: int, good: BoolArray | None, path: str) -> BandSet:
     if not candidates:
         raise BandMismatchError(
             f'{path} has {count} bands and no wavelengths. Nominal ones are known for '
-            f'all {_ALL} bands of EnMAP and for the {_KEPT} kept ones. Pass '
-            'wavelength= and wavelength_unit=.'
+            f'all {_ALL} bands of EnMAP and for the {_KEPT} kept ones. Keep the '
+            'METADATA.XML beside it, or open it with HSICube, which takes wavelength= '
+            'and wavelength_unit=.'
         )
     bands = candidates[0]
     flags = bands.good if good is None else good

@@ -195,13 +195,17 @@ def file_bands(fields: Header, count: int) -> FileBands:
     Args:
         fields: The header.
         count: Number of bands.
+
+    Returns:
+        The bands. Wavelengths come as many as there are, so that too few are noticed
+        and not taken for none.
     """
     unit = fields.get('wavelength units')
     if unit is not None and unit.lower() in ('', 'unknown', 'index'):
         unit = None
     good = _column(fields, 'bbl', count)
     return FileBands(
-        wavelength=_column(fields, 'wavelength', count),
+        wavelength=numbers(items(fields, 'wavelength')),
         unit=unit,
         fwhm=_column(fields, 'fwhm', count),
         good=None if good is None else good > 0,

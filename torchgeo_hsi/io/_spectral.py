@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._typing import BoolArray, FloatArray
-from ..errors import BandMismatchError, MetadataError
+from ..errors import BandMismatchError, MetadataError, UnitError
 from ..physics import BandSet, to_micrometres
 
 
@@ -91,18 +91,27 @@ def spectral_axis(
     if unit is None:
         raise MetadataError(
             f'{path} gives wavelengths ({centres.min():g} to {centres.max():g}) '
-            "without their unit. Pass wavelength_unit='nm', 'um', ... explicitly."
+            "without their unit. Pass wavelength_unit= explicitly, e.g. 'nm' or 'um' "
+            '(EnMAPL2A does not take it: open such files with HSICube).'
         )
     if centres.shape != (count,):
+        remedy = (
+            'Correct the file, or pass wavelength= and wavelength_unit=.'
+            if source == 'scene'
+            else 'Pass one for each band as wavelength=.'
+        )
         raise BandMismatchError(
             f'Expected {count} wavelengths for the {count} bands of {path}, got '
-            f'shape {centres.shape}.'
+            f'{centres.size}. {remedy}'
         )
     names = found.names if len(set(found.names)) == count else ()
     good = found.good if found.good is not None else np.ones(count, dtype=bool)
-    widths = _widths(count, found, fwhm, wavelength_unit or 'um', unit)
-    centres = to_micrometres(centres, unit)
-    return BandSet(centres, fwhm=widths, names=names, good=good), source
+    try:
+        widths = _widths(count, found, fwhm, wavelength_unit or 'um', unit)
+        axis = BandSet(to_micrometres(centres, unit), widths, names, good)
+    except UnitError as error:
+        raise UnitError(f'Bands of {path}: {error}') from error
+    return axis, source
 
 
 def _widths(

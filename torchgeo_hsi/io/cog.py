@@ -104,10 +104,7 @@ class CubeWriter(AtomicWriter):
         )
         names = descriptions or (bands.names if bands else None)
         check_bands(shape[0], self.dtype, names, bands, colormap)
-        if self.path.exists() and not overwrite:
-            raise OutputError(
-                f'{path} exists already. Choose another path, or pass overwrite=True.'
-            )
+        _check_free(self.path, overwrite)
         self._scratch = open_scratch(self.path)
         self._side = work_block(shape[0])
         blocks = [math.ceil(size / self._side) for size in shape[1:]]
@@ -116,8 +113,7 @@ class CubeWriter(AtomicWriter):
             self._dataset = self._create(crs, transform)
             for i, name in enumerate(names or (), start=1):
                 self._dataset.set_band_description(i, name)
-            if bands is not None:
-                write_spectral_tags(self._dataset, bands)
+            write_spectral_tags(self._dataset, bands)
             write_class_tags(self._dataset, colormap, class_names, nodata)
             self._dataset.update_tags(**(tags or {}))
             if (scale, offset) != (1.0, 0.0):
@@ -272,3 +268,10 @@ def write_cog(
             rows = array[:, row : row + side]
             out.write(Window(0, row, width, rows.shape[1]), rows)
     return Path(path)
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise OutputError(
+            f'{path} exists already. Choose another path, or pass overwrite=True.'
+        )

@@ -18,7 +18,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from .._typing import BoolArray, PathLike
-from ..errors import MetadataError, NominalWavelengthWarning
+from ..errors import HSIWarning, MetadataError, NominalWavelengthWarning
 from ._enmap_bands import name_bands, nominal_bands
 from ._enmap_xml import (
     EnMAPMetadata,
@@ -82,11 +82,13 @@ class EnMAPL2AReader(CubeReader):
         fwhm: Band widths, instead of those of the scene.
         nodata: Value of pixels without data, instead of that of the image.
         scale: Factor from stored numbers to values, instead of gain and offset.
-        warn: Whether to warn about nominal wavelengths.
+        warn: Whether to warn about nominal wavelengths and unknown FWHM.
 
     Raises:
         CorruptFileError: If a file is empty, truncated or damaged.
-        MetadataError: If the product is not L2A, or does not fit its metadata.
+        MetadataError: If the product is not L2A, does not fit its metadata, or a gain
+            is 0.
+        UnitError: If wavelengths are not those of the unit.
         BandMismatchError: If the bands are not those of EnMAP.
     """
 
@@ -111,7 +113,7 @@ class EnMAPL2AReader(CubeReader):
         try:
             found = self._found()
             axis = spectral_axis(
-                self.product.image,
+                self.product.metadata or self.product.image,
                 self._src.count,
                 found,
                 wavelength=wavelength,
@@ -124,6 +126,8 @@ class EnMAPL2AReader(CubeReader):
             raise
         if warn and self.info.spectral_source == 'nominal':
             warn_nominal([self.product.image])
+        if warn and self.metadata and self.info.bands and self.info.bands.fwhm is None:
+            warn_widths([self.product.image])
 
     def _found(self) -> FileBands:
         """Return what the scene says about its bands."""
@@ -157,6 +161,7 @@ class EnMAPL2AReader(CubeReader):
         if scale is not None or meta is None:
             gain, offset = raster_scale(src, scale)
         else:
+            self._check_gain(meta)
             gain, offset = uniform(meta.gain * 1e4, meta.offset * 1e4, src.count)
         start = meta.start if meta else time_of_name(image) or start_time(src)
         return CubeInfo(
@@ -173,6 +178,17 @@ class EnMAPL2AReader(CubeReader):
             start=start,
             spectral_source=source,
         )
+
+    def _check_gain(self, meta: EnMAPMetadata) -> None:
+        """Refuse a gain that would make a band the same number everywhere."""
+        usable = np.isfinite(meta.gain) & (meta.gain != 0) & np.isfinite(meta.offset)
+        bad = int((meta.good & ~usable).sum())
+        if bad:
+            raise MetadataError(
+                f'Expected a GainOfBand other than 0 and an OffsetOfBand for each band '
+                f'in {self.product.metadata}, got none for {bad} bands. Correct the '
+                'file, or pass scale= to EnMAPL2AReader.'
+            )
 
     def _nodata(self) -> float | None:
         """Return the value of pixels without data."""
@@ -307,5 +323,20 @@ def warn_nominal(paths: Sequence[str]) -> None:
         'Scenes differ from them by some tenths of a nanometre. Keep the METADATA.XML '
         'beside the image to be exact.',
         NominalWavelengthWarning,
+        stacklevel=3,
+    )
+
+
+def warn_widths(paths: Sequence[str]) -> None:
+    """Warn that the metadata of scenes give no usable band widths.
+
+    Args:
+        paths: The images, at least one.
+    """
+    more = f' and {len(paths) - 1} more' if len(paths) > 1 else ''
+    warnings.warn(
+        f'{paths[0]}{more}: FWHMOfBand in the METADATA.XML is not positive in every '
+        'band, so the band widths are left out. Correct the file to have them.',
+        HSIWarning,
         stacklevel=3,
     )

@@ -19,7 +19,11 @@ from rasterio.windows import Window
 from .._typing import PathLike
 from ..errors import BandMismatchError, MetadataError, OutputError
 from ..physics import BandSet
-from ._enmap_layers import (
+from ._enmap_xml_write import ProductFacts, write_metadata
+from ._gdal import check_blocks
+from ._writer import AtomicWriter, open_scratch
+from .enmap import L2A_NODATA
+from .enmap_layers import (
     BandStatistics,
     ProductLayer,
     blocks,
@@ -27,10 +31,6 @@ from ._enmap_layers import (
     derived_layers,
     product_layers,
 )
-from ._enmap_xml_write import ProductFacts, write_metadata
-from ._gdal import check_blocks
-from ._writer import AtomicWriter, open_scratch
-from .enmap import L2A_NODATA
 
 # seconds in which a row of pixels is recorded
 _ROW_TIME = 4.4e-3
@@ -110,7 +110,7 @@ class EnMAPL2AWriter(AtomicWriter):
         self.sun = (sun_zenith, sun_azimuth)
         self.documents = dict(documents or {})
         self.overwrite = overwrite
-        if not overwrite and _is_taken(self.path):
+        if not overwrite and is_taken(self.path):
             raise OutputError(
                 f'{self.path} exists already and is not empty. Choose another folder, '
                 'or pass overwrite=True.'
@@ -255,9 +255,9 @@ class EnMAPL2AWriter(AtomicWriter):
         """Put the product in its place; an old one only makes room for a whole one."""
         assert self._scratch is not None
         old = self._scratch.path / 'old'
-        if self.overwrite and _is_taken(self.path):
+        if self.overwrite and is_taken(self.path):
             os.replace(self.path, old)
-        elif _is_taken(self.path):
+        elif is_taken(self.path):
             raise OutputError(
                 f'{self.path} was written by someone else meanwhile. It was left as '
                 'it is.'
@@ -337,5 +337,14 @@ def _check_bands(bands: BandSet) -> None:
         )
 
 
-def _is_taken(path: Path) -> bool:
-    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+def is_taken(path: PathLike) -> bool:
+    """Tell whether a product would replace something.
+
+    Args:
+        path: Folder of the product.
+
+    Returns:
+        True if it is a file, or a folder that is not empty.
+    """
+    folder = Path(path)
+    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))

@@ -47,6 +47,7 @@ class ENVIReader(CubeReader):
 
     Raises:
         CorruptFileError: If the header is no header or the binary file is too short.
+        BandMismatchError: If there is not one wavelength for each band.
         MetadataError: If the partner file, a needed field or the unit of the
             wavelengths is missing, or the data type is not supported.
     """

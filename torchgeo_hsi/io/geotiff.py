@@ -4,12 +4,15 @@
 """GeoTIFF and cloud-optimised GeoTIFF, with the spectral tags that GDAL files carry."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import ArrayLike, NDArray
+from rasterio._env import del_gdal_config  # nowhere public
+from rasterio.env import get_gdal_config
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -23,6 +26,8 @@ from .base import CubeInfo, CubeReader, uniform
 #: Names under which files keep the same thing, in lower case.
 _WAVELENGTH = ('wavelength', 'wavelengths')
 _UNIT = ('wavelength_units', 'wavelength_unit', 'wavelength units')
+
+_READDIR = 'GDAL_DISABLE_READDIR_ON_OPEN'
 
 
 class GeoTIFFReader(CubeReader):
@@ -113,7 +118,8 @@ def open_raster(path: str) -> DatasetReader:
     """
     check_file(path)
     try:
-        src = rasterio.open(path)
+        with _beside(path):
+            src = rasterio.open(path)
     except RasterioIOError as error:
         raise CorruptFileError(
             f'{path} cannot be opened as a raster: it is damaged or no raster at all '
@@ -125,6 +131,24 @@ def open_raster(path: str) -> DatasetReader:
         src.close()
         raise
     return src
+
+
+@contextmanager
+def _beside(path: str) -> Iterator[None]:
+    """Let GDAL see masks and nodata values that are kept in a file beside a raster.
+
+    torchgeo's command tells it not to look, which is right for files in the cloud; for
+    others, the same labels would have other nodata in the command than in Python.
+    """
+    hidden = get_gdal_config(_READDIR, normalize=False) == 'EMPTY_DIR'
+    if not hidden or path.startswith('/vsi'):
+        yield
+        return
+    with rasterio.Env(**{_READDIR: 'TRUE'}):
+        yield
+    if _READDIR in os.environ:
+        # rasterio leaves an option behind, which would outlive the variable
+        del_gdal_config(_READDIR)
 
 
 def _check_length(src: DatasetReader, path: str) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""MATLAB files: version 5 through scipy, version 7.3 through h5py."""
+"""MATLAB files: version 5 through scipy, version 7.3 and plain HDF5 through h5py."""
 
 import os
 from typing import Any
@@ -19,14 +19,20 @@ from ._hdf5 import arrays, open_hdf5
 from ._spectral import FileBands, spectral_axis
 from .base import CubeInfo, CubeReader, uniform
 
-_HDF5_HEADER = b'MATLAB 7.3'
+_MATLAB_HEADER = b'MATLAB 7.3'
+_HDF5_SIGNATURE = b'\x89HDF\r\n\x1a\n'
+
+#: Where MATLAB puts the signature of HDF5, behind its own header.
+_USER_BLOCK = 512
 
 
 class MatReader(CubeReader):
     """Reader of ``.mat`` cubes.
 
     Files of version 7.3 are read window by window. Version 5 is compressed as a whole,
-    so opening it loads the cube; convert large ones.
+    so opening it loads the cube; convert large ones. A plain HDF5 file that is only
+    called ``.mat`` is read as well; its axes are taken as HDF5 and not MATLAB states
+    them.
 
     Such files carry no wavelengths by convention. A vector called ``wavelength`` (or
     ``wavelengths``, ``wl``, ``lambda``) with one value for each band is taken, if
@@ -35,8 +41,8 @@ class MatReader(CubeReader):
     Args:
         path: The file.
         key: Name of the array; needed if there is more than one of three dimensions.
-        layout: Order of the axes in MATLAB: ``'HWC'`` (rows, columns, bands) or
-            ``'CHW'``.
+        layout: Order of the axes in MATLAB, or in the plain HDF5 file: ``'HWC'`` (rows,
+            columns, bands) or ``'CHW'``.
         wavelength: Band centres, instead of those of the file.
         wavelength_unit: Unit of *wavelength* and *fwhm* (micrometres by default), or
             of the vector in the file.
@@ -67,11 +73,11 @@ class MatReader(CubeReader):
         name = os.fspath(path)
         # axes of the stored array that are bands, rows and columns
         self._axes = (2, 0, 1) if check_layout(layout, name) == 'HWC' else (0, 1, 2)
-        self._file, variables = _open(name)
+        self._file, variables, reverse = _open(name)
         try:
-            chosen = _choose(variables, key, name, self._file is not None)
+            chosen = _choose(variables, key, name, reverse)
             self._array: Any = variables[chosen]
-            if self._file is not None:
+            if reverse:
                 # MATLAB writes column by column, HDF5 states the axes the other way
                 a, b, c = self._axes
                 self._axes = (2 - a, 2 - b, 2 - c)
@@ -160,27 +166,37 @@ def read_mat_array(path: PathLike, key: str) -> NDArray[Any]:
         CorruptFileError: If the file is empty, truncated or no MATLAB file.
     """
     name = os.fspath(path)
-    file, variables = _open(name)
+    file, variables, reverse = _open(name)
     try:
         if key not in variables:
             listing = ', '.join(variables) or 'none'
             raise MetadataError(f'There is no {key!r} in {name}. Arrays: {listing}.')
         values = np.asarray(variables[key])
-        return values if file is None else values.T
+        return values.T if reverse else values
     finally:
         if file is not None:
             file.close()
 
 
-def _open(path: str) -> tuple[Any, dict[str, Any]]:
-    """Open a file of either version; version 5 has no handle."""
+def _open(path: str) -> tuple[Any, dict[str, Any], bool]:
+    """Open a file of any version.
+
+    Returns:
+        The handle, or None for version 5; its arrays; and whether their axes are the
+        reverse of MATLAB's.
+    """
     check_file(path)
     with open(path, 'rb') as stream:
-        new = stream.read(len(_HDF5_HEADER)) == _HDF5_HEADER
-    if new:
+        start = stream.read(_USER_BLOCK + len(_HDF5_SIGNATURE))
+    reverse = start.startswith(_MATLAB_HEADER)
+    if reverse or _HDF5_SIGNATURE in (
+        start[: len(_HDF5_SIGNATURE)],
+        start[_USER_BLOCK:],
+    ):
         file = open_hdf5(path)
         # names that start with # are MATLAB's own storage of cells
-        return file, {k: v for k, v in arrays(file).items() if not k.startswith('#')}
+        named = {k: v for k, v in arrays(file).items() if not k.startswith('#')}
+        return file, named, reverse
     try:
         content = scipy.io.loadmat(path)
     # scipy raises whatever its parser runs into
@@ -189,17 +205,20 @@ def _open(path: str) -> tuple[Any, dict[str, Any]]:
             f'{path} is truncated, damaged or no MATLAB file ({error}). Download or '
             'copy it again.'
         ) from error
-    return None, {
+    named = {
         name: value
         for name, value in content.items()
         if isinstance(value, np.ndarray) and value.dtype.kind in 'fiu'
     }
+    return None, named, False
 
 
-def _choose(variables: dict[str, Any], key: str | None, path: str, new: bool) -> str:
+def _choose(
+    variables: dict[str, Any], key: str | None, path: str, reverse: bool
+) -> str:
     # show shapes as MATLAB does
     shapes = {
-        name: tuple(value.shape[::-1] if new else value.shape)
+        name: tuple(value.shape[::-1] if reverse else value.shape)
         for name, value in variables.items()
     }
     return choose_cube(shapes, key, path, 'key')

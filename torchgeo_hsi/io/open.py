@@ -71,15 +71,38 @@ def open_cube(path: PathLike, **options: Any) -> CubeReader:
     """
     name = os.fspath(path)
     reader = _reader_of(name)
-    described = GeoTIFFReader if reader is _open_tiff else reader
-    known = list(inspect.signature(described).parameters)[1:]
+    known = _options(reader)
     unknown = [option for option in options if option not in known]
     if unknown:
+        described = GeoTIFFReader if reader is _open_tiff else reader
         raise MetadataError(
             f'{described.__name__}, which opens {name}, has no option '
             f'{", ".join(map(repr, unknown))}. It knows: {", ".join(known)}.'
         )
     return reader(name, **options)
+
+
+def known_options(path: PathLike) -> tuple[str, ...]:
+    """Name the options that :func:`open_cube` takes for a file.
+
+    Args:
+        path: File or product folder.
+
+    Returns:
+        Names of the arguments of its reader.
+
+    Raises:
+        FileNotFoundError: If there is nothing at *path*.
+        EmptyDataError: If a folder holds no product.
+        CorruptFileError: If the file is empty.
+        MetadataError: If the kind of file is unknown.
+    """
+    return _options(_reader_of(os.fspath(path)))
+
+
+def _options(reader: Callable[..., CubeReader]) -> tuple[str, ...]:
+    described = GeoTIFFReader if reader is _open_tiff else reader
+    return tuple(inspect.signature(described).parameters)[1:]
 
 
 def has_named_arrays(path: PathLike) -> bool:

@@ -5,7 +5,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
@@ -22,8 +22,8 @@ from ..errors import CorruptFileError, OutputError
 from ..physics.simulation import LAND_COVER, EnMAPScene, SceneConfig, SceneTile
 from ..physics.simulation.instrument import is_vnir
 from ..physics.simulation.scene import NODATA, PIXEL, SUN_AZIMUTH, SUN_ZENITH
-from ._enmap_layers import BACKGROUND, LAND, WATER, ProductLayer, blocks
-from .enmap_writer import EnMAPL2AWriter, scene_name
+from .enmap_layers import BACKGROUND, LAND, WATER, ProductLayer, blocks
+from .enmap_writer import EnMAPL2AWriter, is_taken, scene_name
 
 #: Start of the acquisition of every simulated scene, UTC.
 START = datetime(2023, 7, 15, 10, 45, 12)
@@ -71,7 +71,7 @@ def simulate_enmap(
         noise: Factor on noise and stripes; 0 for a perfect instrument.
         compress: Compression of the rasters, or None.
         workers: Threads that compute.
-        overwrite: Whether to replace another product in *root*.
+        overwrite: Whether to replace another simulated product in *root*.
         progress: Called with the finished share, 0 to 1.
 
     Returns:
@@ -79,13 +79,26 @@ def simulate_enmap(
 
     Raises:
         ValueError: If a value is out of its range.
-        OutputError: If *root* holds something else, or cannot be written.
+        OutputError: If *root* holds another scene that is not to be replaced, or
+            anything that was not simulated, or cannot be written.
     """
     height, width = (size, size) if isinstance(size, int) else size
     config = SceneConfig(height, width, seed, cloud_cover, footprint, noise)
     path = Path(root)
-    if not overwrite and read_config(path) == config:
+    if is_taken(path) and not _documents(path):
+        raise OutputError(
+            f'{path} is not empty and holds no simulated scene, so it is left as it '
+            'is. Choose another folder.'
+        )
+    found = None if overwrite else read_config(path)
+    if found == config:
         return path
+    if found is not None:
+        there, wanted = differences(found, asdict(config))
+        raise OutputError(
+            f'{path} holds a scene with {there}, but {wanted} was asked for. Choose '
+            'another folder, or pass overwrite=True.'
+        )
     scene = EnMAPScene(config)
     done, vnir = 0, is_vnir(scene.bands)
     try:
@@ -115,7 +128,7 @@ def read_config(root: PathLike) -> SceneConfig | None:
         CorruptFileError: If the description of the scene is damaged, or files of the
             product are missing.
     """
-    found = sorted(Path(root).glob(f'*-{_DOCUMENT}.JSON'))
+    found = _documents(root)
     if not found:
         return None
     try:
@@ -131,6 +144,28 @@ def read_config(root: PathLike) -> SceneConfig | None:
             f'{root} lacks {", ".join(missing)}. Delete the folder and simulate again.'
         )
     return config
+
+
+def _documents(root: PathLike) -> list[Path]:
+    """Find the descriptions of simulated scenes in a folder."""
+    return sorted(Path(root).glob(f'*-{_DOCUMENT}.JSON'))
+
+
+def differences(found: SceneConfig, wanted: Mapping[str, Any]) -> tuple[str, str]:
+    """Name what differs between two scenes, for messages.
+
+    Args:
+        found: The scene that is there.
+        wanted: What was asked for, by the names of the configuration.
+
+    Returns:
+        Values that are there, and those that were asked for; empty if none differ.
+    """
+    other = [name for name, value in wanted.items() if getattr(found, name) != value]
+    return (
+        ', '.join(f'{name}={getattr(found, name)}' for name in other),
+        ', '.join(f'{name}={wanted[name]}' for name in other),
+    )
 
 
 def truth_file(root: PathLike, part: str) -> str | None:

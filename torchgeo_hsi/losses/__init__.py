@@ -4,5 +4,6 @@
 """Losses that know about pixels without a label."""
 
 from .cross_entropy import MaskedCrossEntropy
+from .labelled_pixels import LabelledPixels
 
-__all__ = ('MaskedCrossEntropy',)
+__all__ = ('LabelledPixels', 'MaskedCrossEntropy')

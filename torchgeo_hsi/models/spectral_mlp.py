@@ -55,10 +55,12 @@ class SpectralWhitening(nn.Module):
                 if there are invalid pixels, ``valid`` of shape ``(..., H, W)``.
 
         Raises:
+            BandMismatchError: If the samples have another number of bands.
             EmptyDataError: If there are fewer valid pixels than components.
         """
         count, total, outer = 0, torch.zeros(()), torch.zeros(())
         for sample in samples:
+            _check_bands(sample['image'], len(self.mean))
             pixels = sample['image'].double().movedim(-3, -1).flatten(0, -2).cpu()
             if 'valid' in sample:
                 pixels = pixels[sample['valid'].flatten().cpu()]
@@ -160,8 +162,13 @@ class SpectralMLP(nn.Module):
         Args:
             samples: Normalized training data, see :meth:`SpectralWhitening.fit`.
         """
-        if self.whitening is not None and not self.whitening.is_fitted:
+        if self.whitening is not None and not self.is_fitted:
             self.whitening.fit(samples)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is nothing that :meth:`fit_spectra` still has to do."""
+        return self.whitening is None or bool(self.whitening.is_fitted)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify the pixels of images.
@@ -175,16 +182,26 @@ class SpectralMLP(nn.Module):
         Raises:
             BandMismatchError: If *C* is not ``in_channels``.
         """
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise BandMismatchError(
-                f'Expected images of shape (batch, {self.in_channels}, height, width), '
-                f'got {tuple(x.shape)}. Build the model with in_channels equal to the '
-                'number of bands of the dataset, or select these bands.'
-            )
+        if x.ndim != 4:
+            raise BandMismatchError(_expected(x, self.in_channels))
+        _check_bands(x, self.in_channels)
         if self.whitening is not None:
             x = self.whitening(x)
         logits: Tensor = self.head(self.layers(x))
         return logits
+
+
+def _check_bands(x: Tensor, bands: int) -> None:
+    if x.ndim < 3 or x.shape[-3] != bands:
+        raise BandMismatchError(_expected(x, bands))
+
+
+def _expected(x: Tensor, bands: int) -> str:
+    return (
+        f'Expected images of shape (batch, {bands}, height, width), got '
+        f'{tuple(x.shape)}. Build the model with in_channels equal to the number of '
+        'bands of the dataset, or select these bands.'
+    )
 
 
 @register_model

@@ -14,10 +14,13 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torchgeo.datamodules import BaseDataModule
 from torchgeo.tasks import SemanticSegmentation
 
-from ..errors import PluginError
-from ..losses import MaskedCrossEntropy
+from ..errors import MetadataError, PluginError
+from ..losses import LabelledPixels, MaskedCrossEntropy
 from ..models import get_model
 from ..models.api import get_builder
+
+#: Names of the losses.
+LOSSES = ('ce', 'jaccard', 'focal', 'dice')
 
 
 class HSISegmentation(SemanticSegmentation):
@@ -67,7 +70,10 @@ class HSISegmentation(SemanticSegmentation):
         Raises:
             UnknownNameError: If there is no such model.
             PluginError: If the model does not take *in_channels* and *num_classes*.
+            ValueError: If there is no such loss.
         """
+        if loss not in LOSSES:
+            raise ValueError(f'Expected a loss of {", ".join(LOSSES)}, got {loss!r}.')
         super().__init__(
             model=model,  # type: ignore[arg-type]
             in_channels=in_channels,
@@ -101,14 +107,66 @@ class HSISegmentation(SemanticSegmentation):
             self.criterion = MaskedCrossEntropy(
                 weight=self.criterion.weight, ignore_index=self.criterion.ignore_index
             )
+        elif self.hparams['ignore_index'] is not None:
+            # smp's losses cannot all be told which label does not count
+            self.criterion = LabelledPixels(
+                self.criterion, self.hparams['ignore_index']
+            )
 
     def on_fit_start(self) -> None:
-        """Let a model look at the training spectra once, if it wants to."""
+        """Let a model look at the training spectra once, if it wants to.
+
+        Raises:
+            MetadataError: If the labels of the data module are not those of the task.
+        """
+        self._check_labels()
         fit_spectra = getattr(self.model, 'fit_spectra', None)
         datamodule = getattr(self.trainer, 'datamodule', None)
         if fit_spectra is not None and isinstance(datamodule, BaseDataModule):
             samples = getattr(datamodule, 'training_samples', None)
             fit_spectra(datamodule.train_dataloader() if samples is None else samples())
+
+    def on_test_start(self) -> None:
+        """Check that the network has been trained, and on these labels.
+
+        Raises:
+            MetadataError: If one of the two is not so.
+        """
+        self._check_labels()
+        self._check_fitted()
+
+    def on_predict_start(self) -> None:
+        """Check that the network has been trained.
+
+        Raises:
+            MetadataError: If it has never seen a spectrum.
+        """
+        self._check_fitted()
+
+    def _check_fitted(self) -> None:
+        if not getattr(self.model, 'is_fitted', True):
+            raise MetadataError(
+                'This network has not been trained, so its map would be noise. Run fit '
+                'first, and pass its checkpoint (ckpt_path).'
+            )
+
+    def _check_labels(self) -> None:
+        """Compare the labels with those of the data module, as far as it has any."""
+        datamodule = getattr(self.trainer, 'datamodule', None)
+        ignored = getattr(datamodule, 'ignore_index', None)
+        if ignored is not None and ignored != self.hparams['ignore_index']:
+            raise MetadataError(
+                f'The data module gives pixels without a label the index {ignored}, but '
+                f'the task has ignore_index={self.hparams["ignore_index"]}. Pass '
+                f'ignore_index={ignored} to the task.'
+            )
+        names = getattr(datamodule, 'class_names', None)
+        classes = names or getattr(datamodule, 'classes', None)
+        if classes and len(classes) != self.hparams['num_classes']:
+            raise MetadataError(
+                f'The data module has {len(classes)} classes, but the task has '
+                f'num_classes={self.hparams["num_classes"]}. Make them equal.'
+            )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and its schedule.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .._typing import Sample
 
-#: Keys with two spatial axes at the end; all of them move together.
+#: Keys whose last two axes are spatial, even if of another size than the image.
 SPATIAL_KEYS = ('image', 'target', 'pan', 'mask', 'valid')
 
 
@@ -17,8 +17,9 @@ class RandomDihedral(nn.Module):
 
     The eight symmetries of the square are the augmentation that is always right for
     nadir images: spectra stay as they are, and no pixel without data is interpolated
-    into its neighbours. ``image``, ``target``, ``pan``, ``mask`` and ``valid`` move
-    together. Images that are not square are only flipped.
+    into its neighbours. ``image``, ``target``, ``pan``, ``mask``, ``valid`` and whatever
+    else has the size of the image move together. Images that are not square are only
+    flipped.
 
     Example:
         >>> import torch
@@ -51,7 +52,11 @@ class RandomDihedral(nn.Module):
         turns = torch.randint(0, 4, (count,), generator=self.generator).tolist()
         flips = torch.randint(0, 2, (count,), generator=self.generator).tolist()
         step = 1 if height == width else 2
-        keys = [key for key in SPATIAL_KEYS if key in batch]
+        keys = [
+            key
+            for key, value in batch.items()
+            if key in SPATIAL_KEYS or _is_raster(value, count, height, width)
+        ]
         return {
             **batch,
             **{
@@ -66,6 +71,14 @@ class RandomDihedral(nn.Module):
                 for key in keys
             },
         }
+
+
+def _is_raster(value: object, count: int, height: int, width: int) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.ndim >= 3
+        and (len(value), *value.shape[-2:]) == (count, height, width)
+    )
 
 
 def _move(tensor: Tensor, turns: int, flip: bool) -> Tensor:

@@ -17,6 +17,9 @@ class NormalizeValid(nn.Module):
     bands, which is the mean, whatever number stood there, and their label becomes
     *ignore_index*: so they reach neither network nor loss nor metric.
 
+    The arithmetic is done in float32 or better; images of another floating type (of
+    Lightning's ``bf16-true``, ``16-true`` and ``64-true``) come back as they came.
+
     Example:
         >>> import torch
         >>> normalize = NormalizeValid(torch.full((2,), 10.0), torch.full((2,), 5.0))
@@ -73,7 +76,8 @@ class NormalizeValid(nn.Module):
         Raises:
             BandMismatchError: If the image has another number of bands.
         """
-        image = batch['image'].float()
+        given = batch['image']
+        image = given if given.dtype == torch.float64 else given.float()
         if image.shape[-3] != len(self.mean):
             raise BandMismatchError(
                 f'Expected images of {len(self.mean)} bands, for which there are '
@@ -83,6 +87,8 @@ class NormalizeValid(nn.Module):
         shape = (-1, 1, 1)
         mean, std = (v.to(image.device).view(shape) for v in (self.mean, self.std))
         image = (image - mean) / std
+        if given.is_floating_point():
+            image = image.to(given.dtype)
         result = {**batch, 'image': image}
         if 'valid' in batch:
             invalid = ~batch['valid']

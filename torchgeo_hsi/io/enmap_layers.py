@@ -144,8 +144,7 @@ def create_raster(
     )
     for i, name in enumerate(layer.descriptions, start=1):
         dataset.set_band_description(i, name)
-    if layer.bands is not None:
-        write_spectral_tags(dataset, layer.bands)
+    write_spectral_tags(dataset, layer.bands)
     write_class_tags(dataset, layer.colormap, layer.class_names, layer.nodata)
     return dataset
 
