@@ -46,6 +46,11 @@ nitpick_ignore_regex = [
             r'|(File(Exists|NotFound)|Import|Key|OS|Runtime|Type|Value)Error)'
         ),
     ),
+    # base classes that add nothing of their own to say
+    (
+        r'py:class',
+        r'torchgeo_hsi\.(datasets\._joined\.Joinable|io\._writer\.AtomicWriter)',
+    ),
     # type aliases and type variables of our own, described in the concepts page
     (
         r'py:.*',

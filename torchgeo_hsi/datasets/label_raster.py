@@ -54,7 +54,7 @@ class LabelRaster(Joinable, RasterDataset):
     """
 
     filename_glob = '*.[tT][iI][fF]*'
-    #: All but what GDAL itself leaves beside a raster: metadata, overviews and masks.
+    #: All but metadata, overviews and masks, which GDAL leaves beside a raster.
     filename_regex = r'(?i)(?!.*\.(xml|ovr|msk)$).*'
     is_image = False
 
