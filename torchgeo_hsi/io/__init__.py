@@ -14,6 +14,7 @@ from .mat import MatReader
 from .netcdf import NetCDFReader
 from .open import open_cube, read_array
 from .simulated import simulate_enmap
+from .tiff import TIFFInfo, read_tiff, read_tiff_float, tiff_info, to_float
 
 __all__ = (
     'CubeInfo',
@@ -26,9 +27,14 @@ __all__ = (
     'MatReader',
     'NetCDFReader',
     'ProductLayer',
+    'TIFFInfo',
     'open_cube',
     'read_array',
+    'read_tiff',
+    'read_tiff_float',
     'simulate_enmap',
+    'tiff_info',
+    'to_float',
     'write_cog',
     'write_enmap_l2a',
 )

@@ -174,18 +174,35 @@ def data_mask(raw: NDArray[Any], nodata: float | None) -> BoolArray:
         True where there is data.
     """
     floating = np.issubdtype(raw.dtype, np.floating)
+    marker = stored_nodata(raw.dtype, nodata)
+    if marker is not None and not floating:
+        return np.asarray(raw != marker)
     valid: BoolArray = np.isfinite(raw) if floating else np.ones(raw.shape, dtype=bool)
+    if marker is not None:
+        valid &= raw != marker
+    return valid
+
+
+def stored_nodata(dtype: np.dtype[Any], nodata: float | None) -> Any:
+    """Return a nodata value as pixels store it.
+
+    Args:
+        dtype: Data type of the pixels.
+        nodata: Value of pixels without data, or None.
+
+    Returns:
+        The value as a scalar of that data type; None if no pixel can be equal to it.
+    """
     if nodata is None or not np.isfinite(nodata):
-        return valid
-    if not floating:
-        limits = np.iinfo(raw.dtype)
+        return None
+    if not np.issubdtype(dtype, np.floating):
+        limits = np.iinfo(dtype)
         if nodata != int(nodata) or not limits.min <= nodata <= limits.max:
-            return valid
-        return np.asarray(raw != raw.dtype.type(int(nodata)))
+            return None
+        return dtype.type(int(nodata))
     # a float64 tag has to be compared in the precision of the file
     with np.errstate(over='ignore'):
-        valid &= raw != raw.dtype.type(nodata)
-    return valid
+        return dtype.type(nodata)
 
 
 def uniform(
