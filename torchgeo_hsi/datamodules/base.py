@@ -188,10 +188,10 @@ class HSIGeoDataModule(GeoDataModule):
 
     def _checkpointed(self) -> Statistics | None:
         """Return the statistics of the checkpoint that is used, if one is."""
-        trainer = self.trainer
-        if trainer is None or trainer.ckpt_path is None or trainer.state.fn == 'fit':
+        trainer: Any = self.trainer
+        path = getattr(trainer, 'ckpt_path', None)
+        if path is None or trainer.state.fn == 'fit':
             return None
-        path = trainer.ckpt_path
         # Lightning hands over the state of a data module of the same class only
         found = read_statistics(path)
         if found is None:

@@ -3,10 +3,8 @@
 
 """Mean and standard deviation of bands, with their source."""
 
-import csv
 import pickle
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from typing import NamedTuple
 
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from .._typing import PathLike, Sample
 from ..errors import BandMismatchError, EmptyDataError
+from ..physics.statistics import band_statistics
 
 
 class Statistics(NamedTuple):
@@ -45,20 +44,15 @@ def spectral_earth_statistics(bands: Sequence[str]) -> Statistics:
     Raises:
         BandMismatchError: If there are none for a band.
     """
-    table = files(__package__) / 'enmap_spectral_earth.csv'
-    lines = table.read_text(encoding='utf-8').splitlines()
-    rows = {
-        row['name']: (float(row['mean']), float(row['std']))
-        for row in csv.DictReader(line for line in lines if not line.startswith('#'))
-    }
-    missing = [name for name in bands if name not in rows]
+    known = set(band_statistics('enmap_spectral_earth').names)
+    missing = [name for name in bands if name not in known]
     if missing:
         raise BandMismatchError(
             f'There are no SpectralEarth statistics for {", ".join(missing)}, which it '
             "leaves out. Use statistics='train', or the 202 default bands."
         )
-    mean, std = zip(*(rows[name] for name in bands), strict=True)
-    return Statistics(torch.tensor(mean), torch.tensor(std))
+    found = band_statistics('enmap_spectral_earth', bands)
+    return Statistics(torch.from_numpy(found.mean), torch.from_numpy(found.std))
 
 
 def compute_statistics(samples: Iterable[Sample]) -> Statistics:

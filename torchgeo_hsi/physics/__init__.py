@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .bands import BandSet
 from .sensors import Sensor, get_sensor, list_sensors, register_sensor
+from .statistics import BandStatistics, band_statistics, list_band_statistics
 from .units import check_fwhm, check_micrometres, format_nm, to_micrometres
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = (
     'BandSet',
+    'BandStatistics',
     'Sensor',
+    'band_statistics',
     'check_fwhm',
     'check_micrometres',
     'continuum_removal',
     'format_nm',
     'gaussian_srf',
     'get_sensor',
+    'list_band_statistics',
     'list_sensors',
     'project',
     'project_adjoint',
