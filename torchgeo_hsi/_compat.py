@@ -6,10 +6,19 @@
 Each function has a test that fails when the other package changes under it.
 """
 
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
+
+#: Encoders of segmentation_models_pytorch that wrap a network of timm.
+_ENCODERS = (
+    ('segmentation_models_pytorch.encoders.timm_universal', 'TimmUniversalEncoder'),
+    ('segmentation_models_pytorch.encoders.timm_vit', 'TimmViTEncoder'),
+)
 
 
 def has_hooks(module: 'nn.Module') -> bool:
@@ -38,3 +47,79 @@ def in_function_transform() -> bool:
     from torch import _C
 
     return bool(_C._are_functorch_transforms_active())
+
+
+def register_torchgeo_weights(entries: Mapping[str, tuple[Any, Any]]) -> None:
+    """Add to the tables in which torchgeo looks up models and weights by name.
+
+    torchgeo has no function for this. Nothing happens where it has not been imported.
+
+    Args:
+        entries: Names of models; the function that builds each, and its weights.
+    """
+    api = sys.modules.get('torchgeo.models.api')
+    for table, index in (('_model', 0), ('_model_weights', 1)):
+        known = getattr(api, table, None)
+        if isinstance(known, dict):
+            for name, entry in entries.items():
+                known.setdefault(name, entry[index])
+
+
+def teach_encoders(
+    translate: Callable[['nn.Module', dict[str, Any]], dict[str, Any]],
+) -> None:
+    """Let the encoders of segmentation_models_pytorch translate what they load.
+
+    An encoder has the network of timm as a child, so its names have a prefix that
+    those of weights lack, and torchgeo loads weights into it as they are. The encoders
+    for torchvision's networks translate in the same way. Nothing happens where the
+    package has not been imported, and a second time.
+
+    Args:
+        translate: Takes an encoder and a state dict, returns a state dict.
+    """
+    for module, name in _ENCODERS:
+        cls = getattr(sys.modules.get(module), name, None)
+        if cls is None or hasattr(cls.load_state_dict, 'translates'):
+            continue
+        original = cls.load_state_dict
+
+        def load_state_dict(
+            self: 'nn.Module',
+            state_dict: Any,
+            *args: Any,
+            _original: Callable[..., Any] = original,
+            **kwargs: Any,
+        ) -> Any:
+            return _original(self, translate(self, state_dict), *args, **kwargs)
+
+        cls.load_state_dict = wraps(original)(load_state_dict)
+        cls.load_state_dict.translates = translate
+
+
+def keep_weights_in_mae(is_loaded: Callable[['nn.Module'], bool]) -> None:
+    """Let torchgeo's MAE keep the weights that it has loaded.
+
+    It hands its transformer, weights and all, to a class of lightly that by default
+    starts by drawing random ones. Nothing happens where the task has not been imported,
+    and a second time.
+
+    Args:
+        is_loaded: Tells whether a transformer has weights to keep.
+    """
+    mae = sys.modules.get('torchgeo.tasks.mae')
+    cls = getattr(mae, 'MaskedVisionTransformerTIMM', None)
+    if cls is None or hasattr(cls, 'keeps_weights'):
+        return
+
+    @wraps(cls, updated=())
+    def build(vit: 'nn.Module', *args: Any, **kwargs: Any) -> Any:
+        if is_loaded(vit):
+            kwargs |= {
+                'weight_initialization': 'skip',
+                'pos_embed_initialization': 'skip',
+            }
+        return cls(vit, *args, **kwargs)
+
+    vars(build)['keeps_weights'] = True
+    vars(mae)['MaskedVisionTransformerTIMM'] = build

@@ -4,6 +4,7 @@
 """SpecResNet: published layout, timm's interface, decoders of smp."""
 
 import re
+from pathlib import Path
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -184,10 +185,13 @@ def test_create_model() -> None:
         timm.create_model('spec_resnet50', in_chans=3)
 
 
-def test_pretrained_tells_what_to_do() -> None:
-    with pytest.raises(RuntimeError, match='No pretrained weights') as info:
+def test_pretrained_tells_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('TORCHGEO_HSI_WEIGHTS', str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r'browser.*spec_rn50_moco\.pth'):
         timm.create_model('spec_resnet50', pretrained=True)
-    assert 'load_spectral_earth_weights' in info.value.__notes__[0]
 
 
 def test_gradient_checkpointing_changes_nothing() -> None:

@@ -1,138 +1,39 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Checkpoints in the layouts that SpectralEarth's and torchgeo's code writes.
+"""Checkpoints in the layouts that SpectralEarth's and torchgeo's code writes."""
 
-The published files cannot be downloaded by a program, so the tests write files with
-the published names and shapes.
-"""
-
+from argparse import Namespace
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import timm
 import torch
-from torch import Tensor, nn
+from data.spectral_earth_weights.data import (
+    State,
+    dino,
+    hyperview,
+    lightning,
+    mae,
+    moco,
+    prefixed,
+    published_vit,
+    segmentation,
+)
+from torch import nn
 
-from torchgeo_hsi.errors import BandMismatchError, CorruptFileError
-from torchgeo_hsi.models import load_spectral_earth_weights
+from torchgeo_hsi.models import (
+    SpectralAdapter,
+    WeightReport,
+    load_spectral_earth_weights,
+)
 
-type State = dict[str, Tensor]
-
-
-def official_adapter() -> State:
-    """Make an adapter with the published names and shapes, filled with noise."""
-    state: State = {}
-    channels = 1
-    for i, width, kernel in ((0, 32, 7), (3, 64, 7), (6, 128, 5)):
-        state[f'{i}.weight'] = torch.randn(width, channels, kernel, 1, 1)
-        state[f'{i}.bias'] = torch.randn(width)
-        state[f'{i + 1}.weight'] = torch.randn(width)
-        state[f'{i + 1}.bias'] = torch.randn(width)
-        state[f'{i + 1}.running_mean'] = torch.randn(width)
-        state[f'{i + 1}.running_var'] = torch.rand(width) + 0.5
-        state[f'{i + 1}.num_batches_tracked'] = torch.tensor(7)
-        channels = width
-    return {f'spectral_adapter.{key}': value for key, value in state.items()}
-
-
-def official_vit(dim: int = 192, depth: int = 12, classes: int = 0) -> State:
-    """Make a published vision transformer, spectralearth.md's table written out."""
-    core: State = {
-        'cls_token': torch.randn(1, 1, dim),
-        'pos_embed': torch.randn(1, 1025, dim),
-        'patch_embed.proj.weight': torch.randn(dim, 128, 4, 4),
-        'patch_embed.proj.bias': torch.randn(dim),
-    }
-    for i in range(depth):
-        for name, shape in (
-            ('norm1', (dim,)),
-            ('attn.qkv', (3 * dim, dim)),
-            ('attn.proj', (dim, dim)),
-            ('norm2', (dim,)),
-            ('mlp.fc1', (4 * dim, dim)),
-            ('mlp.fc2', (dim, 4 * dim)),
-        ):
-            core[f'blocks.{i}.{name}.weight'] = torch.randn(shape)
-            core[f'blocks.{i}.{name}.bias'] = torch.randn(shape[0])
-    core['norm.weight'], core['norm.bias'] = torch.randn(dim), torch.randn(dim)
-    if classes:
-        core['head.weight'] = torch.randn(classes, dim)
-        core['head.bias'] = torch.randn(classes)
-    return official_adapter() | {f'vit_core.{k}': v for k, v in core.items()}
-
-
-def official_resnet(classes: int = 0) -> State:
-    """Make a published ResNet-50: stages of the standard one, another first block."""
-    state: State = {}
-
-    def conv(name: str, out: int, into: int, kernel: int) -> None:
-        state[f'{name}.weight'] = torch.randn(out, into, kernel, kernel)
-
-    def norm(name: str, width: int) -> None:
-        state[f'{name}.weight'], state[f'{name}.bias'] = torch.randn(2, width)
-        state[f'{name}.running_mean'] = torch.randn(width)
-        state[f'{name}.running_var'] = torch.rand(width) + 0.5
-        state[f'{name}.num_batches_tracked'] = torch.tensor(7)
-
-    into = 128
-    for stage, (blocks, middle) in enumerate(
-        zip((3, 4, 6, 3), (64, 128, 256, 512), strict=True), 1
-    ):
-        for block in range(blocks):
-            prefix = f'resnet.layer{stage}.{block}'
-            width = 256 if stage == 1 and block == 0 else middle
-            out = 4 * middle
-            conv(f'{prefix}.conv1', width, into, 1)
-            norm(f'{prefix}.bn1', width)
-            conv(f'{prefix}.conv2', width, width, 3)
-            norm(f'{prefix}.bn2', width)
-            conv(f'{prefix}.conv3', out, width, 1)
-            norm(f'{prefix}.bn3', out)
-            if block == 0:
-                conv(f'{prefix}.downsample.0', out, into, 1)
-                norm(f'{prefix}.downsample.1', out)
-            into = out
-    if classes:
-        state['resnet.fc.weight'] = torch.randn(classes, 2048)
-        state['resnet.fc.bias'] = torch.randn(classes)
-    return official_adapter() | state
-
-
-@pytest.fixture(scope='module')
-def vit_state() -> State:
-    torch.manual_seed(0)
-    return official_vit()
-
-
-@pytest.fixture(scope='module')
-def resnet_state() -> State:
-    torch.manual_seed(0)
-    return official_resnet()
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Callable[[object], Path]:
-    def write(content: object) -> Path:
-        path = tmp_path / 'weights.pth'
-        torch.save(content, path)
-        return path
-
-    return write
-
+type Save = Callable[[object], Path]
 
 vit = partial(timm.create_model, 'spec_vit_tiny')
-
-
-def prefixed(prefix: str, state: State) -> State:
-    return {prefix + key: value for key, value in state.items()}
-
-
-def noise(state: State) -> State:
-    """Make another network of the same layout."""
-    return {k: torch.rand(v.shape).to(v.dtype) for k, v in state.items()}
 
 
 def assert_holds(model: nn.Module, state: State) -> None:
@@ -143,140 +44,293 @@ def assert_holds(model: nn.Module, state: State) -> None:
     }
     assert own.keys() == renamed.keys()
     for key, value in renamed.items():
-        torch.testing.assert_close(own[key], value, rtol=0, atol=0, msg=key)
+        assert torch.equal(own[key], value), key
+
+
+def assert_complete(report: WeightReport, state: State) -> None:
+    """Check that the report has each key of the file, once, in the file's order."""
+    assert list(report.ledger) == list(state)
+    ignored = [key for keys in report.ignored.values() for key in keys]
+    loaded = [k for k, fate in report.ledger.items() if fate.startswith('loaded')]
+    assert len(loaded) == len(report.loaded) == len(set(report.loaded))
+    assert sorted(loaded + ignored) == sorted(state)
+    for reason in report.ignored:
+        assert f'ignored ({reason})' in str(report)
 
 
 @pytest.mark.parametrize('bands', [202, 224, 80])
-def test_vit_maps_one_to_one(
-    vit_state: State, save: Callable[[object], Path], bands: int
-) -> None:
+def test_published_transformer(vit_state: State, save: Save, bands: int) -> None:
     model = vit(in_chans=bands)
     report = load_spectral_earth_weights(model, save(vit_state))
     assert_holds(model, vit_state)
-    assert len(report.loaded) == len(vit_state) == 171
-    rest = (report.missing, report.unexpected, report.mismatched, report.dropped)
-    assert rest == ((), (), (), ())
-    assert report.ignored == 0
-    assert str(report) == "loaded 171 tensors (prefix '')"
+    assert_complete(report, vit_state)
+    assert report.fits
+    assert report.network == 'spec_vit_tiny'
+    assert (len(report.loaded), report.ignored, report.outside) == (171, {}, ())
+    expected = "spec_vit_tiny: loaded 171 tensors of the 171 in the file (prefix '')"
+    assert str(report) == expected
 
 
-def test_resnet_maps_one_to_one(
-    resnet_state: State, save: Callable[[object], Path]
-) -> None:
+def test_published_resnet(resnet_state: State, save: Save) -> None:
     model = timm.create_model('spec_resnet50')
     report = load_spectral_earth_weights(model, str(save(resnet_state)))
     assert_holds(model, resnet_state)
-    assert len(report.loaded) == 333
+    assert (report.network, len(report.loaded)) == ('spec_resnet50', 333)
+
+
+@pytest.mark.parametrize('kind', ['vit', 'resnet'])
+def test_both_key_layouts(
+    vit_state: State, resnet_state: State, save: Save, kind: str
+) -> None:
+    state = vit_state if kind == 'vit' else resnet_state
+    part = 'vit_core.' if kind == 'vit' else 'resnet.'
+    ours = {key.removeprefix(part): value for key, value in state.items()}
+    name = 'spec_vit_tiny' if kind == 'vit' else 'spec_resnet50'
+    model = timm.create_model(name)
+    assert load_spectral_earth_weights(model, save(ours)).fits
+    assert_holds(model, state)
 
 
 @pytest.mark.parametrize(
-    'wrap',
+    ('wrap', 'outside'),
     [
-        lambda s: {'state_dict': s, 'epoch': 3},
-        lambda s: {'model': s},
-        lambda s: {'state_dict': {'model': s}} | {'model': {}},
-        lambda s: prefixed('module.', s),
-        lambda s: prefixed('_orig_mod.', s),
+        (lambda s: {'state_dict': s, 'epoch': 3}, ('epoch',)),
+        (lambda s: {'model': s}, ()),
+        (lambda s: {'state_dict': {'model': s}} | {'model': {}}, ('model',)),
+        (lambda s: {'model_state_dict': s, 'args': None}, ('args',)),
+        (lambda s: {'teacher': s, 'step': 1}, ('step',)),
+        (lambda s: prefixed('module.', s), ()),
+        (lambda s: prefixed('_orig_mod.', s), ()),
+        (lambda s: prefixed('model.module._orig_mod.', s), ()),
+        (lambda s: {k.replace('er.0.', 'er._orig_mod.0.'): s[k] for k in s}, ()),
     ],
 )
 def test_wrappers(
-    vit_state: State, save: Callable[[object], Path], wrap: Callable[[State], object]
+    vit_state: State,
+    save: Save,
+    wrap: Callable[[State], object],
+    outside: tuple[str, ...],
 ) -> None:
     model = vit()
-    load_spectral_earth_weights(model, save(wrap(vit_state)))
+    report = load_spectral_earth_weights(model, save(wrap(vit_state)))
     assert_holds(model, vit_state)
+    assert report.outside == outside
 
 
-def test_moco(resnet_state: State, save: Callable[[object], Path]) -> None:
-    momentum = noise(resnet_state)
-    state = prefixed('backbone_momentum.', momentum)
-    state |= prefixed('backbone.', resnet_state)
-    state['projection_head.layers.0.weight'] = torch.randn(8, 8)
-    path = save({'state_dict': state})
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_number_formats(vit_state: State, save: Save, dtype: torch.dtype) -> None:
+    other = {
+        k: v.to(dtype) if v.is_floating_point() else v for k, v in vit_state.items()
+    }
+    model = vit()
+    report = load_spectral_earth_weights(model, save(other))
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert_holds(
+        model, {k: v.float() if v.is_floating_point() else v for k, v in other.items()}
+    )
+    # the three counters of batches are integers
+    assert len(report.converted) == 168
+    assert 'converted: cls_token, pos_embed' in str(report)
+
+
+def test_moco(resnet_state: State, save: Save) -> None:
+    state = moco(resnet_state)
+    path = save(lightning(state))
     model = timm.create_model('spec_resnet50')
     report = load_spectral_earth_weights(model, path)
     assert report.prefix == 'backbone.'
-    assert report.ignored == 334
+    assert_complete(report, state)
+    assert {k: len(v) for k, v in report.ignored.items()} == {
+        'another network (backbone_momentum.)': 333,
+        'projection head': 4,
+        'loss': 1,
+    }
+    assert 'optimizer_states' in report.outside
     assert_holds(model, resnet_state)
     load_spectral_earth_weights(model, path, branch='teacher')
-    assert_holds(model, momentum)
+    key = 'layer4.2.conv3.weight'
+    expected = state[f'backbone_momentum.resnet.{key}']
+    assert torch.equal(model.state_dict()[key], expected)
 
 
-def test_dino(vit_state: State, save: Callable[[object], Path]) -> None:
-    student = noise(vit_state)
-    state = prefixed('student_backbone.', student)
-    state |= prefixed('teacher_backbone.', vit_state)
-    state |= {'criterion.center': torch.zeros(1, 1, 8)}
-    path = save({'state_dict': state})
+def test_dino(vit_state: State, save: Save) -> None:
+    state = dino(vit_state)
+    path = save(lightning(state))
     model = vit()
     report = load_spectral_earth_weights(model, path)
     assert report.prefix == 'teacher_backbone.'
+    assert_complete(report, state)
+    assert {k: len(v) for k, v in report.ignored.items()} == {
+        'another network (student_backbone.)': 171,
+        'projection head': 4,
+        'loss': 1,
+    }
     assert_holds(model, vit_state)
     load_spectral_earth_weights(model, path, branch='student')
-    assert_holds(model, student)
+    expected = state['student_backbone.vit_core.norm.weight']
+    assert torch.equal(model.norm.weight, expected)
 
 
-@pytest.mark.parametrize('name', ['original_patch_embed.proj', 'proj'])
-def test_mae(vit_state: State, save: Callable[[object], Path], name: str) -> None:
-    adapter = {k: v for k, v in vit_state.items() if k.startswith('spectral_adapter')}
-    core = {
-        k.replace('patch_embed.proj', f'patch_embed.{name}'): v
-        for k, v in vit_state.items()
-        if k.startswith('vit_core.')
-    }
-    core |= prefixed('vit_core.patch_embed.', adapter)
-    core['vit_core.head.weight'] = torch.randn(1000, 192)
-    core['vit_core.head.bias'] = torch.randn(1000)
-    state = prefixed('encoder.vit.spec_vit.', adapter | core)
-    # the wrapper stores everything again under shorter names
-    state |= prefixed('encoder.vit.', core)
-    short = {k.removeprefix('vit_core.'): v for k, v in core.items()}
-    state |= prefixed('encoder.vit.', short)
-    state |= {'encoder.mask_token': torch.zeros(1, 1, 192)}
-    state |= {'decoder.decoder_pred.weight': torch.zeros(8, 8)}
+def test_branch_that_is_not_there(vit_state: State, save: Save) -> None:
+    path = save(vit_state)
+    with pytest.raises(ValueError, match=r"branch='teacher', found only ''"):
+        load_spectral_earth_weights(vit(), path, branch='teacher')
+    path = save(prefixed('teacher_backbone.', vit_state))
+    with pytest.raises(ValueError, match=r"branch='student', found only 'teacher_"):
+        load_spectral_earth_weights(vit(), path, branch='student')
+    with pytest.raises(ValueError, match=r"Expected branch 'auto', 'student'.*'ema'"):
+        load_spectral_earth_weights(vit(), path, branch='ema')
+
+
+def test_mae(vit_state: State, save: Save) -> None:
+    state = mae(vit_state)
+    pointers = {value.data_ptr() for value in state.values()}
+    assert (len(state), len(pointers)) == (565, 194)
     model = vit()
-    report = load_spectral_earth_weights(model, save({'state_dict': state}))
-    assert report.prefix == 'encoder.vit.spec_vit.'
+    report = load_spectral_earth_weights(model, save(lightning(state)))
+    assert_holds(model, vit_state)
+    assert_complete(report, state)
+    assert report.prefix == 'encoder.vit.'
     assert report.dropped == ('head.weight', 'head.bias')
-    assert_holds(model, vit_state)
+    assert {k: len(v) for k, v in report.ignored.items()} == {
+        'another copy of a loaded one': 371,
+        'head, left out': 2,
+        'mask token': 2,
+        'decoder': 19,
+    }
+    fate = report.ledger['encoder.vit.spec_vit.spectral_adapter.0.weight']
+    assert fate == 'loaded'
 
 
-# official segmentation and classification, torchgeo's MAE and segmentation
-@pytest.mark.parametrize(
-    'prefix', ['model.encoder.', 'model.', 'backbone.vit.', 'model.encoder.model.']
-)
-def test_prefixes(
-    vit_state: State, save: Callable[[object], Path], prefix: str
-) -> None:
-    state = prefixed(prefix, vit_state)
-    state |= {'model.head.segmentation_conv.0.weight': torch.zeros(2, 2)}
+@pytest.mark.parametrize('keep', ['encoder.vit.spec_vit.', 'encoder.vit.vit_core.'])
+def test_mae_of_which_one_copy_is_left(vit_state: State, save: Save, keep: str) -> None:
+    state = {
+        k.removeprefix(keep): v for k, v in mae(vit_state).items() if k.startswith(keep)
+    }
     model = vit()
-    load_spectral_earth_weights(model, save({'state_dict': state}))
+    load_spectral_earth_weights(model, save(state))
     assert_holds(model, vit_state)
 
 
-def test_heads(save: Callable[[object], Path]) -> None:
+def test_copies_that_differ(vit_state: State, save: Save) -> None:
+    state = mae(vit_state)
+    state['encoder.vit.norm.weight'] = torch.zeros(192)
+    # a head that nobody asks for may differ
+    state['encoder.vit.vit_core.head.bias'] = torch.zeros(1000)
+    model, path = vit(), save(state)
+    before = model.norm.weight.clone()
+    with pytest.raises(OSError, match=r'several times(.|\n)*conflicts: norm\.weight\n'):
+        load_spectral_earth_weights(model, path)
+    assert torch.equal(model.norm.weight, before)
+    report = load_spectral_earth_weights(model, path, strict=False)
+    assert report.conflicts == ('norm.weight',)
+    ignored = report.ignored['another copy that differs']
+    assert {'encoder.vit.norm.weight', 'encoder.vit.vit_core.norm.weight'} >= set(
+        ignored
+    ) - {'encoder.vit.vit_core.head.bias'}
+    assert report.ledger['encoder.vit.spec_vit.vit_core.norm.weight'] == 'loaded'
+    assert_holds(model, vit_state)
+
+
+@pytest.mark.parametrize('kind', ['vit', 'resnet'])
+def test_segmentation(
+    vit_state: State, resnet_state: State, save: Save, kind: str
+) -> None:
+    backbone = vit_state if kind == 'vit' else resnet_state
+    state = segmentation(backbone)
+    name = 'spec_vit_tiny' if kind == 'vit' else 'spec_resnet50'
+    model = timm.create_model(name)
+    report = load_spectral_earth_weights(model, save(lightning(state)))
+    assert_holds(model, backbone)
+    assert_complete(report, state)
+    head = 'segmentation head' if kind == 'vit' else 'head of the task'
+    assert {k: len(v) for k, v in report.ignored.items()} == {head: 1, 'loss': 1}
+
+
+def test_classification_with_its_head(save: Save) -> None:
     torch.manual_seed(0)
-    path = save(official_vit(classes=1000))
+    published = published_vit(classes=19)
+    path = save(lightning(prefixed('model.', published)))
     model = vit(num_classes=19)
     before = model.head.weight.clone()
     report = load_spectral_earth_weights(model, path)
-    assert report.dropped == ('head.weight', 'head.bias')
+    assert report.dropped == report.fresh == ('head.weight', 'head.bias')
+    assert 'fresh: head.weight, head.bias' in str(report)
     assert torch.equal(model.head.weight, before)
-    same = vit(num_classes=1000)
-    assert load_spectral_earth_weights(same, path).dropped == ()
-    assert not torch.equal(same.head.weight[:19], before)
-    # Hyperview has a perceptron in that place
-    mlp = official_resnet() | {'resnet.fc.0.weight': torch.zeros(2048)}
-    model = timm.create_model('spec_resnet50', num_classes=4)
-    assert load_spectral_earth_weights(model, save(mlp)).dropped == ('fc.0.weight',)
+    report = load_spectral_earth_weights(model, path, head=True)
+    assert (report.dropped, report.fresh) == ((), ())
+    assert_holds(model, published)
 
 
-def test_other_grid(vit_state: State, save: Callable[[object], Path]) -> None:
+def test_head_that_does_not_fit(vit_state: State, save: Save) -> None:
+    path = save(published_vit(classes=1000))
+    with pytest.raises(
+        OSError, match=r'mismatched: head\.weight \(1000, 192\) .* \(19, 192\) in the'
+    ):
+        load_spectral_earth_weights(vit(num_classes=19), path, head=True)
+    with pytest.raises(OSError, match=r'unexpected: head\.weight, head\.bias'):
+        load_spectral_earth_weights(vit(), path, head=True)
+    with pytest.raises(OSError, match=r'head=False(.|\n)*missing: head\.weight'):
+        load_spectral_earth_weights(vit(num_classes=2), save(vit_state), head=True)
+
+
+@pytest.mark.parametrize('kind', ['vit', 'resnet'])
+def test_hyperview(
+    vit_state: State, resnet_state: State, save: Save, kind: str
+) -> None:
+    backbone = vit_state if kind == 'vit' else resnet_state
+    state = hyperview(backbone)
+    path = save(lightning(state))
+    name, part, width = (
+        ('spec_vit_tiny', 'head', 192)
+        if kind == 'vit'
+        else ('spec_resnet50', 'fc', 2048)
+    )
+    model = timm.create_model(name, num_classes=4)
+    report = load_spectral_earth_weights(model, path)
+    assert len(report.dropped) == 11
+    assert report.fresh == (f'{part}.weight', f'{part}.bias')
+    assert_complete(report, state)
+    layers = [nn.BatchNorm1d(width), nn.Linear(width, 2048), nn.ReLU(), nn.Dropout(0.2)]
+    layers += [nn.Linear(2048, 1024), nn.ReLU(), nn.Dropout(0.2), nn.Linear(1024, 4)]
+    setattr(model, part, nn.Sequential(*layers))
+    report = load_spectral_earth_weights(model, path, head=True)
+    assert report.dropped == ()
+    assert_holds(model, {k.removeprefix('model.'): v for k, v in state.items()})
+
+
+# torchgeo's MAE, segmentation, change detection and BYOL
+@pytest.mark.parametrize(
+    'prefix',
+    [
+        'backbone.vit.',
+        'model.encoder.model.',
+        'model.encoder.',
+        'model.backbone.model.',
+    ],
+)
+def test_prefixes_of_torchgeo(vit_state: State, save: Save, prefix: str) -> None:
+    model = vit()
+    ours = {k.removeprefix('vit_core.'): v for k, v in vit_state.items()}
+    state = prefixed(prefix, ours) | {'model.decoder.0.weight': torch.zeros(2)}
+    report = load_spectral_earth_weights(model, save({'state_dict': state}))
+    assert report.prefix == prefix
+    assert_holds(model, vit_state)
+
+
+def test_other_grid(vit_state: State, save: Save) -> None:
     path = save(vit_state)
     model = vit(img_size=64)
-    report = load_spectral_earth_weights(model, path)
-    assert report.resampled == ('pos_embed',)
+    message = (
+        r'interpolate=True(.|\n)*mismatched: pos_embed \(1, 1025, 192\) in the file, '
+        r'\(1, 257, 192\) in the model'
+    )
+    with pytest.raises(OSError, match=message):
+        load_spectral_earth_weights(model, path)
+    report = load_spectral_earth_weights(model, path, interpolate=True)
+    assert report.resized == ('pos_embed',)
+    assert report.ledger['vit_core.pos_embed'] == 'loaded, resized'
+    assert 'resized: pos_embed' in str(report)
     position = vit_state['vit_core.pos_embed']
     torch.testing.assert_close(model.pos_embed[:, :1], position[:, :1])
     grid = position[:, 1:].reshape(1, 32, 32, 192).permute(0, 3, 1, 2)
@@ -285,105 +339,90 @@ def test_other_grid(vit_state: State, save: Callable[[object], Path]) -> None:
     )
     expected = small.flatten(2).transpose(1, 2)
     torch.testing.assert_close(model.pos_embed[:, 1:], expected)
-    report = load_spectral_earth_weights(vit(img_size=64, patch_size=8), path)
-    assert report.resampled == ('patch_embed.proj.weight', 'pos_embed')
+    patches = vit(img_size=64, patch_size=8)
+    report = load_spectral_earth_weights(patches, path, interpolate=True)
+    assert report.resized == ('pos_embed', 'patch_embed.proj.weight')
 
 
-def test_inside_of_other_models(
-    vit_state: State, resnet_state: State, save: Callable[[object], Path]
+def test_inside_of_feature_extractors(
+    vit_state: State, resnet_state: State, save: Save
 ) -> None:
-    features = timm.create_model('spec_vit_tiny', features_only=True, out_indices=(11,))
-    report = load_spectral_earth_weights(features, save(vit_state), strict=False)
-    # the final normalization belongs to the head
-    assert report.unexpected == ('norm.weight', 'norm.bias')
+    features = timm.create_model('spec_vit_tiny', features_only=True, out_indices=(8,))
+    report = load_spectral_earth_weights(features, save(vit_state))
+    pruned = report.ignored['not needed by this feature extractor']
+    # three blocks of twelve tensors, and the norm behind them
+    assert len(pruned) == 38
     assert_holds(
-        features.model, {k: v for k, v in vit_state.items() if '.norm.' not in k}
+        features.model, {k: v for k, v in vit_state.items() if k not in pruned}
     )
-    maps = timm.create_model('spec_resnet50', features_only=True)
-    load_spectral_earth_weights(maps, save(resnet_state))
-    assert_holds(maps, resnet_state)
+    maps = timm.create_model('spec_resnet50', features_only=True, out_indices=(0, 2))
+    report = load_spectral_earth_weights(maps, save(resnet_state))
+    pruned = report.ignored['not needed by this feature extractor']
+    assert all(key.startswith('resnet.layer4.') for key in pruned)
+    assert_holds(maps, {k: v for k, v in resnet_state.items() if k not in pruned})
 
 
-def test_adapter_alone(vit_state: State, save: Callable[[object], Path]) -> None:
-    model = timm.create_model('spec_resnet18', in_chans=90)
-    before = model.backbone.conv1.weight.clone()
-    report = load_spectral_earth_weights(model, save(vit_state), adapter_only=True)
+def test_pooled_transformer_keeps_the_norm_if_told(
+    vit_state: State, save: Save
+) -> None:
+    path = save(vit_state)
+    with pytest.raises(OSError, match=r'fc_norm=False(.|\n)*missing: fc_norm\.weight'):
+        load_spectral_earth_weights(vit(global_pool='avg'), path)
+    model = vit(global_pool='avg', fc_norm=False)
+    load_spectral_earth_weights(model, path)
+    assert_holds(model, vit_state)
+
+
+@pytest.mark.parametrize(
+    ('name', 'bands'), [('spec_resnet18', 90), ('spec_convnext_tiny', 285)]
+)
+def test_adapter_alone(vit_state: State, save: Save, name: str, bands: int) -> None:
+    model = timm.create_model(name, in_chans=bands)
+    before = {k: v.clone() for k, v in model.backbone.state_dict().items()}
+    path = save(vit_state)
+    report = load_spectral_earth_weights(model, path, adapter_only=True)
     assert len(report.loaded) == 21
+    assert len(report.ignored['not asked for']) == 150
     for key, value in model.spectral_adapter.state_dict().items():
         assert torch.equal(value, vit_state[f'spectral_adapter.{key}'])
-    assert torch.equal(model.backbone.conv1.weight, before)
-
-
-def test_pretrained_of_timm(vit_state: State, save: Callable[[object], Path]) -> None:
-    path = save(prefixed('backbone.', official_vit(classes=1000) | vit_state))
-    model = vit(
-        pretrained=True, pretrained_cfg_overlay={'file': str(path)}, num_classes=3
+    assert all(
+        torch.equal(v, before[k]) for k, v in model.backbone.state_dict().items()
     )
+
+
+def test_bare_adapter(vit_state: State, save: Save) -> None:
+    adapter = SpectralAdapter()
+    path = save(lightning(mae(vit_state)))
+    report = load_spectral_earth_weights(adapter, path, adapter_only=True)
+    assert len(report.loaded) == 21
+    value = vit_state['spectral_adapter.6.weight']
+    assert torch.equal(adapter.get_parameter('6.weight'), value)
+
+
+def test_pretrained_of_timm(vit_state: State, save: Save) -> None:
+    path = save(prefixed('backbone.', published_vit(classes=1000) | vit_state))
+    overlay = {'file': str(path)}
+    model = vit(pretrained=True, pretrained_cfg_overlay=overlay, num_classes=3)
     model.reset_classifier(0)
     assert_holds(model, vit_state)
-    small = vit(
-        pretrained=True, pretrained_cfg_overlay={'file': str(path)}, img_size=64
-    )
+    small = vit(pretrained=True, pretrained_cfg_overlay=overlay, img_size=64)
     assert small.pos_embed.shape == (1, 257, 192)
+    features = vit(pretrained=True, pretrained_cfg_overlay=overlay, features_only=True)
+    assert torch.equal(features.model.cls_token, vit_state['vit_core.cls_token'])
+    with pytest.raises(OSError, match='holds spec_vit_tiny, which does not fit'):
+        timm.create_model(
+            'spec_resnet50', pretrained=True, pretrained_cfg_overlay=overlay
+        )
 
 
-def test_wrong_size_of_network(save: Callable[[object], Path]) -> None:
-    path = save(official_vit(depth=2))
-    model = vit()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    with pytest.raises(CorruptFileError, match=r'nothing was.*\n.*\nmissing: bl'):
-        load_spectral_earth_weights(model, path)
-    assert_holds(model, before)
-    report = load_spectral_earth_weights(model, path, strict=False)
-    assert len(report.missing) == 120
-    assert 'and 117 more' in str(report)
-    path = save(official_vit(dim=96))
-    with pytest.raises(CorruptFileError, match='mismatched: cls_token'):
-        load_spectral_earth_weights(model, path)
+class Settings:
+    """Hyperparameters of a class that ``weights_only=True`` refuses."""
 
+    def __init__(self) -> None:
+        self.lr = 0.1
 
-def test_no_adapter_in_the_file(save: Callable[[object], Path]) -> None:
-    baseline = timm.create_model('vit_tiny_patch16_224', in_chans=202).state_dict()
-    with pytest.raises(BandMismatchError, match='no spectral adapter'):
-        load_spectral_earth_weights(vit(), save(baseline))
-
-
-def test_no_adapter_in_the_model(
-    vit_state: State, save: Callable[[object], Path]
-) -> None:
-    path = save(vit_state)
-    with pytest.raises(BandMismatchError, match='found 0 in ResNet'):
-        load_spectral_earth_weights(timm.create_model('resnet18'), path)
-    two = nn.ModuleDict({'backbone': vit(), 'backbone_momentum': vit()})
-    with pytest.raises(BandMismatchError, match=r'found 2.*backbone_momentum'):
-        load_spectral_earth_weights(two, path)
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match='spectral_earth'):
-        load_spectral_earth_weights(vit(), tmp_path / 'no.pth')
-
-
-@pytest.mark.parametrize('share', [0.0, 0.3, 0.99])
-def test_truncated_file(
-    vit_state: State, save: Callable[[object], Path], share: float
-) -> None:
-    path = save(vit_state)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(CorruptFileError, match=r'weights\.pth is damaged'):
-        load_spectral_earth_weights(vit(), path)
-
-
-def test_not_a_checkpoint(tmp_path: Path, save: Callable[[object], Path]) -> None:
-    page = tmp_path / 'page.pth'
-    page.write_text('<html>Please log in</html>')
-    with pytest.raises(CorruptFileError, match='damaged'):
-        load_spectral_earth_weights(vit(), page)
-    with pytest.raises(CorruptFileError, match='no state dict'):
-        load_spectral_earth_weights(vit(), save([1, 2, 3]))
-    with pytest.raises(CorruptFileError, match='no state dict'):
-        load_spectral_earth_weights(vit(), save({'state_dict': {}, 'epoch': 1}))
+    def __setstate__(self, state: dict[str, float]) -> None:
+        raise AssertionError('code of the file ran')
 
 
 class Malicious:
@@ -393,7 +432,43 @@ class Malicious:
         return exec, ('raise SystemExit("ran code")',)
 
 
-def test_code_in_a_file_does_not_run(save: Callable[[object], Path]) -> None:
-    path = save({'state_dict': {}, 'hyper_parameters': Malicious()})
-    with pytest.raises(CorruptFileError, match='may run code and is not loaded'):
-        load_spectral_earth_weights(vit(), path)
+@pytest.mark.parametrize(
+    'parameters',
+    [
+        Settings(),
+        Namespace(lr=0.1, betas=(0.9, 0.99)),
+        {'path': PurePosixPath('a/b'), 'fn': partial(max, 1), 'count': Counter('ab')},
+        {'by_name': defaultdict(list, a=[1])},
+        Malicious(),
+    ],
+    ids=lambda p: type(p).__name__,
+)
+def test_objects_of_lightning_stay_closed(
+    vit_state: State, save: Save, parameters: object
+) -> None:
+    path = save(lightning(prefixed('model.', vit_state), hyper_parameters=parameters))
+    model = vit()
+    report = load_spectral_earth_weights(model, path)
+    assert 'hyper_parameters' in report.outside
+    assert_holds(model, vit_state)
+
+
+def test_what_is_no_tensor_is_listed(vit_state: State, save: Save) -> None:
+    state = vit_state | {'spectral_adapter._extra_state': {'a': 1}, 'version': 'x'}
+    report = load_spectral_earth_weights(vit(), save(state))
+    names = ('spectral_adapter._extra_state', 'version')
+    assert report.ignored == {'no tensor': names}
+    assert set(report.ledger) == set(state)
+
+
+def test_model_with_one_backbone_inside(vit_state: State, save: Save) -> None:
+    task = nn.ModuleDict({'backbone': vit(), 'head': nn.Linear(192, 3)})
+    load_spectral_earth_weights(task, save(vit_state))
+    assert_holds(task['backbone'], vit_state)
+
+
+def test_loading_draws_no_random_numbers(resnet_state: State, save: Save) -> None:
+    model, path = timm.create_model('spec_resnet50'), save(resnet_state)
+    before = torch.get_rng_state()
+    load_spectral_earth_weights(model, path)
+    assert torch.equal(torch.get_rng_state(), before)

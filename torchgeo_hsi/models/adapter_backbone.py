@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .api import register_model
 from .spectral_adapter import SpectralAdapter
+from .weights import meet_torchgeo
 
 #: Backbones of timm that are registered with the adapter in front, as ``spec_<name>``,
 #: and arguments that suit tiles of 128 pixels.
@@ -254,6 +255,7 @@ def _entry_point(name: str) -> Callable[..., SpectralAdapterBackbone]:
     """Make the function that builds a backbone with the adapter in front."""
 
     def build(pretrained: bool = False, **kwargs: Any) -> SpectralAdapterBackbone:
+        meet_torchgeo()
         kwargs = {**BACKBONES[name], **kwargs}
         return SpectralAdapterBackbone(name, pretrained=pretrained, **kwargs)
 

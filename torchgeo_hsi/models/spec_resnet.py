@@ -10,13 +10,13 @@ import timm
 import torch.nn.functional as F
 from timm.layers.classifier import create_classifier
 from timm.layers.drop import DropPath
-from timm.models import build_model_with_cfg, checkpoint_seq, generate_default_cfgs
+from timm.models import checkpoint_seq, generate_default_cfgs
 from timm.models.resnet import Bottleneck, downsample_conv
 from torch import Tensor, nn
 
 from .api import register_model
 from .spectral_adapter import SpectralAdapter
-from .weights import checkpoint_filter_fn, explain_pretrained
+from .weights import build_backbone
 
 #: Blocks and output channels of the four stages.
 _BLOCKS = (3, 4, 6, 3)
@@ -386,12 +386,8 @@ def spec_resnet50(pretrained: bool = False, **kwargs: Any) -> SpecResNet:
     Returns:
         The model, or a feature extractor with ``features_only=True``.
     """
-    with explain_pretrained():
-        return build_model_with_cfg(
-            SpecResNet,
-            'spec_resnet50',
-            pretrained,
-            feature_cfg={'out_indices': (0, 1, 2, 3)},
-            pretrained_filter_fn=checkpoint_filter_fn,
-            **kwargs,
-        )
+    feature_cfg = {'out_indices': (0, 1, 2, 3)}
+    model = build_backbone(
+        SpecResNet, 'spec_resnet50', pretrained, feature_cfg=feature_cfg, **kwargs
+    )
+    return cast(SpecResNet, model)

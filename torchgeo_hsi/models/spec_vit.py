@@ -8,12 +8,12 @@ from typing import Any, cast
 import timm
 import torch
 from timm.layers.patch_embed import PatchEmbed, resample_patch_embed
-from timm.models import VisionTransformer, build_model_with_cfg, generate_default_cfgs
+from timm.models import VisionTransformer, generate_default_cfgs
 from torch import Tensor, nn
 
 from .api import register_model
 from .spectral_adapter import SpectralAdapter
-from .weights import checkpoint_filter_fn, explain_pretrained
+from .weights import build_backbone
 
 
 class SpectralProjection(nn.Conv2d):
@@ -126,6 +126,9 @@ class SpecVisionTransformer(VisionTransformer):
         torch.Size([1, 48])
     """
 
+    #: Whether a state dict was loaded into this network.
+    has_loaded_weights = False
+
     def __init__(
         self,
         in_chans: int = 202,
@@ -179,6 +182,20 @@ class SpecVisionTransformer(VisionTransformer):
         if name == 'spectral_adapter' and hasattr(self, 'patch_embed'):
             self._bind()
 
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Load weights, and remember it: some trainers would start from random ones.
+
+        Args:
+            *args: As for ``torch.nn.Module``.
+            **kwargs: As for ``torch.nn.Module``.
+
+        Returns:
+            Missing and unexpected keys.
+        """
+        result = super().load_state_dict(*args, **kwargs)
+        self.has_loaded_weights = True
+        return result
+
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Return patterns that sort parameters into layers, for timm's optimizers.
 
@@ -227,15 +244,11 @@ def _build(name: str, pretrained: bool, **kwargs: Any) -> SpecVisionTransformer:
         'dynamic_img_size': True,
         **kwargs,
     }
-    with explain_pretrained():
-        return build_model_with_cfg(
-            SpecVisionTransformer,
-            name,
-            pretrained,
-            feature_cfg={'out_indices': 3, 'feature_cls': 'getter'},
-            pretrained_filter_fn=checkpoint_filter_fn,
-            **args,
-        )
+    feature_cfg = {'out_indices': 3, 'feature_cls': 'getter'}
+    model = build_backbone(
+        SpecVisionTransformer, name, pretrained, feature_cfg=feature_cfg, **args
+    )
+    return cast(SpecVisionTransformer, model)
 
 
 @register_model
