@@ -13,6 +13,7 @@ from torchgeo_hsi.errors import HSIError, HSIWarning, UnknownNameError
 BUILTIN = {
     'BandMismatchError': ValueError,
     'CorruptFileError': OSError,
+    'DownloadError': OSError,
     'EmptyDataError': ValueError,
     'MetadataError': ValueError,
     'NameClashError': ValueError,

@@ -35,6 +35,14 @@ class OutputError(HSIError, OSError):
     """An output could not be written; nothing half-written is left behind."""
 
 
+class DownloadError(HSIError, OSError):
+    """A file cannot be had from its server."""
+
+
+class AccessError(DownloadError, PermissionError):
+    """A server wants an account, or refuses the one that it got."""
+
+
 class EmptyDataError(HSIError, ValueError):
     """There is no valid pixel, file or sample to work on."""
 
