@@ -82,6 +82,13 @@ def register_losses(register: Register) -> None:
 
 
 @hookimpl
+def register_metrics(register: Register) -> None:
+    """Register our metrics."""
+    for cls in _public_classes('torchgeo_hsi.metrics'):
+        register(cls)
+
+
+@hookimpl
 def register_tasks(register: Register) -> None:
     """Register our tasks."""
     for cls in _public_classes('torchgeo_hsi.tasks'):

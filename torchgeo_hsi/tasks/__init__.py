@@ -4,7 +4,12 @@
 """Tasks: what to train, and how."""
 
 # naming one of our tasks in a config is enough to register our backbones in timm
-from .. import models as _models  # noqa: F401
+from ..models.weights import meet_torchgeo as _meet_torchgeo
+from .classification import HSIClassification
+from .regression import HSIRegression
 from .segmentation import HSISegmentation
 
-__all__ = ('HSISegmentation',)
+__all__ = ('HSIClassification', 'HSIRegression', 'HSISegmentation')
+
+# torchgeo looks up weights by name, and now it has been imported
+_meet_torchgeo()

@@ -7,35 +7,36 @@ from collections.abc import Sequence
 from inspect import signature
 from typing import Any, Literal
 
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 from torchgeo.datamodules import BaseDataModule
 from torchgeo.tasks import SemanticSegmentation
+from torchvision.models._api import WeightsEnum
 
 from ..errors import MetadataError, PluginError
 from ..losses import LabelledPixels, MaskedCrossEntropy
 from ..models import get_model
 from ..models.api import get_builder
+from ._protocols import Protocol, ProtocolMixin, Schedule, check_names
 
 #: Names of the losses.
 LOSSES = ('ce', 'jaccard', 'focal', 'dice')
 
 
-class HSISegmentation(SemanticSegmentation):
+class HSISegmentation(ProtocolMixin, SemanticSegmentation):
     """Semantic segmentation with any model that maps cubes to class scores.
 
     torchgeo's :class:`~torchgeo.tasks.SemanticSegmentation` trains encoders and
     decoders with our backbones (``backbone='tu-spec_resnet50'``); use it for those.
     This task takes a whole network by its name in
-    :func:`~torchgeo_hsi.models.get_model`, such as ``'spectral_mlp'``, trains it with
-    AdamW and one cycle of the learning rate, and survives batches without a single
-    labelled pixel. Metrics, figures and predictions are torchgeo's.
+    :func:`~torchgeo_hsi.models.get_model`: ``'spectral_mlp'`` for single pixels, or
+    ``'segmenter'`` for any backbone with the heads of SpectralEarth, of which the
+    *protocol* trains all or some. Batches without a single labelled pixel are survived.
+    Metrics, figures and predictions are torchgeo's.
 
-    The schedule follows:
+    The schedule ``'onecycle'`` and the protocol ``'lora'`` follow:
 
     * https://arxiv.org/abs/1708.07120
+    * https://arxiv.org/abs/2106.09685
     """
 
     def __init__(
@@ -51,6 +52,11 @@ class HSISegmentation(SemanticSegmentation):
         lr: float = 1e-3,
         weight_decay: float = 0.01,
         warmup: float = 0.1,
+        schedule: Schedule = 'onecycle',
+        weights: WeightsEnum | str | None = None,
+        protocol: Protocol = 'full',
+        num_blocks: int | None = None,
+        lora_rank: int = 8,
     ) -> None:
         """Initialize a new HSISegmentation instance.
 
@@ -65,17 +71,34 @@ class HSISegmentation(SemanticSegmentation):
             ignore_index: Class index that counts neither in loss nor in metrics.
             lr: Highest learning rate.
             weight_decay: Weight decay of AdamW.
-            warmup: Share of the steps in which the learning rate rises.
+            warmup: Share of the steps in which the learning rate rises (one cycle).
+            schedule: ``'onecycle'``: the learning rate rises and falls with every step;
+                ``'cosine'``: it falls with every epoch, to 0 behind the last one.
+            weights: File, or entry, of weights of SpectralEarth for the backbone.
+            protocol: What of the backbone learns: all of it (``'full'``), nothing
+                (``'frozen'``), its spectral adapter (``'adapter'``), its first blocks
+                or stages (``'first_blocks'``), or matrices of low rank beside its
+                linear layers (``'lora'``). The head always learns. What does not
+                learn stays in evaluation mode.
+            num_blocks: How many blocks learn with ``'first_blocks'``.
+            lora_rank: Rank of the matrices of ``'lora'``.
 
         Raises:
-            UnknownNameError: If there is no such model.
+            BandMismatchError: If the model has no spectral adapter for the weights or
+                the protocol.
+            ImportError: If peft is not installed for ``'lora'``.
             PluginError: If the model does not take *in_channels* and *num_classes*.
-            ValueError: If there is no such loss.
+            UnknownNameError: If there is no such model.
+            ValueError: If there are fewer than two classes, or *labels* for another
+                number of them, there is no such loss, or the protocol does not fit
+                the model.
         """
         if loss not in LOSSES:
             raise ValueError(f'Expected a loss of {", ".join(LOSSES)}, got {loss!r}.')
+        check_names(labels, num_classes, least=2)
         super().__init__(
             model=model,  # type: ignore[arg-type]
+            weights=weights,
             in_channels=in_channels,
             num_classes=num_classes,
             labels=labels,
@@ -94,24 +117,25 @@ class HSISegmentation(SemanticSegmentation):
         if not set(words) <= set(signature(get_builder(name)).parameters):
             raise PluginError(
                 f'Expected a model that maps in_channels bands to num_classes scores, '
-                f'got {name!r}. To segment with a backbone, use '
+                f'got {name!r}. To segment with a backbone, use model: segmenter with '
+                f'model_kwargs: {{backbone: {name}}}, or '
                 f"torchgeo.tasks.SemanticSegmentation with backbone: 'tu-{name}'."
             )
         self.model = get_model(name, **words, **(self.hparams['model_kwargs'] or {}))
+        self.prepare_backbone()
 
     def configure_losses(self) -> None:
         """Build the loss."""
         super().configure_losses()
+        ignore_index = self.hparams['ignore_index']
         if self.hparams['loss'] == 'ce':
             assert isinstance(self.criterion, nn.CrossEntropyLoss)
             self.criterion = MaskedCrossEntropy(
                 weight=self.criterion.weight, ignore_index=self.criterion.ignore_index
             )
-        elif self.hparams['ignore_index'] is not None:
+        elif ignore_index is not None:
             # smp's losses cannot all be told which label does not count
-            self.criterion = LabelledPixels(
-                self.criterion, self.hparams['ignore_index']
-            )
+            self.criterion = LabelledPixels(self.criterion, ignore_index)
 
     def on_fit_start(self) -> None:
         """Let a model look at the training spectra once, if it wants to.
@@ -167,25 +191,3 @@ class HSISegmentation(SemanticSegmentation):
                 f'The data module has {len(classes)} classes, but the task has '
                 f'num_classes={self.hparams["num_classes"]}. Make them equal.'
             )
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimizer and its schedule.
-
-        Returns:
-            AdamW, and a learning rate that changes with every step.
-        """
-        optimizer = AdamW(
-            self.parameters(),
-            lr=self.hparams['lr'],
-            weight_decay=self.hparams['weight_decay'],
-        )
-        schedule = OneCycleLR(
-            optimizer,
-            max_lr=self.hparams['lr'],
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=self.hparams['warmup'],
-        )
-        return {
-            'optimizer': optimizer,
-            'lr_scheduler': {'scheduler': schedule, 'interval': 'step'},
-        }

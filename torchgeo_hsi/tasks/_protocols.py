@@ -1,0 +1,262 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Which part of a network learns, and how fast."""
+
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import Any, Literal, Self
+
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torchgeo.tasks import BaseTask
+from torchvision.models._api import WeightsEnum
+
+from ..errors import BandMismatchError
+from ..models import load_spectral_earth_weights
+from ..models._features import blocks_of
+from ..models.spectral_adapter import SpectralAdapter
+
+Protocol = Literal['full', 'frozen', 'adapter', 'first_blocks', 'lora']
+Schedule = Literal['onecycle', 'cosine']
+
+
+def check_names(labels: Sequence[str] | None, count: int, least: int) -> None:
+    """Check the number of outputs of a task, and their names.
+
+    Args:
+        labels: The names, if there are any.
+        count: Number of outputs.
+        least: Smallest number of outputs.
+
+    Raises:
+        ValueError: If there are too few outputs, or another number of names.
+    """
+    if count < least:
+        raise ValueError(
+            f'Expected at least {least} outputs, got {count}. To find one class, give '
+            'the rest of the world a class of its own.'
+        )
+    if labels is not None and len(labels) != count:
+        raise ValueError(f'Expected {count} labels, got {len(labels)}.')
+
+
+def freeze(
+    backbone: nn.Module,
+    protocol: Protocol,
+    num_blocks: int | None = None,
+    lora_rank: int = 8,
+) -> None:
+    """Freeze a backbone, or most of it.
+
+    Args:
+        backbone: The backbone, changed in place.
+        protocol: ``'full'`` freezes nothing, ``'frozen'`` everything; ``'adapter'``
+            leaves the spectral adapter, ``'first_blocks'`` the first blocks of a vision
+            transformer or stages of another network; ``'lora'`` freezes everything and
+            adds small trainable matrices to its linear layers.
+        num_blocks: How many blocks ``'first_blocks'`` leaves.
+        lora_rank: Rank of the matrices of ``'lora'``.
+
+    Raises:
+        BandMismatchError: If there is no spectral adapter to leave.
+        ImportError: If peft is not installed.
+        ValueError: If there is no such protocol, or it does not fit the backbone.
+    """
+    if protocol not in ('full', 'frozen', 'adapter', 'first_blocks', 'lora'):
+        raise ValueError(
+            'Expected the protocol full, frozen, adapter, first_blocks or lora, got '
+            f'{protocol!r}.'
+        )
+    if num_blocks is not None and protocol != 'first_blocks':
+        raise ValueError(
+            f'num_blocks={num_blocks} belongs to protocol="first_blocks", got '
+            f'{protocol!r}. Leave it out.'
+        )
+    if protocol == 'full':
+        return
+    backbone.requires_grad_(False)
+    if protocol == 'adapter':
+        _adapter_of(backbone).requires_grad_(True)
+    elif protocol == 'first_blocks':
+        for block in _first_blocks(backbone, num_blocks):
+            block.requires_grad_(True)
+    elif protocol == 'lora':
+        add_lora(backbone, lora_rank)
+
+
+def _adapter_of(backbone: nn.Module) -> nn.Module:
+    """Return the spectral adapter of a backbone."""
+    adapter = getattr(backbone, 'spectral_adapter', None)
+    if not isinstance(adapter, SpectralAdapter):
+        raise BandMismatchError(
+            f'{type(backbone).__name__} has no spectral adapter. Use a backbone whose '
+            "name begins with 'spec_', or another protocol."
+        )
+    return adapter
+
+
+def _first_blocks(backbone: nn.Module, count: int | None) -> list[nn.Module]:
+    """Return the first blocks of a backbone."""
+    blocks = blocks_of(backbone)
+    if count is None or not 1 <= count <= len(blocks):
+        raise ValueError(
+            f'Expected num_blocks from 1 to {len(blocks)} for protocol="first_blocks" '
+            f'with this backbone, got {count}.'
+        )
+    return blocks[:count]
+
+
+def add_lora(backbone: nn.Module, rank: int) -> None:
+    """Add low-rank matrices to the linear layers of a backbone.
+
+    * https://arxiv.org/abs/2106.09685
+
+    Args:
+        backbone: The backbone, changed in place: its linear layers move to
+            ``base_layer``. All of it is frozen but the matrices.
+        rank: Their rank, by which their product is not scaled.
+
+    Raises:
+        ImportError: If peft is not installed.
+        ValueError: If there are no linear layers, or the rank is not positive.
+    """
+    names = [
+        name
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.Linear)
+    ]
+    if not names or rank < 1:
+        raise ValueError(
+            'Expected linear layers and a positive lora_rank, got '
+            f'{type(backbone).__name__} with {len(names)} linear layers and a rank of '
+            f'{rank}. Use a transformer such as spec_vit_small for protocol="lora".'
+        )
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ImportError(
+            'peft is needed for protocol="lora". Install it with '
+            '"pip install torchgeo-hsi[lora]".'
+        ) from error
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=names)
+    inject_adapter_in_model(config, backbone)
+
+
+def rest(module: nn.Module) -> None:
+    """Put the frozen parts of a network into evaluation mode.
+
+    So batch normalization keeps its statistics, and nothing is dropped.
+
+    Args:
+        module: The network, changed in place.
+    """
+    parameters = list(module.parameters())
+    if not any(p.requires_grad for p in parameters):
+        # a child without parameters belongs to what trains around it
+        if parameters:
+            module.eval()
+        return
+    for child in module.children():
+        rest(child)
+
+
+class ProtocolMixin(BaseTask):
+    """What the tasks of this package share: weights, protocols, optimizer, schedule.
+
+    A task has the hyperparameters *protocol*, *num_blocks*, *lora_rank*, *lr*,
+    *weight_decay*, *warmup* and *schedule*, and a model with a ``backbone``.
+    """
+
+    weights: WeightsEnum | str | None
+
+    def prepare_backbone(self) -> None:
+        """Load weights into the backbone of the model and freeze what shall not learn.
+
+        Raises:
+            ValueError: If a model without a backbone is to be frozen.
+        """
+        if self.weights:
+            load_spectral_earth_weights(self.model, self.weights)
+        words = {k: self.hparams[k] for k in ('protocol', 'num_blocks', 'lora_rank')}
+        backbone = getattr(self.model, 'backbone', None)
+        if isinstance(backbone, nn.Module):
+            freeze(backbone, **words)
+        elif words['protocol'] != 'full':
+            raise ValueError(
+                f'{type(self.model).__name__} has no backbone that protocol='
+                f'{words["protocol"]!r} could freeze. Use model="segmenter".'
+            )
+        rest(self.model)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; what is frozen stays in evaluation.
+
+        Args:
+            mode: Whether to train.
+
+        Returns:
+            The task.
+        """
+        super().train(mode)
+        if mode and isinstance(getattr(self, 'model', None), nn.Module):
+            rest(self.model)
+        return self
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out of the checkpoint what is no argument of the task.
+
+        torchgeo reads a few more hyperparameters, which its command would hand over to
+        the constructor with the others.
+
+        Args:
+            checkpoint: The checkpoint, changed in place.
+        """
+        key = self.CHECKPOINT_HYPER_PARAMS_KEY
+        known = signature(type(self).__init__).parameters
+        saved = checkpoint.get(key, {})
+        checkpoint[key] = {k: v for k, v in saved.items() if k in known or k[0] == '_'}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimizer and its schedule.
+
+        Returns:
+            AdamW over what learns, and a learning rate that changes with every step
+            (one cycle) or with every epoch (cosine).
+
+        Raises:
+            ValueError: If a cosine has no end, or there is no such schedule.
+        """
+        optimizer = AdamW(
+            [p for p in self.parameters() if p.requires_grad],
+            lr=self.hparams['lr'],
+            weight_decay=self.hparams['weight_decay'],
+        )
+        schedule, interval = self._schedule(optimizer)
+        scheduler: Any = {'scheduler': schedule, 'interval': interval}
+        return {'optimizer': optimizer, 'lr_scheduler': scheduler}
+
+    def _schedule(self, optimizer: AdamW) -> tuple[LRScheduler, str]:
+        """Build the schedule and say how often it steps."""
+        hparams: Mapping[str, Any] = self.hparams
+        if hparams['schedule'] == 'onecycle':
+            cycle = OneCycleLR(
+                optimizer,
+                max_lr=hparams['lr'],
+                total_steps=int(self.trainer.estimated_stepping_batches),
+                pct_start=hparams['warmup'],
+            )
+            return cycle, 'step'
+        if hparams['schedule'] != 'cosine':
+            raise ValueError(
+                f"Expected the schedule 'onecycle' or 'cosine', got "
+                f'{hparams["schedule"]!r}.'
+            )
+        epochs = self.trainer.max_epochs
+        if epochs is None or epochs < 1:
+            raise ValueError(
+                'schedule="cosine" falls until the last epoch: set trainer.max_epochs.'
+            )
+        return CosineAnnealingLR(optimizer, T_max=epochs, eta_min=0.0), 'epoch'
