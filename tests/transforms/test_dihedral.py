@@ -70,3 +70,16 @@ def test_whatever_has_the_size_of_the_image_moves() -> None:
     out = RandomDihedral(torch.Generator().manual_seed(0))(given)
     assert torch.equal(out['abundance'], out['image'] + 100)
     assert out['wavelength'] is given['wavelength']
+
+
+@pytest.mark.parametrize('shape', [(4, 4), (4, 6)])
+def test_flips_only(shape: tuple[int, int]) -> None:
+    crowd = batch(*shape, count=2000)
+    augment = RandomDihedral(torch.Generator().manual_seed(0), rotate=False)
+    seen = [a.numpy().tobytes() for a in augment(crowd)['mask']]
+    numbers = crowd['mask'][0].numpy()
+    flips = [numbers, numbers[::-1], numbers[:, ::-1], numbers[::-1, ::-1]]
+    counts = [seen.count(a.tobytes()) for a in flips]
+    assert sum(counts) == 2000
+    # each one in four; five standard deviations
+    assert max(abs(count - 500) for count in counts) < 5 * (2000 * 3 / 16) ** 0.5

@@ -7,13 +7,43 @@
 from .. import models as _models  # noqa: F401
 from .base import HSIGeoDataModule
 from .enmap_l2a import EnMAPL2ADataModule
+from .hyperview import HyperviewDataModule
+from .hyspecnet import HSIHySpecNet11kDataModule
+from .patches import PatchDataModule
 from .simulated_enmap import SimulatedEnMAPDataModule
+from .spectral_earth import SpectralEarthDataModule
+from .spectral_earth_corine import SpectralEarthCORINEDataModule
+from .spectral_earth_downstream import (
+    DESISCDLDataModule,
+    EO1CDLDataModule,
+    SpectralEarthBDForetDataModule,
+    SpectralEarthBNETDDataModule,
+    SpectralEarthCDLDataModule,
+    SpectralEarthDownstreamDataModule,
+    SpectralEarthEuroCropsDataModule,
+    SpectralEarthNLCDDataModule,
+    SpectralEarthTreeMapDataModule,
+)
 from .statistics import compute_statistics, spectral_earth_statistics
 
 __all__ = (
+    'DESISCDLDataModule',
+    'EO1CDLDataModule',
     'EnMAPL2ADataModule',
     'HSIGeoDataModule',
+    'HSIHySpecNet11kDataModule',
+    'HyperviewDataModule',
+    'PatchDataModule',
     'SimulatedEnMAPDataModule',
+    'SpectralEarthBDForetDataModule',
+    'SpectralEarthBNETDDataModule',
+    'SpectralEarthCDLDataModule',
+    'SpectralEarthCORINEDataModule',
+    'SpectralEarthDataModule',
+    'SpectralEarthDownstreamDataModule',
+    'SpectralEarthEuroCropsDataModule',
+    'SpectralEarthNLCDDataModule',
+    'SpectralEarthTreeMapDataModule',
     'compute_statistics',
     'spectral_earth_statistics',
 )

@@ -5,7 +5,8 @@
 
 # naming one of our transforms in a config is enough to register our backbones in timm
 from .. import models as _models  # noqa: F401
+from .crop import CenterResizedCrop, RandomResizedCrop
 from .dihedral import RandomDihedral
 from .normalize import NormalizeValid
 
-__all__ = ('NormalizeValid', 'RandomDihedral')
+__all__ = ('CenterResizedCrop', 'NormalizeValid', 'RandomDihedral', 'RandomResizedCrop')

@@ -29,14 +29,18 @@ class RandomDihedral(nn.Module):
         torch.Size([2, 202, 8, 8])
     """
 
-    def __init__(self, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self, generator: torch.Generator | None = None, rotate: bool = True
+    ) -> None:
         """Initialize a new RandomDihedral instance.
 
         Args:
             generator: Source of randomness, on the CPU; torch's own by default.
+            rotate: Whether to rotate by 90 degrees, too, and not only to flip.
         """
         super().__init__()
         self.generator = generator
+        self.rotate = rotate
 
     def forward(self, batch: Sample) -> Sample:
         """Transform a batch.
@@ -51,7 +55,8 @@ class RandomDihedral(nn.Module):
         count, _, height, width = batch['image'].shape
         turns = torch.randint(0, 4, (count,), generator=self.generator).tolist()
         flips = torch.randint(0, 2, (count,), generator=self.generator).tolist()
-        step = 1 if height == width else 2
+        # half a turn is two flips
+        step = 1 if self.rotate and height == width else 2
         keys = [
             key
             for key, value in batch.items()
