@@ -31,7 +31,7 @@ nitpick_ignore_regex = [
         (
             r'(abc|affine|click|collections|datetime|h5py|jsonargparse|kornia'
             r'|lightly|lightning|importlib|matplotlib|np|numpy|os|pathlib|pluggy'
-            r'|pyproj|rasterio|segmentation_models_pytorch|shapely|timm|torch|torchgeo|torchmetrics'
+            r'|pyproj|rasterio|segmentation_models_pytorch|shapely|timm|torch|torchgeo|torchmetrics|torchvision'
             r'|types|typing|xml)(\..*)?'
         ),
     ),
@@ -41,7 +41,7 @@ nitpick_ignore_regex = [
         (
             r'(Affine|Any|ArrayLike|Axes|Callable|CRS|Figure|Iterable|Iterator|Literal'
             r'|Mapping|MutableMapping|NDArray|Path|Sequence|Tensor|Window|nn\.Module'
-            r'|Self|bool|bytes|dict|float|frozenset|int|list|object|set|slice|str|tuple'
+            r'|Self|WeightsEnum|bool|bytes|dict|float|frozenset|int|list|object|set|slice|str|tuple'
             r'|type|None|optional|M|P|T|Exception|UserWarning'
             r'|(File(Exists|NotFound)|Import|Key|OS|Runtime|Type|Value)Error)'
         ),
@@ -55,8 +55,8 @@ nitpick_ignore_regex = [
     (
         r'py:.*',
         (
-            r'(torchgeo_hsi\.)?(_typing\.|io\._band_tags\.)?'
-            r'(BoolArray|Colormap|FloatArray|PathLike|Sample)'
+            r'(torchgeo_hsi\.)?(_typing\.|datamodules\.patches\.|io\._band_tags\.)?'
+            r'(BoolArray|Colormap|FloatArray|PathLike|Sample|Split)'
         ),
     ),
 ]

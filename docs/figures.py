@@ -1,10 +1,10 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Make the pictures of the tutorials anew: ``python docs/figures.py``.
+"""Make the pictures of the pages that run anew: ``python docs/figures.py``.
 
-A tutorial runs as it stands, and each picture that it shows is the file of the same
-name that its code saves.
+Such a page runs as it stands, and each picture that it shows is the file of the same
+name that its code saves. Those of the downstream sets come from ``dataset_figures.py``.
 """
 
 import re
@@ -14,17 +14,17 @@ import tempfile
 from contextlib import chdir
 from pathlib import Path
 
-TUTORIALS = Path(__file__).resolve().parent / 'tutorials'
+DOCS = Path(__file__).resolve().parent
 
 #: Largest picture in bytes; the repository keeps them forever.
 LIMIT = 150_000
 
 
 def make_pictures(page: Path) -> list[Path]:
-    """Run a tutorial and copy the pictures that it shows.
+    """Run a page and copy the pictures that it shows.
 
     Args:
-        page: The tutorial.
+        page: The page.
 
     Returns:
         The pictures.
@@ -38,8 +38,8 @@ def make_pictures(page: Path) -> list[Path]:
     )
     pictures = [page.parent / name for name in re.findall(r'\]\((images/\S+)\)', text)]
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        Path('tutorial.py').write_text(code, encoding='utf-8')
-        runpy.run_path('tutorial.py', run_name='__main__')
+        Path('page.py').write_text(code, encoding='utf-8')
+        runpy.run_path('page.py', run_name='__main__')
         for picture in pictures:
             size = Path(picture.name).stat().st_size
             if size > LIMIT:
@@ -52,5 +52,6 @@ def make_pictures(page: Path) -> list[Path]:
 
 
 if __name__ == '__main__':
-    for tutorial in sorted(TUTORIALS.glob('*.md')):
-        make_pictures(tutorial)
+    pages = sorted(DOCS.glob('tutorials/*.md'))
+    for document in [*pages, DOCS / 'datasets/spectral_earth.md']:
+        make_pictures(document)
