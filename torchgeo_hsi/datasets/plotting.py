@@ -262,7 +262,8 @@ def plot_sample(
         ax.axis('off')
         if show_titles:
             ax.set_title(title, fontsize=11)
-        if i >= len(panels) - len(maps):
+        if maps and i == len(panels) - len(maps):
+            # one for all maps: they have the same colors
             _legend(ax, codes, class_names, class_colors, ignore_index)
     ax = fig.add_subplot(grid[1, :])
     plot_spectrum(
