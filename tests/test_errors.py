@@ -15,6 +15,7 @@ BUILTIN = {
     'CorruptFileError': OSError,
     'DownloadError': OSError,
     'EmptyDataError': ValueError,
+    'JobError': RuntimeError,
     'MetadataError': ValueError,
     'NameClashError': ValueError,
     'OutputError': OSError,

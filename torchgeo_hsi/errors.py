@@ -43,6 +43,10 @@ class AccessError(DownloadError, PermissionError):
     """A server wants an account, or refuses the one that it got."""
 
 
+class JobError(HSIError, RuntimeError):
+    """Work over many items cannot be started, or cannot go on."""
+
+
 class EmptyDataError(HSIError, ValueError):
     """There is no valid pixel, file or sample to work on."""
 

@@ -381,3 +381,21 @@ def test_bad_arguments(arguments: dict[str, Any]) -> None:
 def test_bad_size_of_the_center() -> None:
     with pytest.raises(ValueError, match='positive size, got 0'):
         CenterResizedCrop(0)
+
+
+@pytest.mark.parametrize('kind', ['random', 'center'])
+def test_panchromatic_image_is_cut_with_the_cube(kind: str) -> None:
+    # the mean of the fine pixels is the coarse one, whatever part is cut out
+    rows, columns = torch.meshgrid(torch.arange(96), torch.arange(120), indexing='ij')
+    pan = (rows * 2.0 + columns)[None, None]
+    image = torch.nn.functional.avg_pool2d(pan, 6)
+    crop = (
+        RandomResizedCrop(8, generator=torch.Generator().manual_seed(3))
+        if kind == 'random'
+        else CenterResizedCrop(8)
+    )
+    result = crop({'image': image, 'pan': pan})
+    assert result['pan'].shape == (1, 1, 48, 48)
+    means = torch.nn.functional.avg_pool2d(result['pan'], 6)
+    inner = (..., slice(1, -1), slice(1, -1))
+    torch.testing.assert_close(means[inner], result['image'][inner], rtol=0, atol=0.5)

@@ -5,11 +5,16 @@
 
 # naming one of our datasets in a config is enough to register our backbones in timm
 from .. import models as _models  # noqa: F401
+from .convert import convert_dataset
+from .desis_l2a import DESISL2A
+from .emit_l2a import EMITL2A
 from .enmap_l2a import EnMAPL2A
 from .hsi_cube import HSICube
 from .hyspecnet import HSIHySpecNet11k
 from .label_raster import LabelRaster
 from .plotting import class_map, false_color, plot_sample, plot_spectrum, true_color
+from .prisma_l2d import PRISMAL2D
+from .region_crops import RegionCrops
 from .simulated_enmap import SimulatedEnMAP
 from .spectral_earth.bdforet import SpectralEarthBDForet
 from .spectral_earth.bnetd import SpectralEarthBNETD
@@ -23,15 +28,31 @@ from .spectral_earth.hyperview import Hyperview
 from .spectral_earth.nlcd import SpectralEarthNLCD
 from .spectral_earth.pretraining import SpectralEarth
 from .spectral_earth.treemap import SpectralEarthTreeMap
+from .splits import (
+    block_geo_split,
+    block_patch_split,
+    block_pixel_split,
+    leak_report,
+    random_pixel_split,
+    region_geo_split,
+    region_patch_split,
+    region_pixel_split,
+)
+from .stored_patches import StoredPatches
+from .temporal_pairs import TemporalPairs
 
 __all__ = (
     'DESISCDL',
+    'DESISL2A',
+    'EMITL2A',
     'EO1CDL',
+    'PRISMAL2D',
     'EnMAPL2A',
     'HSICube',
     'HSIHySpecNet11k',
     'Hyperview',
     'LabelRaster',
+    'RegionCrops',
     'SimulatedEnMAP',
     'SpectralEarth',
     'SpectralEarthBDForet',
@@ -42,9 +63,20 @@ __all__ = (
     'SpectralEarthEuroCrops',
     'SpectralEarthNLCD',
     'SpectralEarthTreeMap',
+    'StoredPatches',
+    'TemporalPairs',
+    'block_geo_split',
+    'block_patch_split',
+    'block_pixel_split',
     'class_map',
+    'convert_dataset',
     'false_color',
+    'leak_report',
     'plot_sample',
     'plot_spectrum',
+    'random_pixel_split',
+    'region_geo_split',
+    'region_patch_split',
+    'region_pixel_split',
     'true_color',
 )

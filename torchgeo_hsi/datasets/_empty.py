@@ -10,7 +10,7 @@ from rasterio.windows import Window
 
 from .._typing import BoolArray
 from ..errors import NodataWarning
-from ..io import CubeReader, EnMAPL2AReader
+from ..io import CubeReader
 
 #: Rows that are read at a time while looking for the first pixel with data.
 _ROWS = 256
@@ -99,8 +99,7 @@ class EmptyBands:
         more = f' and {len(paths) - 1} more scenes' if len(paths) > 1 else ''
         warnings.warn(
             f'{", ".join(names)} hold no data anywhere in {paths[0]}{more}, so no pixel '
-            'there is valid. Leave these bands out of bands=; the default bands of '
-            'EnMAPL2A do.',
+            'there is valid. Leave these bands out of bands=, as the default bands do.',
             NodataWarning,
             stacklevel=4,
         )
@@ -116,8 +115,7 @@ def is_empty(reader: CubeReader, indexes: Sequence[int]) -> bool:
     Returns:
         True if no pixel of any of them has data.
     """
-    metadata = reader.metadata if isinstance(reader, EnMAPL2AReader) else None
-    if metadata is not None and all(metadata.empty[index] for index in indexes):
+    if reader.lacks_data(indexes):
         return True
     _, height, width = reader.info.shape
     for top in range(0, height, _ROWS):

@@ -3,7 +3,6 @@
 
 """A scene on the pixel grid of a query: cut out where it fits, warped where not."""
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +14,14 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.transform import array_bounds
-from rasterio.warp import calculate_default_transform, reproject, transform_bounds
+from rasterio.warp import reproject, transform_bounds
 from rasterio.windows import Window
 
 from .._typing import BoolArray, FloatArray
 from ..errors import MetadataError
-from ..io import CubeInfo, CubeReader, EnMAPL2AReader
+from ..io import CubeInfo, CubeReader
+from ._resolution import native_resolution
+from ._stored_numbers import keeps_stored
 
 #: Largest difference of two pixel sizes, in pixels over the whole query, that counts
 #: as none.
@@ -35,6 +36,10 @@ _TOLERANCE = 0.001
 
 #: Bands that are warped at a time, which bounds the memory.
 _CHUNK = 32
+
+#: Bytes that all bands of a window may take to be read at once: files that are
+#: compressed or stored pixel by pixel give all bands in the time of a few.
+_WHOLE = 64 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -73,18 +78,22 @@ class Tile:
     """A scene on a grid.
 
     Args:
-        image: Values, float32 of shape ``(C, H, W)``, 0 where there is no data.
+        image: Values, float32 of shape ``(C, H, W)``, 0 where there is no data; may be
+            int16 or uint8 within :func:`stored_numbers`.
         data: True where every selected band has data, shape ``(H, W)``.
         some: True where any selected band has data, shape ``(H, W)``.
         clear: False where a quality layer flags the pixel, shape ``(H, W)``.
         filled: Whether a band has data anywhere in the window, shape ``(C,)``.
+        pan: Panchromatic image of the same extent, float32 of shape ``(1, rH, rW)``
+            with a whole number r of pixels in each pixel, or None.
     """
 
-    image: FloatArray
+    image: NDArray[Any]
     data: BoolArray
     some: BoolArray
     clear: BoolArray
     filled: BoolArray
+    pan: FloatArray | None = None
 
 
 def read_tile(
@@ -113,14 +122,23 @@ def read_tile(
         raise MetadataError(
             f'{reader.info.path} has no georeference. Open it with HSICube.'
         )
-    place = _aligned_window(reader, grid)
+    place = aligned_window(reader, grid)
     if place is not None:
         return _cut(reader, list(indexes), place, layers)
     return _warp(reader, list(indexes), grid, layers)
 
 
-def _aligned_window(reader: CubeReader, grid: Grid) -> Window | None:
-    """Return the window of the grid in the scene; None if it has to be warped."""
+def aligned_window(reader: CubeReader, grid: Grid) -> Window | None:
+    """Find a grid in a scene.
+
+    Args:
+        reader: The open scene, which has a georeference.
+        grid: The pixels wanted.
+
+    Returns:
+        The window, which may reach out of the scene; None if the scene has to be
+        warped.
+    """
     own, wanted = reader.info.transform, grid.transform
     assert own is not None
     size = max(grid.width, grid.height)
@@ -151,7 +169,7 @@ def _flags(
     reader: CubeReader, layers: Sequence[str], window: Window, indexes: list[int]
 ) -> BoolArray:
     """Return True where a quality layer flags the pixel."""
-    if not layers or not isinstance(reader, EnMAPL2AReader):
+    if not layers:
         return np.zeros((window.height, window.width), dtype=bool)
     return reader.read_quality(layers, window, indexes)
 
@@ -162,18 +180,18 @@ def _cut(
     inner = _clip(reader, window)
     if inner is None:
         return None
-    image, valid = reader.read(indexes, window)
-    flagged = np.zeros(image.shape[1:], dtype=bool)
+    cube = reader.read_masked(indexes, window, stored=keeps_stored())
+    flagged = np.zeros(cube.every.shape, dtype=bool)
     row, column = inner.row_off - window.row_off, inner.col_off - window.col_off
     flagged[row : row + inner.height, column : column + inner.width] = _flags(
         reader, layers, inner, indexes
     )
     return Tile(
-        image=image,
-        data=valid.all(axis=0),
-        some=valid.any(axis=0),
+        image=cube.values,
+        data=cube.every,
+        some=cube.some,
         clear=~flagged,
-        filled=valid.any(axis=(1, 2)),
+        filled=cube.filled,
     )
 
 
@@ -185,14 +203,18 @@ def _warp(
         return None
     image = np.zeros((len(indexes), grid.height, grid.width), dtype=np.float32)
     warp = _Warp(reader.info, window, grid)
-    data, filled = _read_mask(reader, indexes, window)
+    size = len(indexes) * window.height * window.width * image.itemsize
+    kept = reader.read(indexes, window) if size <= _WHOLE else None
+    data, filled = _read_mask(
+        reader, indexes, window, None if kept is None else kept[1]
+    )
     # interpolate between pixels with data only: sum of weighted values by sum of
     # weights, which GDAL's own nodata does not give for cubes
     weights = warp.bilinear(data[None].astype(np.float32))[0]
     usable = warp.nearest(data) & (weights > 0)
     for start in range(0, len(indexes), _CHUNK):
         part = slice(start, start + _CHUNK)
-        values, _ = reader.read(indexes[part], window)
+        values = kept[0][part] if kept else reader.read(indexes[part], window)[0]
         values *= data
         np.divide(warp.bilinear(values), weights, out=image[part], where=usable)
     flagged = warp.nearest(_flags(reader, layers, window, indexes))
@@ -206,13 +228,19 @@ def _warp(
 
 
 def _read_mask(
-    reader: CubeReader, indexes: list[int], window: Window
+    reader: CubeReader,
+    indexes: list[int],
+    window: Window,
+    known: BoolArray | None = None,
 ) -> tuple[BoolArray, BoolArray]:
     """Return where all bands have data, and which bands have any.
 
     Bands without any data do not count for the first mask: they would make every pixel
     look empty.
     """
+    if known is not None:
+        filled = known.any(axis=(1, 2))
+        return known[filled].all(axis=0) & filled.any(), filled
     data = np.ones((window.height, window.width), dtype=bool)
     filled = np.zeros(len(indexes), dtype=bool)
     for start in range(0, len(indexes), _CHUNK):
@@ -294,54 +322,3 @@ class _Warp:
             XSCALE=self.scale[0],
             YSCALE=self.scale[1],
         )
-
-
-def check_resolution(res: float | tuple[float, float]) -> tuple[float, float]:
-    """Check a pixel size.
-
-    Args:
-        res: Size in units of the CRS, one number or one for each of x and y.
-
-    Returns:
-        Size to the east and to the north.
-
-    Raises:
-        ValueError: If it is not one or two positive numbers.
-    """
-    # users write them into configurations, so they may be anything
-    values: Any = res if isinstance(res, tuple | list) else (res, res)
-    if len(values) != 2 or not all(
-        isinstance(value, int | float | np.number)
-        and math.isfinite(value)
-        and value > 0
-        for value in values
-    ):
-        raise ValueError(
-            'Expected res as a positive pixel size in units of the CRS, or two of them '
-            f'(x, y), got {res!r}.'
-        )
-    return float(values[0]), float(values[1])
-
-
-def native_resolution(info: CubeInfo, crs: CRS) -> tuple[float, float]:
-    """Return the pixel size of a scene in a CRS.
-
-    Args:
-        info: The scene, which has a georeference.
-        crs: The CRS.
-
-    Returns:
-        Size to the east and to the north.
-    """
-    assert info.transform is not None
-    return _resolution(info.transform, info.shape[1], info.shape[2], info.crs, crs)
-
-
-@functools.lru_cache(maxsize=128)
-def _resolution(
-    transform: Affine, height: int, width: int, own: CRS, crs: CRS
-) -> tuple[float, float]:
-    if own != crs or transform.b or transform.d:
-        bounds = array_bounds(height, width, transform)
-        transform, _, _ = calculate_default_transform(own, crs, width, height, *bounds)
-    return abs(transform.a), abs(transform.e)

@@ -26,17 +26,21 @@ class ReaderCache:
     Args:
         opener: Opens a file.
         keep: Whether to keep files open between reads.
+        limit: Files that are kept open, for each process and thread.
     """
 
-    def __init__(self, opener: Callable[[str], CubeReader], keep: bool = True) -> None:
+    def __init__(
+        self, opener: Callable[[str], CubeReader], keep: bool = True, limit: int = _KEPT
+    ) -> None:
         """Initialize a new ReaderCache instance."""
         self.opener = opener
         self.keep = keep
+        self.limit = limit
         self._local = threading.local()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open files behind."""
-        return {'opener': self.opener, 'keep': self.keep}
+        return {'opener': self.opener, 'keep': self.keep, 'limit': self.limit}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Start without open files."""
@@ -67,7 +71,7 @@ class ReaderCache:
         readers = self._mine()
         if path not in readers:
             readers[path] = self.opener(path)
-            if len(readers) > _KEPT:
+            if len(readers) > self.limit:
                 readers.popitem(last=False)[1].close()
         readers.move_to_end(path)
         yield readers[path]

@@ -5,8 +5,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
 import geopandas as gpd
 import pandas as pd
@@ -22,6 +21,7 @@ from ..errors import EmptyDataError, MetadataError
 from ..io import CubeInfo
 from ..io._enmap_xml import find_product
 from ..io.enmap import count_bands
+from ..io.store import is_store
 
 _TIFF = re.compile(r'\.tiff?$', re.IGNORECASE)
 _IMAGE = re.compile(r'SPECTRAL_IMAGE(_COG)?\.tiff?$', re.IGNORECASE)
@@ -49,23 +49,66 @@ class DataNotFoundError(EmptyDataError, DatasetNotFoundError):
         FileNotFoundError.__init__(self, message)
 
 
-@dataclass(frozen=True)
-class Record:
-    """One scene of the index.
+def find_scenes(
+    paths: PathLike | Iterable[PathLike],
+    search: Callable[[str], tuple[list[str], str]],
+    sensor: str,
+    expected: str,
+) -> list[str]:
+    """Find scenes.
 
     Args:
-        info: Its metadata.
-        stop: End of its acquisition, ISO 8601, or None.
-        is_product: Whether its metadata file was found.
+        paths: Folders to search, products, files or stored scenes.
+        search: Finds the scenes behind one path, and says why there are none.
+        sensor: Name of the sensor, for messages.
+        expected: What paths may be, for messages.
+
+    Returns:
+        Each scene once, in the order of *paths*; in a folder, stored ones first.
+
+    Raises:
+        DataNotFoundError: If one of *paths* does not exist or leads to no scene.
     """
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    entries = [os.fspath(path) for path in paths]
+    seen: dict[str, str] = {}
+    problems = [] if entries else ['it is empty']
+    for entry in entries:
+        found, problem = _stores(entry), f'{entry} does not exist'
+        if os.path.exists(entry) and entry not in found:
+            products, problem = search(entry)
+            found += products
+        for scene in found:
+            seen.setdefault(os.path.realpath(scene), scene)
+        if not found:
+            problems.append(problem)
+    if problems:
+        more = f' (and {len(problems) - 3} more)' if len(problems) > 3 else ''
+        raise DataNotFoundError(
+            f'Found no {sensor} scene in paths=: {"; ".join(problems[:3])}{more}. '
+            f'Expected {expected}.'
+        )
+    return list(seen.values())
 
-    info: CubeInfo
-    stop: str | None = None
-    is_product: bool = False
+
+def _stores(path: str) -> list[str]:
+    """Find stored scenes: the path itself, or folders below it."""
+    if is_store(path):
+        return [path]
+    found = []
+    for folder, names, _ in os.walk(path):
+        stores = [
+            name for name in sorted(names) if is_store(os.path.join(folder, name))
+        ]
+        found += [os.path.join(folder, name) for name in stores]
+        # a store has many folders, and no scenes below it
+        names[:] = [name for name in sorted(names) if name not in stores]
+    return found
 
 
-def find_scenes(paths: PathLike | Iterable[PathLike]) -> list[str]:
-    """Find spectral images.
+def find_enmap(paths: PathLike | Iterable[PathLike]) -> list[str]:
+    """Find spectral images of EnMAP.
 
     Args:
         paths: Folders to search, product folders, metadata files or images.
@@ -77,33 +120,19 @@ def find_scenes(paths: PathLike | Iterable[PathLike]) -> list[str]:
         DataNotFoundError: If one of *paths* does not exist or leads to no image.
         CorruptFileError: If a raster is empty, truncated or damaged.
     """
-    if isinstance(paths, str | os.PathLike):
-        paths = [paths]
-    entries = [os.fspath(path) for path in paths]
-    seen: dict[str, str] = {}
-    problems = [] if entries else ['it is empty']
-    for entry in entries:
-        images, problem = _images(entry)
-        for image in images:
-            seen.setdefault(os.path.realpath(image), image)
-        if not images:
-            problems.append(problem)
-    if problems:
-        more = f' (and {len(problems) - 3} more)' if len(problems) > 3 else ''
-        raise DataNotFoundError(
-            f'Found no EnMAP scene in paths=: {"; ".join(problems[:3])}{more}. Expected '
-            'product folders, their *-METADATA.XML or *-SPECTRAL_IMAGE.TIF, GeoTIFFs '
-            'with the bands of EnMAP, or folders of these.'
-        )
-    return list(seen.values())
+    return find_scenes(
+        paths,
+        _images,
+        'EnMAP',
+        'product folders, their *-METADATA.XML or *-SPECTRAL_IMAGE.TIF, GeoTIFFs with '
+        'the bands of EnMAP, or folders of these',
+    )
 
 
 def _images(path: str) -> tuple[list[str], str]:
-    """Find the images behind one path; say why there are none."""
+    """Find the images of EnMAP behind one path; say why there are none."""
     if os.path.isfile(path):
         return [find_product(path).image], ''
-    if not os.path.exists(path):
-        return [], f'{path} does not exist'
     files = sorted(
         os.path.join(folder, name)
         for folder, _, names in os.walk(path)
@@ -137,11 +166,11 @@ def _describe(path: str, counts: dict[str, int]) -> str:
     )
 
 
-def build_index(records: Sequence[Record], crs: PROJ_CRS | None) -> GeoDataFrame:
+def build_index(infos: Sequence[CubeInfo], crs: PROJ_CRS | None) -> GeoDataFrame:
     """Build the index that torchgeo's samplers work on.
 
     Args:
-        records: The scenes.
+        infos: The scenes.
         crs: CRS of the index (that of the first scene by default).
 
     Returns:
@@ -151,12 +180,12 @@ def build_index(records: Sequence[Record], crs: PROJ_CRS | None) -> GeoDataFrame
         MetadataError: If a scene has no georeference.
     """
     if crs is None:
-        crs = _pyproj(records[0].info)
-    shapes = [_footprint(record.info, crs) for record in records]
+        crs = _pyproj(infos[0])
+    shapes = [_footprint(info, crs) for info in infos]
     times = pd.IntervalIndex.from_tuples(
-        [_interval(record) for record in records], closed='both', name='datetime'
+        [_interval(info) for info in infos], closed='both', name='datetime'
     )
-    data = {'filepath': [record.info.path for record in records]}
+    data = {'filepath': [info.path for info in infos]}
     return GeoDataFrame(data, index=times, geometry=shapes, crs=crs)
 
 
@@ -181,9 +210,9 @@ def _footprint(info: CubeInfo, crs: PROJ_CRS) -> shapely.Polygon:
     return gpd.GeoSeries([outline], crs=own).to_crs(crs).iloc[0]
 
 
-def _interval(record: Record) -> tuple[pd.Timestamp, pd.Timestamp]:
+def _interval(info: CubeInfo) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return start and end, in UTC without a zone, as torchgeo keeps them."""
-    start, stop = _timestamp(record.info.start), _timestamp(record.stop)
+    start, stop = _timestamp(info.start), _timestamp(info.stop)
     if start is None:
         return pd.Timestamp.min, pd.Timestamp.max
     # a scene without an end gets the second that its name resolves

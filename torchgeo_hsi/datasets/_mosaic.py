@@ -4,9 +4,11 @@
 """Several scenes in one sample: the first valid pixel wins, with its whole spectrum."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchgeo.datasets.utils import concat_samples, merge_samples
 
@@ -37,7 +39,8 @@ class Mosaic:
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         """Initialize a new Mosaic instance."""
-        self.image: FloatArray = np.zeros(shape, dtype=np.float32)
+        self.image: NDArray[Any] = np.zeros(shape, dtype=np.float32)
+        self.pan: FloatArray | None = None
         self.valid: BoolArray = np.zeros(shape[1:], dtype=bool)
         self._some: BoolArray = np.zeros(shape[1:], dtype=bool)
         self._filled = False
@@ -59,11 +62,17 @@ class Mosaic:
         valid = tile.data & tile.clear
         if not self._filled:
             # the usual case of one scene costs no copy
-            self.image, self._filled = tile.image, True
+            self.image, self.pan, self._filled = tile.image, tile.pan, True
             self.valid, self._some = valid.copy(), tile.some.copy()
             return int(tile.some.sum())
         take = (valid & ~self.valid) | (tile.some & ~self._some)
+        if self.image.dtype != tile.image.dtype:
+            self.image = self.image.astype(np.float32)
         np.copyto(self.image, tile.image, where=take)
+        if self.pan is not None and tile.pan is not None:
+            ratio = tile.pan.shape[-1] // take.shape[-1]
+            fine = take.repeat(ratio, axis=0).repeat(ratio, axis=1)
+            np.copyto(self.pan, tile.pan, where=fine)
         self.valid |= valid
         self._some |= tile.some
         return int(take.sum())
@@ -105,8 +114,13 @@ def _merge_two(first: Sample, second: Sample, ignore_index: int | None) -> Sampl
     take = ~first['valid'] & (second['valid'] | empty)
     result = {**second, **first}
     for key in first.keys() & second.keys() - {*_PLACE, *_SPECTRAL, 'valid'}:
-        if first[key].shape[-2:] == take.shape:
-            result[key] = torch.where(take, second[key], first[key])
+        chosen = take
+        if key == 'pan':
+            # it has a whole number of pixels in each pixel of the cube
+            ratio = first[key].shape[-1] // take.shape[-1]
+            chosen = take.repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)
+        if first[key].shape[-2:] == chosen.shape:
+            result[key] = torch.where(chosen, second[key], first[key])
     result['valid'] = first['valid'] | second['valid']
     return result
 

@@ -30,6 +30,7 @@ from ._empty import EmptyBands
 from ._handles import ReaderCache
 from ._index import DataNotFoundError
 from ._masks import CubeMasks
+from ._stored_numbers import keeps_stored
 from .plotting import plot_sample
 
 #: Suffixes of cubes in a folder; the binary files of ENVI are found by their header.
@@ -193,6 +194,11 @@ class HSICube(NonGeoDataset):
         """The files, in order."""
         return [cube.info.path for cube in self._cubes]
 
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Rows and columns of each cube."""
+        return [cube.info.shape[1:] for cube in self._cubes]
+
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self._windows)
@@ -210,14 +216,29 @@ class HSICube(NonGeoDataset):
             IndexError: If there is no such sample.
             CorruptFileError: If a file is damaged.
         """
-        number, window = self._windows[index]
+        sample = self.read_window(*self._windows[index])
+        return sample if self.transforms is None else self.transforms(sample)
+
+    def read_window(self, number: int, window: Window) -> Sample:
+        """Read any window of a cube, without transforms.
+
+        Args:
+            number: Number of the file.
+            window: Rows and columns; may reach over the edge of the cube.
+
+        Returns:
+            The sample, see the class.
+
+        Raises:
+            CorruptFileError: If a file is damaged.
+        """
         cube = self._cubes[number]
         with self._readers.open(cube.info.path) as reader:
-            image, valid = reader.read(cube.indexes, window)
-            self._empty.check(reader, cube.indexes, valid.any(axis=(1, 2)))
+            part = reader.read_masked(cube.indexes, window, keeps_stored())
+            self._empty.check(reader, cube.indexes, part.filled)
         sample: Sample = {
-            'image': torch.from_numpy(image),
-            'valid': torch.from_numpy(valid.all(axis=0)),
+            'image': torch.from_numpy(part.values),
+            'valid': torch.from_numpy(part.every),
         }
         if cube.bands is not None:
             sample['wavelength'] = _tensor(cube.bands.wavelength)
@@ -226,9 +247,16 @@ class HSICube(NonGeoDataset):
         if self._masks:
             mask = self._masks.read(number, window, cube.info.shape[1:])
             sample['mask'] = torch.from_numpy(mask)
-        if self._has_place:
-            sample |= _place(cube.info, window)
-        return sample if self.transforms is None else self.transforms(sample)
+        return sample | self.place(number, window)
+
+    def place(self, number: int, window: Window) -> dict[str, Tensor]:
+        """Return ``bounds`` and ``transform`` of a window, if all cubes have a place.
+
+        Args:
+            number: Number of the file.
+            window: Rows and columns.
+        """
+        return _place(self._cubes[number].info, window) if self._has_place else {}
 
     def plot(
         self, sample: Sample, show_titles: bool = True, suptitle: str | None = None

@@ -26,7 +26,7 @@ from ..io.geotiff import open_raster
 from ._grid import Grid
 from ._handles import ReaderCache
 from ._joined import Joinable
-from .enmap_l2a import _to_rasterio
+from ._resolution import to_rasterio
 
 #: Largest error in pixels of the approximate transformation. GDAL's own 1/8 pixel would
 #: take the neighbour of a pixel.
@@ -130,7 +130,7 @@ class LabelRaster(Joinable, RasterDataset):
             raise IndexError(
                 f'index: {index} not found in dataset with bounds: {self.bounds}'
             )
-        grid = Grid.from_slices(x, y, _to_rasterio(self.crs))
+        grid = Grid.from_slices(x, y, to_rasterio(self.crs))
         mask = np.full((grid.height, grid.width), self.ignore_index, dtype=np.int64)
         for path in rows.filepath:
             codes, valid = self._read(os.fspath(path), grid)

@@ -227,7 +227,7 @@ def plot_sample(
 
     Args:
         sample: Sample with ``image`` of shape ``(C, H, W)``; used if present are
-            ``wavelength``, ``valid``, ``mask`` and ``prediction``.
+            ``wavelength``, ``valid``, ``pan``, ``mask`` and ``prediction``.
         show_titles: Whether to show a title above each panel.
         suptitle: Title of the whole figure.
         class_names: Name of each class, for the legend.
@@ -291,7 +291,17 @@ def _views(sample: Sample) -> list[tuple[str, NDArray[np.float32]]]:
     false = false_color(cube, centers, valid)
     if false is not None:
         views.append((f'False color\n{format_nm(false[1])}', false[0]))
+    if 'pan' in sample:
+        views.append(('Panchromatic', _panchromatic(sample['pan'], valid)))
     return views
+
+
+def _panchromatic(pan: ArrayLike, valid: BoolArray) -> NDArray[np.float32]:
+    """Draw a panchromatic image, with a whole number of pixels in each pixel."""
+    image = to_array(pan)
+    ratio = image.shape[-1] // valid.shape[-1]
+    fine = valid.repeat(ratio, axis=0).repeat(ratio, axis=1)
+    return _composite(image, (0, 0, 0), fine)
 
 
 def _codes(maps: Sequence[ArrayLike], valid: ArrayLike | None) -> list[int]:

@@ -5,6 +5,8 @@
 
 from .base import CubeInfo, CubeReader
 from .cog import CubeWriter, write_cog
+from .desis import DESISL2AReader
+from .emit import EMITL2AReader
 from .enmap import EnMAPL2AReader
 from .enmap_layers import ProductLayer
 from .enmap_writer import EnMAPL2AWriter, write_enmap_l2a
@@ -13,28 +15,67 @@ from .geotiff import GeoTIFFReader
 from .mat import MatReader
 from .netcdf import NetCDFReader
 from .open import open_cube, read_array
+from .prisma import PRISMAL2DReader
 from .simulated import simulate_enmap
+from .statistics_file import read_statistics_file, write_statistics_file
+from .store import (
+    FieldSpec,
+    ItemTable,
+    StoredSceneReader,
+    StoreReader,
+    StoreSpec,
+    create_store,
+    done_shards,
+    finish_store,
+    is_store,
+    read_spec,
+    reopen_store,
+    store_kind,
+    verify_store,
+    write_shard,
+    write_stored_scene,
+)
 from .tiff import TIFFInfo, read_tiff, read_tiff_float, tiff_info, to_float
 
 __all__ = (
     'CubeInfo',
     'CubeReader',
     'CubeWriter',
+    'DESISL2AReader',
+    'EMITL2AReader',
     'ENVIReader',
     'EnMAPL2AReader',
     'EnMAPL2AWriter',
+    'FieldSpec',
     'GeoTIFFReader',
+    'ItemTable',
     'MatReader',
     'NetCDFReader',
+    'PRISMAL2DReader',
     'ProductLayer',
+    'StoreReader',
+    'StoreSpec',
+    'StoredSceneReader',
     'TIFFInfo',
+    'create_store',
+    'done_shards',
+    'finish_store',
+    'is_store',
     'open_cube',
     'read_array',
+    'read_spec',
+    'read_statistics_file',
     'read_tiff',
     'read_tiff_float',
+    'reopen_store',
     'simulate_enmap',
+    'store_kind',
     'tiff_info',
     'to_float',
+    'verify_store',
     'write_cog',
     'write_enmap_l2a',
+    'write_shard',
+    'write_statistics_file',
+    'write_stored_scene',
 )

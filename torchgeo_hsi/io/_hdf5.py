@@ -3,6 +3,8 @@
 
 """HDF5 files through the optional package h5py."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import CorruptFileError
@@ -36,6 +38,31 @@ def open_hdf5(path: str) -> Any:
         raise CorruptFileError(
             f'{path} is truncated, damaged or not HDF5 ({error}). Download or copy it '
             'again.'
+        ) from error
+
+
+@contextmanager
+def damaged(path: str) -> Iterator[None]:
+    """Put errors of h5py while it reads pixels into words.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        CorruptFileError: If the pixels cannot be read.
+    """
+    try:
+        yield
+    except CorruptFileError:
+        raise
+    # h5py says RuntimeError, ValueError or KeyError of a closed file
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise CorruptFileError(
+            f'{path} is closed, truncated or damaged: its pixels cannot be read '
+            f'({error}). Open, download or copy it again.'
         ) from error
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._masked_target import find_missing
 from .base import stored_nodata
 
 #: Numbers that go through all steps before the next ones.
@@ -80,7 +81,7 @@ def fill_from_bands(
     for first in range(0, len(raw), step):
         block, part = raw[first : first + step], values[first : first + step]
         part[...] = block
-        bad = _bad(block, marker)
+        bad = find_missing(block, marker)
         if bad is not None:
             np.copyto(part, 0, where=bad)
             valid &= ~bad.any(axis=0)
@@ -99,7 +100,7 @@ def _fill(
     for first in range(0, len(pixels), step):
         span = np.s_[first : first + step]
         piece, target = pixels[span], values[:, span]
-        bad = _bad(piece, marker)
+        bad = find_missing(piece, marker)
         if bad is None and in_pairs:
             _transpose_pairs(piece, target, inner)
             continue
@@ -132,17 +133,3 @@ def _transpose_pairs(
     values[first::2] = moved.astype(pixels.dtype)
     np.right_shift(moved, 16, out=moved)
     values[1 - first :: 2] = moved
-
-
-def _bad(block: NDArray[Any], marker: Any) -> NDArray[np.bool_] | None:
-    """Return where there is no data; None if there is data everywhere."""
-    if block.dtype.kind == 'f':
-        bad = ~np.isfinite(block)
-        if marker is not None:
-            bad |= block == marker
-    # nodata mostly lies below all data, and the least is found twice as fast
-    elif marker is None or marker < block.min():
-        return None
-    else:
-        bad = block == marker
-    return bad if bad.any() else None

@@ -4,55 +4,24 @@
 """What every reader of a hyperspectral file offers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from affine import Affine
 from numpy.typing import ArrayLike, NDArray
-from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from .._typing import BoolArray, FloatArray
-from ..errors import BandMismatchError
-from ..physics import BandSet
+from ..errors import BandMismatchError, MetadataError
+from ._masked_target import MaskedTarget
+from .cube_info import CubeInfo
+from .masked import MaskedCube
 
+__all__ = ('CubeInfo', 'CubeReader', 'data_mask', 'stored_nodata', 'uniform')
 
-@dataclass(frozen=True)
-class CubeInfo:
-    """Everything about a cube that is known without reading its pixels.
-
-    Args:
-        path: File or product folder that was opened.
-        sensor: Sensor name (``'EnMAP'``), or ``'unknown'``.
-        shape: Bands, rows and columns.
-        dtype: Data type on disk.
-        bands: The spectral axis, or None where the file carries no wavelengths.
-        nodata: Value on disk of pixels without data.
-        gain: Factor per band from stored numbers to reflectance x 10 000.
-        offset: Summand per band, applied after the gain.
-        crs: Coordinate reference system, or None.
-        transform: Affine transform from (column, row) to map coordinates, or None.
-        start: Start of the acquisition, ISO 8601, or None.
-        spectral_source: Where the wavelengths come from: ``'scene'`` (metadata of
-            this very file), ``'nominal'`` (table of the sensor), ``'user'`` or
-            ``'none'``.
-    """
-
-    path: str
-    sensor: str
-    shape: tuple[int, int, int]
-    dtype: str
-    bands: BandSet | None
-    nodata: float | None
-    gain: tuple[float, ...] | None = None
-    offset: tuple[float, ...] | None = None
-    crs: CRS | None = None
-    transform: Affine | None = None
-    start: str | None = None
-    spectral_source: str = 'none'
+#: Data types that float32 and the tensors of every step hold without loss.
+_EXACT = ('int16', 'uint8')
 
 
 class CubeReader(ABC):
@@ -60,7 +29,9 @@ class CubeReader(ABC):
 
     Use as a context manager. Readers neither import torch nor cache pixels.
 
-    Subclasses set ``info`` and implement ``_read_raw`` and ``close``.
+    Subclasses set ``info`` and implement ``_read_raw`` and ``close``. Those of products
+    with quality layers also name them in ``quality_layers`` and implement
+    ``_read_layer``.
 
     Units: a file that declares a scale (GDAL scale, gain of EnMAP, reflectance scale
     factor of ENVI, CF ``scale_factor`` without a physical unit) is taken to lead to
@@ -69,6 +40,10 @@ class CubeReader(ABC):
     """
 
     info: CubeInfo
+
+    #: Whether all bands of a pixel lie together in the file, so that one band of a
+    #: window takes as long to read as all of them.
+    pixel_interleaved: bool = False
 
     @abstractmethod
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
@@ -118,6 +93,167 @@ class CubeReader(ABC):
             raw = self._read_raw(bands, Window(*inner))
             values[target], valid[target] = self._to_values(raw, bands)
         return values, valid
+
+    def read_masked(
+        self,
+        indexes: Sequence[int] | None = None,
+        window: Window | None = None,
+        stored: bool = False,
+    ) -> MaskedCube:
+        """Read pixels with one mask for all bands, in a third of the memory.
+
+        Args:
+            indexes: Bands to read, from 0, in any order; all by default.
+            window: Rows and columns to read; everything by default. What lies outside
+                of the file comes as pixels without data.
+            stored: Whether to keep the data type of the file, if that is int16 or uint8
+                and there is no gain or offset, so that nothing is lost.
+
+        Returns:
+            The same values as of :meth:`read`, and masks.
+
+        Raises:
+            CorruptFileError: If the file is truncated or damaged.
+            BandMismatchError: If a band does not exist.
+        """
+        bands = self._check_indexes(indexes)
+        info = self.info
+        _, height, width = info.shape
+        if window is None:
+            window = Window(0, 0, width, height)
+        left, top = round(window.col_off), round(window.row_off)
+        columns, rows = round(window.width), round(window.height)
+        gain, offset = (
+            None if factors is None else np.array(factors, np.float32)[bands]
+            for factors in (info.gain, info.offset)
+        )
+        dtype = np.dtype(np.float32)
+        if stored and gain is None and offset is None and info.dtype in _EXACT:
+            dtype = np.dtype(info.dtype)
+        marker = stored_nodata(np.dtype(info.dtype), info.nodata)
+        target = MaskedTarget((len(bands), rows, columns), dtype, marker, gain, offset)
+        inner = _clip(left, top, columns, rows, width, height)
+        if inner is not None and bands:
+            row, column = inner[1] - top, inner[0] - left
+
+            def put(raw: NDArray[Any], band: int, down: int, right: int) -> None:
+                target.put(raw, band, row + down, column + right)
+
+            self._read_parts(bands, Window(*inner), put)
+        return target.result()
+
+    def _read_parts(
+        self,
+        indexes: list[int],
+        window: Window,
+        put: Callable[[NDArray[Any], int, int, int], None],
+    ) -> None:
+        """Read stored numbers part by part; all at once unless overridden.
+
+        Args:
+            indexes: Bands to read, from 0, all existing.
+            window: Integer window that lies inside the file.
+            put: Takes a part of shape ``(c, h, w)``, and its first band, row and column
+                in the window; may be called from several threads.
+        """
+        put(self._read_raw(indexes, window), 0, 0, 0)
+
+    @property
+    def quality_layers(self) -> tuple[str, ...]:
+        """Names of the quality layers that this file has; none by default."""
+        return ()
+
+    @property
+    def band_layers(self) -> tuple[str, ...]:
+        """Names of the quality layers that depend on the bands that are looked at.
+
+        All of them by default: a store of the scene then keeps one flag for each pixel
+        and band, else one for each pixel.
+        """
+        return self.quality_layers
+
+    def read_quality(
+        self,
+        layers: Iterable[str],
+        window: Window | None = None,
+        indexes: Sequence[int] | None = None,
+    ) -> BoolArray:
+        """Read quality layers.
+
+        Args:
+            layers: Names of layers, of those in :attr:`quality_layers`.
+            window: Rows and columns to read; everything by default. It has to lie
+                inside of the image.
+            indexes: Bands, from 0, that layers of single bands look at; all by default.
+
+        Returns:
+            True where one of the layers flags the pixel, shape ``(H, W)``.
+
+        Raises:
+            MetadataError: If a layer is unknown or missing in this product.
+            CorruptFileError: If a layer is damaged.
+        """
+        # a lone string would be taken letter by letter
+        names = [layers] if isinstance(layers, str) else list(layers)
+        self._check_layers(names)
+        _, height, width = self.info.shape
+        if window is None:
+            window = Window(0, 0, width, height)
+        flagged = np.zeros((round(window.height), round(window.width)), dtype=bool)
+        bands = self._check_indexes(indexes)
+        for name in dict.fromkeys(names):
+            flagged |= self._read_layer(name, window, bands)
+        return flagged
+
+    def _check_layers(self, names: Sequence[str]) -> None:
+        """Refuse quality layers that this file does not have."""
+        known = self.quality_layers
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise MetadataError(
+                f'{self.info.path} has no quality layers '
+                f'{", ".join(map(repr, missing))}. It has: {", ".join(known) or "none"}.'
+            )
+
+    def _read_layer(self, name: str, window: Window, indexes: list[int]) -> BoolArray:
+        """Read one of the layers in ``quality_layers``.
+
+        Args:
+            name: Name of the layer.
+            window: Window that lies inside the file.
+            indexes: Bands that a layer of single bands looks at.
+
+        Returns:
+            True where it flags the pixel, shape ``(H, W)``.
+        """
+        raise NotImplementedError(f'{type(self).__name__} has no layer {name}.')
+
+    def _read_band_layer(
+        self, name: str, window: Window, indexes: list[int]
+    ) -> BoolArray:
+        """Read one of the layers in ``band_layers``, band by band unless overridden.
+
+        Args:
+            name: Name of the layer.
+            window: Window that lies inside the file.
+            indexes: Bands to look at.
+
+        Returns:
+            True where it flags a band of the pixel, shape ``(C, H, W)``.
+        """
+        return np.stack([self._read_layer(name, window, [band]) for band in indexes])
+
+    def lacks_data(self, indexes: Sequence[int]) -> bool:
+        """Tell whether the metadata already say that bands hold no data.
+
+        Args:
+            indexes: Bands, from 0.
+
+        Returns:
+            True if none of them has data anywhere; False if that is not known without
+            reading them.
+        """
+        return False
 
     def _check_indexes(self, indexes: Sequence[int] | None) -> list[int]:
         count = self.info.shape[0]

@@ -28,6 +28,7 @@ from ._enmap_xml import (
     time_of_name,
 )
 from ._spectral import FileBands, spectral_axis
+from ._tiff_regions import Put, TIFFRegions
 from .base import CubeInfo, CubeReader, uniform
 from .geotiff import open_raster, raster_scale, read_raster, read_tags, start_time
 
@@ -110,6 +111,7 @@ class EnMAPL2AReader(CubeReader):
             self.metadata = read_metadata(self.product.metadata)
         self._layers: dict[str, DatasetReader] = {}
         self._src = open_raster(self.product.image)
+        self._regions = TIFFRegions(self._src)
         try:
             found = self._found()
             axis = spectral_axis(
@@ -177,6 +179,7 @@ class EnMAPL2AReader(CubeReader):
             transform=None if src.transform.is_identity else src.transform,
             start=start,
             spectral_source=source,
+            stop=None if meta is None else meta.stop,
         )
 
     def _check_gain(self, meta: EnMAPMetadata) -> None:
@@ -207,50 +210,50 @@ class EnMAPL2AReader(CubeReader):
             if part in self.product.quality
         )
 
-    def read_quality(
-        self,
-        layers: Iterable[str],
-        window: Window | None = None,
-        indexes: Sequence[int] | None = None,
-    ) -> BoolArray:
-        """Read quality layers.
+    @property
+    def band_layers(self) -> tuple[str, ...]:
+        """Names of the layers with one raster for each band: the mask of defects."""
+        return tuple(
+            name
+            for name in self.quality_layers
+            if self._layer(QUALITY_LAYERS[name][0]).count > 1
+        )
+
+    def _check_layers(self, names: Sequence[str]) -> None:
+        check_layers(names)
+        for name in names:
+            part = QUALITY_LAYERS[name][0]
+            if part not in self.product.quality:
+                raise MetadataError(
+                    f'There is no {part} beside {self.product.image}, so {name!r} is '
+                    'not known. Leave it out of the quality layers.'
+                )
+
+    def _read_layer(self, name: str, window: Window, indexes: list[int]) -> BoolArray:
+        part, bits, values = QUALITY_LAYERS[name]
+        src = self._layer(part)
+        # only the mask of defects has one layer for each band
+        positions = indexes if src.count > 1 else [0]
+        stored = read_raster(src, positions, window) & bits
+        return np.asarray(np.isin(stored, values).any(axis=0))
+
+    def lacks_data(self, indexes: Sequence[int]) -> bool:
+        """Tell whether the metadata file already says that bands hold no data.
 
         Args:
-            layers: Names of layers, see the table above.
-            window: Rows and columns to read; everything by default. It has to lie
-                inside of the image.
-            indexes: Bands, from 0, that ``'defective'`` looks at; all by default.
+            indexes: Bands, from 0.
 
         Returns:
-            True where one of the layers flags the pixel, shape ``(H, W)``.
-
-        Raises:
-            MetadataError: If a layer is unknown or missing in this product.
-            CorruptFileError: If a layer is damaged.
+            True if none of them has data anywhere; False if that is not known without
+            reading them.
         """
-        _, height, width = self.info.shape
-        if window is None:
-            window = Window(0, 0, width, height)
-        flagged = np.zeros((round(window.height), round(window.width)), dtype=bool)
-        bands = self._check_indexes(indexes)
-        for name in check_layers(layers):
-            part, bits, values = QUALITY_LAYERS[name]
-            src = self._layer(name, part)
-            # only the mask of defects has one layer for each band
-            positions = bands if src.count > 1 else [0]
-            stored = read_raster(src, positions, window) & bits
-            flagged |= np.isin(stored, values).any(axis=0)
-        return flagged
+        meta = self.metadata
+        return meta is not None and all(meta.empty[index] for index in indexes)
 
-    def _layer(self, name: str, part: str) -> DatasetReader:
+    def _layer(self, part: str) -> DatasetReader:
         """Open a quality layer, once."""
         if part not in self._layers:
-            path = self.product.quality.get(part)
-            if path is None:
-                raise MetadataError(
-                    f'There is no {part} beside {self.product.image}, so '
-                    f'{name!r} is not known. Leave it out of the quality layers.'
-                )
+            path = self.product.quality[part]
             src = open_raster(path)
             if (src.height, src.width) != self.info.shape[1:]:
                 src.close()
@@ -263,6 +266,11 @@ class EnMAPL2AReader(CubeReader):
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
         return read_raster(self._src, indexes, window)
+
+    def _read_parts(self, indexes: list[int], window: Window, put: Put) -> None:
+        box = window.row_off, window.col_off, window.height, window.width
+        if not self._regions.read(indexes, box, put):
+            super()._read_parts(indexes, window, put)
 
     def close(self) -> None:
         """Close all files of the product; further reads fail."""

@@ -21,6 +21,7 @@ from .._typing import PathLike
 from ..errors import CorruptFileError
 from ._files import check_file
 from ._spectral import FileBands, numbers, spectral_axis
+from ._tiff_regions import Put, TIFFRegions
 from .base import CubeInfo, CubeReader, uniform
 
 #: Names under which files keep the same thing, in lower case.
@@ -66,6 +67,7 @@ class GeoTIFFReader(CubeReader):
         """Initialize a new GeoTIFFReader instance."""
         name = os.fspath(path)
         self._src = open_raster(name)
+        self._regions = TIFFRegions(self._src)
         src = self._src
         try:
             bands, source = spectral_axis(
@@ -98,6 +100,11 @@ class GeoTIFFReader(CubeReader):
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
         return read_raster(self._src, indexes, window)
+
+    def _read_parts(self, indexes: list[int], window: Window, put: Put) -> None:
+        box = window.row_off, window.col_off, window.height, window.width
+        if not self._regions.read(indexes, box, put):
+            super()._read_parts(indexes, window, put)
 
     def close(self) -> None:
         """Close the file; further reads fail."""

@@ -11,11 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from rasterio.windows import Window
 
 from .._typing import FloatArray, PathLike
-from ..errors import CorruptFileError
 from ..physics import BandSet
 from ._arrays import CENTRE_NAMES, GOOD_NAMES, WIDTH_NAMES, choose_cube, find_named
 from ._cf import axes_of, nodata_of, place_of, scale_of
-from ._hdf5 import arrays, open_hdf5, text
+from ._hdf5 import arrays, damaged, open_hdf5, text
 from ._spectral import FileBands, spectral_axis
 from .base import CubeInfo, CubeReader, uniform
 from .mat import read_axes
@@ -119,14 +118,8 @@ class NetCDFReader(CubeReader):
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
         rows, columns = window.toslices()
-        try:
+        with damaged(self.info.path):
             return read_axes(self._array, self._axes, indexes, rows, columns)
-        # h5py says RuntimeError of a closed file
-        except (OSError, RuntimeError, ValueError) as error:
-            raise CorruptFileError(
-                f'{self.info.path} is closed, truncated or damaged: its pixels cannot '
-                f'be read ({error}). Open, download or copy it again.'
-            ) from error
 
     def close(self) -> None:
         """Close the file; further reads fail."""

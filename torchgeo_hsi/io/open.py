@@ -13,16 +13,21 @@ from numpy.typing import NDArray
 
 from .._typing import PathLike
 from ..errors import BandMismatchError, EmptyDataError, MetadataError
+from ._desis_xml import is_desis
 from ._enmap_xml import find_product
 from ._envi_header import DATA_SUFFIXES
 from ._files import check_file, siblings
 from ._hdf5 import arrays, open_hdf5
 from .base import CubeReader
+from .desis import DESISL2AReader
+from .emit import EMITL2AReader, is_emit
 from .enmap import EnMAPL2AReader
 from .envi import ENVIReader
 from .geotiff import GeoTIFFReader
 from .mat import MatReader, read_mat_array
 from .netcdf import NetCDFReader
+from .prisma import PRISMAL2DReader, is_prisma
+from .store import StoredSceneReader, is_store
 
 _TIFF = ('.tif', '.tiff')
 _HDF5 = ('.nc', '.nc4', '.h5', '.hdf5', '.he5')
@@ -39,12 +44,19 @@ def open_cube(path: PathLike, **options: Any) -> CubeReader:
     ==================================== ===================================
     EnMAP L2A folder, ``*-METADATA.XML`` :class:`EnMAPL2AReader`
     or ``*SPECTRAL_IMAGE*.TIF``
+    the same of DESIS L2A                :class:`DESISL2AReader`
     GeoTIFF, COG                         :class:`EnMAPL2AReader` if its bands
                                          are those of EnMAP, else
                                          :class:`GeoTIFFReader`
     ENVI header or binary file           :class:`ENVIReader`
     ``.mat``                             :class:`MatReader`
-    ``.nc``, ``.h5``, ``.he5``, ...      :class:`NetCDFReader`
+    ``.nc``, ``.h5``, ``.he5``, ...      :class:`EMITL2AReader` or
+                                         :class:`PRISMAL2DReader` if the layout is
+                                         that of EMIT L2A or PRISMA and neither
+                                         ``variable`` nor ``layout`` is given,
+                                         else :class:`NetCDFReader`
+    folder of a stored scene, or its     :class:`StoredSceneReader`
+    address (``s3://``, ``https://`` ...)
     ==================================== ===================================
 
     Args:
@@ -74,7 +86,7 @@ def open_cube(path: PathLike, **options: Any) -> CubeReader:
     known = _options(reader)
     unknown = [option for option in options if option not in known]
     if unknown:
-        described = GeoTIFFReader if reader is _open_tiff else reader
+        described = _DESCRIBED.get(reader, reader)
         raise MetadataError(
             f'{described.__name__}, which opens {name}, has no option '
             f'{", ".join(map(repr, unknown))}. It knows: {", ".join(known)}.'
@@ -101,8 +113,9 @@ def known_options(path: PathLike) -> tuple[str, ...]:
 
 
 def _options(reader: Callable[..., CubeReader]) -> tuple[str, ...]:
-    described = GeoTIFFReader if reader is _open_tiff else reader
-    return tuple(inspect.signature(described).parameters)[1:]
+    described = _DESCRIBED.get(reader, reader)
+    names = tuple(inspect.signature(described).parameters)[1:]
+    return (*names, 'overlap') if reader is _open_prisma else names
 
 
 def has_named_arrays(path: PathLike) -> bool:
@@ -146,10 +159,14 @@ def read_array(path: PathLike, key: str) -> NDArray[Any]:
 
 def _reader_of(path: str) -> Callable[..., CubeReader]:
     """Choose a reader by what the path looks like."""
+    if '://' in path:
+        return StoredSceneReader
     if os.path.isdir(path):
         return _reader_of_folder(path)
     check_file(path)
     suffix = os.path.splitext(path)[1].lower()
+    if suffix in ('.xml', *_TIFF) and is_desis(path):
+        return DESISL2AReader
     if suffix == '.xml':
         return EnMAPL2AReader
     if suffix in _TIFF:
@@ -157,22 +174,53 @@ def _reader_of(path: str) -> Callable[..., CubeReader]:
     if suffix == '.mat':
         return MatReader
     if suffix in _HDF5:
-        return NetCDFReader
+        return _reader_of_hdf5(path)
     header = f'{os.path.basename(path)}.hdr'.lower()
     if suffix == '.hdr' or suffix in DATA_SUFFIXES or header in siblings(path):
         return ENVIReader
     raise MetadataError(
-        f'It is not known how to read {path}. Supported are EnMAP L2A products, '
-        'GeoTIFF (.tif), ENVI (.hdr), MATLAB (.mat) and NetCDF or HDF5 (.nc, .h5).'
+        f'It is not known how to read {path}. Supported are products of EnMAP L2A, '
+        'PRISMA L2D, DESIS L2A and EMIT L2A, GeoTIFF (.tif), ENVI (.hdr), MATLAB (.mat) and NetCDF or HDF5 (.nc, .h5).'
     )
 
 
 def _reader_of_folder(path: str) -> Callable[..., CubeReader]:
     if not os.listdir(path):
         raise EmptyDataError(f'The folder {path} is empty. Check the path.')
+    if is_store(path):
+        return StoredSceneReader
+    if is_desis(path):
+        return DESISL2AReader
     # says what a product folder has to hold if this is none
     find_product(path)
     return EnMAPL2AReader
+
+
+def _reader_of_hdf5(path: str) -> Callable[..., CubeReader]:
+    """Choose a reader by what the file holds."""
+    with open_hdf5(path) as file:
+        if is_prisma(file):
+            return _open_prisma
+        return _open_emit if is_emit(file) else NetCDFReader
+
+
+def _open_emit(path: str, **options: Any) -> CubeReader:
+    """Open a file of EMIT on its map grid, or an array of it as it is stored."""
+    if {'variable', 'layout'} & options.keys():
+        return NetCDFReader(path, **options)
+    return EMITL2AReader(path, **options)
+
+
+def _open_prisma(path: str, **options: Any) -> CubeReader:
+    """Open a file of PRISMA as one cube, or an array of it as it is stored."""
+    if not {'variable', 'layout'} & options.keys():
+        return PRISMAL2DReader(path, **options)
+    if 'overlap' in options:
+        raise MetadataError(
+            f'overlap= is for the whole cube of {path}, variable= and layout= are for '
+            'one of its arrays. Leave one of them out.'
+        )
+    return NetCDFReader(path, **options)
 
 
 def _open_tiff(path: str, **options: Any) -> CubeReader:
@@ -190,3 +238,11 @@ def _open_tiff(path: str, **options: Any) -> CubeReader:
         return reader
     reader.close()
     return named
+
+
+#: Readers whose options stand for those of a function that chooses.
+_DESCRIBED: dict[Callable[..., CubeReader], Callable[..., CubeReader]] = {
+    _open_tiff: GeoTIFFReader,
+    _open_emit: NetCDFReader,
+    _open_prisma: NetCDFReader,
+}

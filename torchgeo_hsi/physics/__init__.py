@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from .bands import BandSet
 from .sensors import Sensor, get_sensor, list_sensors, register_sensor
-from .statistics import BandStatistics, band_statistics, list_band_statistics
+from .statistics import (
+    BandStatistics,
+    BandSummary,
+    QuantileSketch,
+    RunningStatistics,
+    band_statistics,
+    list_band_statistics,
+)
 from .units import check_fwhm, check_micrometres, format_nm, to_micrometres
 
 if TYPE_CHECKING:
@@ -25,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = (
     'BandSet',
     'BandStatistics',
+    'BandSummary',
+    'QuantileSketch',
+    'RunningStatistics',
     'Sensor',
     'band_statistics',
     'check_fwhm',

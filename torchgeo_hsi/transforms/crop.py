@@ -73,7 +73,8 @@ class RandomResizedCrop(nn.Module):
 
         Args:
             batch: Batch with ``image`` of shape ``(B, C, H, W)``, and maybe ``valid``,
-                ``mask`` and ``target`` with the same last two axes.
+                ``mask`` and ``target`` with the same last two axes, and ``pan`` with a
+                whole number of pixels in each of them.
 
         Returns:
             A new batch, without ``bounds`` and ``transform``.
@@ -133,7 +134,8 @@ class CenterResizedCrop(nn.Module):
 
         Args:
             batch: Batch with ``image`` of shape ``(B, C, H, W)``, and maybe ``valid``,
-                ``mask`` and ``target`` with the same last two axes.
+                ``mask`` and ``target`` with the same last two axes, and ``pan`` with a
+                whole number of pixels in each of them.
 
         Returns:
             A new batch, without ``bounds`` and ``transform`` if pixels moved.
@@ -158,6 +160,10 @@ def _resize(batch: Sample, boxes: list[_Box], size: int) -> Sample:
     result['image'] = _linear(image, boxes, size)
     if 'target' in batch and batch['target'].shape[-2:] == image.shape[-2:]:
         result['target'] = _linear(batch['target'], boxes, size)
+    if 'pan' in batch:
+        ratio = batch['pan'].shape[-1] // image.shape[-1]
+        fine = [(ratio * t, ratio * x, ratio * h, ratio * w) for t, x, h, w in boxes]
+        result['pan'] = _linear(batch['pan'], fine, ratio * size)
     if 'mask' in batch:
         result['mask'] = torch.stack(
             [

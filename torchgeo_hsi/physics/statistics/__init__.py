@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Published mean and standard deviation of bands: one table with its source per set."""
+"""Statistics of bands: published tables with their source, and those of any data."""
 
 import csv
 from collections.abc import Sequence
@@ -13,8 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BandMismatchError, UnknownNameError
+from .running import RunningStatistics
+from .sketch import QuantileSketch
+from .summary import BandSummary
 
-__all__ = ('BandStatistics', 'band_statistics', 'list_band_statistics')
+__all__ = (
+    'BandStatistics',
+    'BandSummary',
+    'QuantileSketch',
+    'RunningStatistics',
+    'band_statistics',
+    'list_band_statistics',
+)
 
 
 class BandStatistics(NamedTuple):

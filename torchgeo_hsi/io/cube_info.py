@@ -1,0 +1,48 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""What is known about a cube without reading its pixels."""
+
+from dataclasses import dataclass
+
+from affine import Affine
+from rasterio.crs import CRS
+
+from ..physics import BandSet
+
+
+@dataclass(frozen=True)
+class CubeInfo:
+    """Everything about a cube that is known without reading its pixels.
+
+    Args:
+        path: File or product folder that was opened.
+        sensor: Sensor name (``'EnMAP'``), or ``'unknown'``.
+        shape: Bands, rows and columns.
+        dtype: Data type on disk.
+        bands: The spectral axis, or None where the file carries no wavelengths.
+        nodata: Value on disk of pixels without data.
+        gain: Factor per band from stored numbers to reflectance x 10 000.
+        offset: Summand per band, applied after the gain.
+        crs: Coordinate reference system, or None.
+        transform: Affine transform from (column, row) to map coordinates, or None.
+        start: Start of the acquisition, ISO 8601, or None.
+        spectral_source: Where the wavelengths come from: ``'scene'`` (metadata of
+            this very file), ``'nominal'`` (table of the sensor), ``'user'`` or
+            ``'none'``.
+        stop: End of the acquisition, ISO 8601, or None.
+    """
+
+    path: str
+    sensor: str
+    shape: tuple[int, int, int]
+    dtype: str
+    bands: BandSet | None
+    nodata: float | None
+    gain: tuple[float, ...] | None = None
+    offset: tuple[float, ...] | None = None
+    crs: CRS | None = None
+    transform: Affine | None = None
+    start: str | None = None
+    spectral_source: str = 'none'
+    stop: str | None = None

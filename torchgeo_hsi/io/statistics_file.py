@@ -1,0 +1,162 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Band statistics in a JSON file."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._typing import PathLike
+from ..errors import BandMismatchError, CorruptFileError, OutputError
+from ..physics.statistics import BandSummary
+
+#: What a file says it is, and the version of its fields.
+_FORMAT, _VERSION = 'torchgeo-hsi statistics', 1
+
+
+def write_statistics_file(path: PathLike, summary: BandSummary) -> None:
+    """Write band statistics.
+
+    The file appears as a whole or not at all. Numbers are written with all their
+    digits; of the covariance, the rows of the lower triangle.
+
+    Args:
+        path: The file, by habit ``*.json``; an older one is replaced.
+        summary: The statistics.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    target = Path(path)
+    matrix = summary.covariance
+    content: dict[str, Any] = {
+        'format': _FORMAT,
+        'version': _VERSION,
+        'source': summary.source,
+        'pixels': summary.pixels,
+        'bands': list(summary.names),
+        'wavelength_um': _list(summary.wavelength),
+        'count': summary.count.tolist(),
+        'valid_share': _list(summary.valid_share),
+        'mean': _list(summary.mean),
+        'std': _list(summary.std),
+        'min': _list(summary.minimum),
+        'max': _list(summary.maximum),
+        'quantile_accuracy': summary.accuracy,
+        'quantiles': {str(k): _list(row) for k, row in summary.quantiles.items()},
+        'covariance': None
+        if matrix is None
+        else [row[: i + 1].tolist() for i, row in enumerate(matrix)],
+    }
+    part = target.with_name(f'.{target.name}.{os.getpid()}.part')
+    try:
+        part.write_text(_dump(content), encoding='utf-8')
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(
+            f'{target} could not be written: {error}. Free some space or choose another '
+            'folder. An older file is as it was.'
+        ) from error
+
+
+def read_statistics_file(path: PathLike) -> BandSummary:
+    """Read band statistics.
+
+    Args:
+        path: What :func:`write_statistics_file` wrote.
+
+    Returns:
+        The statistics.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CorruptFileError: If it is damaged or something else.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding='utf-8'))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CorruptFileError(
+            f'{path} is no file of band statistics, or damaged: {error}. Make one by '
+            '"torchgeo-hsi stats".'
+        ) from error
+    if not isinstance(content, dict) or content.get('format') != _FORMAT:
+        raise CorruptFileError(
+            f'{path} holds no band statistics. Make such a file by "torchgeo-hsi stats".'
+        )
+    if content.get('version') != _VERSION:
+        raise CorruptFileError(
+            f'{path} has version {content.get("version")}, and this package knows '
+            f'version {_VERSION}. Make the file again by "torchgeo-hsi stats".'
+        )
+    try:
+        return _parse(content)
+    except (KeyError, TypeError, ValueError, BandMismatchError) as error:
+        raise CorruptFileError(
+            f'{path} is damaged: {error!r}. Make it again by "torchgeo-hsi stats".'
+        ) from error
+
+
+def _parse(content: dict[str, Any]) -> BandSummary:
+    rows = content['covariance']
+    matrix = None
+    if rows is not None:
+        matrix = np.zeros((len(rows), len(rows)))
+        for i, row in enumerate(rows):
+            if len(row) != i + 1:
+                raise ValueError(f'row {i} of the covariance has {len(row)} numbers')
+            matrix[i, : i + 1] = matrix[: i + 1, i] = row
+    wavelength = content['wavelength_um']
+    return BandSummary(
+        names=tuple(map(str, content['bands'])),
+        wavelength=None if wavelength is None else _array(wavelength),
+        pixels=int(content['pixels']),
+        count=np.asarray(content['count'], dtype=np.int64),
+        mean=_array(content['mean']),
+        std=_array(content['std']),
+        minimum=_array(content['min']),
+        maximum=_array(content['max']),
+        quantiles={
+            float(k): _array(row) for k, row in dict(content['quantiles']).items()
+        },
+        accuracy=content['quantile_accuracy'],
+        covariance=matrix,
+        source=str(content['source']),
+    )
+
+
+def _array(values: Any) -> NDArray[np.float64]:
+    # null, for which there is no number, becomes NaN
+    return np.asarray(values, dtype=np.float64)
+
+
+def _list(values: NDArray[np.float64] | None) -> list[float | None] | None:
+    if values is None:
+        return None
+    # JSON has no NaN
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _dump(content: dict[str, Any]) -> str:
+    """Write one line for each field, and for each row of a table."""
+    lines = []
+    for key, value in content.items():
+        if key == 'quantiles':
+            rows = [
+                f'    {json.dumps(k)}: {json.dumps(row)}' for k, row in value.items()
+            ]
+            text = '{\n' + ',\n'.join(rows) + '\n  }' if rows else '{}'
+        elif key == 'covariance' and value is not None:
+            text = (
+                '[\n' + ',\n'.join(f'    {json.dumps(row)}' for row in value) + '\n  ]'
+            )
+        else:
+            text = json.dumps(value, ensure_ascii=False)
+        lines.append(f'  {json.dumps(key)}: {text}')
+    return '{\n' + ',\n'.join(lines) + '\n}\n'

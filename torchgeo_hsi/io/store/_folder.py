@@ -1,0 +1,378 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""The folder of a store while it is written: its header, its shards, their records."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..._typing import PathLike
+from ...errors import CorruptFileError, MetadataError, OutputError
+from .._scratch import ScratchFolder
+from ._layout import ArrayLayout
+from .items import ItemTable
+
+#: Name of our part of the attributes of the group.
+KEY = 'torchgeo_hsi_store'
+
+#: Version of the format.
+VERSION = 1
+
+#: File that makes a store readable: the metadata of the Zarr group.
+GROUP = 'zarr.json'
+
+#: Table of the items, and checksums of all files.
+ITEMS, CHECKSUMS = 'items.npz', 'checksums.json'
+
+#: Header of a store that is not finished, and the records of its shards.
+UNFINISHED, RECORDS = '.unfinished.json', '.shards'
+
+#: Folder of what is being written.
+SCRATCH = '.scratch'
+
+#: What a store of each kind holds, and how to open it.
+_KINDS = {
+    'patches': ('patches', 'Open it with StoreReader or StoredPatches.'),
+    'scene': ('a scene', 'Open it with StoredSceneReader or open_cube.'),
+}
+
+
+def store_kind(path: PathLike) -> str | None:
+    """Tell what a folder holds.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        ``'patches'`` or ``'scene'`` if it holds a store, finished or not; else None.
+    """
+    for name in (GROUP, UNFINISHED):
+        try:
+            content = json.loads((Path(path) / name).read_bytes())
+        except (OSError, ValueError):
+            continue
+        header = header_of(content) if name == GROUP else content
+        if isinstance(header, dict) and 'kind' in header:
+            return str(header['kind'])
+    return None
+
+
+def is_store(path: PathLike) -> bool:
+    """Tell whether a folder holds a store of patches or of a scene, finished or not.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        True if it was made by :func:`create_store` or :func:`write_stored_scene`.
+    """
+    return store_kind(path) is not None
+
+
+def is_finished(path: PathLike) -> bool:
+    """Tell whether a folder holds a store that can be read.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        True if it was completed, by :func:`finish_store` or :func:`write_stored_scene`.
+    """
+    return (Path(path) / GROUP).is_file() and is_store(path)
+
+
+def header_of(group: Any) -> Any:
+    """Return our part of the metadata of a group, or None."""
+    if not isinstance(group, dict) or not isinstance(group.get('attributes'), dict):
+        return None
+    return group['attributes'].get(KEY)
+
+
+def read_header(root: Path, kind: str) -> dict[str, Any]:
+    """Read the header of a store, finished or not.
+
+    Args:
+        root: Folder of the store.
+        kind: Kind that it has to have.
+
+    Returns:
+        The header.
+
+    Raises:
+        FileNotFoundError: If there is no store.
+        MetadataError: If it is one of another kind, or of a newer version.
+    """
+    found = store_kind(root)
+    if found is None:
+        raise FileNotFoundError(f'There is no store at {root}. Check the path.')
+    if is_finished(root):
+        header = header_of(json.loads((root / GROUP).read_bytes()))
+    else:
+        header = json.loads((root / UNFINISHED).read_bytes())
+    return check_header(header, kind, str(root))
+
+
+def check_header(header: Any, kind: str, path: str) -> dict[str, Any]:
+    """Check that a header can be understood.
+
+    Args:
+        header: The header.
+        kind: Kind that it has to have.
+        path: Where it is from, for messages.
+
+    Returns:
+        The header.
+
+    Raises:
+        MetadataError: If it is one of another kind, or of a newer version.
+    """
+    if not isinstance(header, dict) or not {'version', 'kind'} <= header.keys():
+        raise MetadataError(f'{path} is a Zarr group, but no store of torchgeo-hsi.')
+    if header['version'] != VERSION or header['kind'] not in _KINDS:
+        raise MetadataError(
+            f'{path} has version {header["version"]} of the store format, and this '
+            f'torchgeo-hsi reads version {VERSION}. Update torchgeo-hsi.'
+        )
+    if header['kind'] != kind:
+        what, hint = _KINDS[header['kind']]
+        raise MetadataError(f'{path} is a store of {what}. {hint}')
+    return header
+
+
+def begin_store(
+    root: Path, kind: str, spec: dict[str, Any], shards: int, arrays: list[ArrayLayout]
+) -> None:
+    """Begin a store, or check that it is the one that was begun.
+
+    Args:
+        root: Folder of the store.
+        kind: ``'patches'`` or ``'scene'``.
+        spec: What it is to hold.
+        shards: Number of shards.
+        arrays: Its arrays.
+
+    Raises:
+        OutputError: If the folder holds a store of another specification, or anything
+            else, or cannot be written.
+    """
+    try:
+        empty = not root.is_dir() or all(e.name.startswith('.') for e in root.iterdir())
+    except OSError as error:
+        raise OutputError(f'{root} cannot be read: {error}.') from error
+    if is_store(root):
+        _check_same(root, read_header(root, kind)['spec'], spec)
+        return
+    if not empty:
+        raise OutputError(
+            f'{root} is not empty and holds no store. Choose another folder.'
+        )
+    header = {'version': VERSION, 'kind': kind, 'spec': spec, 'shards': shards}
+    header['arrays'] = {array.name: array.metadata() for array in arrays}
+    write_file(root / UNFINISHED, dump(header))
+
+
+def _check_same(root: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse another specification than that of an existing store."""
+    # as it comes back from a file
+    wanted = json.loads(json.dumps(wanted))
+    differing = [key for key in wanted if wanted[key] != there.get(key)]
+    if differing:
+        key = differing[0]
+        raise OutputError(
+            f'{root} is a store with other {", ".join(differing)}: {key} is '
+            f'{_short(there.get(key))} there, and {_short(wanted[key])} was asked for. '
+            'Delete it, or choose another folder.'
+        )
+
+
+def put_shard(
+    root: Path, shard: int, files: Mapping[str, bytes], table: ItemTable
+) -> str:
+    """Move the files of a shard to their place, and record it last.
+
+    Args:
+        root: Folder of the store.
+        shard: Number of the shard.
+        files: Content of each file by its path within the store.
+        table: Its items.
+
+    Returns:
+        SHA-256 of the shard.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    sums = {
+        name: [len(content), hashlib.sha256(content).hexdigest()]
+        for name, content in sorted(files.items())
+    }
+    digest = shard_digest(sums, table)
+    try:
+        scratch = ScratchFolder(root / SCRATCH / f'{shard:08d}')
+        try:
+            for number, (name, content) in enumerate(files.items()):
+                part = scratch.path / str(number)
+                part.write_bytes(content)
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                part.replace(root / name)
+            part = scratch.path / 'record'
+            part.write_bytes(dump_record(digest, sums, table))
+            target = record_path(root, shard)
+            target.parent.mkdir(exist_ok=True)
+            part.replace(target)
+        finally:
+            scratch.remove()
+    except OSError as error:
+        raise OutputError(
+            f'Shard {shard} of {root} could not be written: {error}. '
+            f'{shutil.disk_usage(root).free / 2**30:.1f} GiB are free there; free some '
+            'space or choose another folder. Nothing half-written was left behind.'
+        ) from error
+    return digest
+
+
+def shard_digest(sums: Mapping[str, Sequence[Any]], table: ItemTable) -> str:
+    """Return the checksum of a shard from those of its files."""
+    listing = ''.join(f'{name} {sums[name][1]}\n' for name in sorted(sums))
+    return hashlib.sha256(f'{listing}{table.digest()}'.encode()).hexdigest()
+
+
+def record_path(root: Path, shard: int) -> Path:
+    """Return the record of a shard."""
+    return root / RECORDS / f'{shard:08d}.json'
+
+
+def dump_record(digest: str, sums: Mapping[str, Any], table: ItemTable) -> bytes:
+    """Write the record of a shard."""
+    return dump({'sha256': digest, 'files': dict(sums), 'items': list(table)})
+
+
+def read_records(root: Path) -> dict[int, dict[str, Any]]:
+    """Read the records of the shards that are complete.
+
+    Args:
+        root: Folder of a store that is not finished.
+
+    Returns:
+        Record of each shard by its number, in order.
+    """
+    found = {}
+    for file in sorted((root / RECORDS).glob('*.json')):
+        try:
+            record = json.loads(file.read_bytes())
+        except ValueError:
+            # cut by a power failure, as below
+            continue
+        if all(_size(root / n) == size for n, (size, _) in record['files'].items()):
+            found[int(file.stem)] = record
+    return found
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def done_shards(path: PathLike) -> dict[int, str]:
+    """List the shards that are complete.
+
+    Args:
+        path: Folder of the store, finished or not.
+
+    Returns:
+        SHA-256 of each complete shard by its number, in order.
+
+    Raises:
+        FileNotFoundError: If there is no store.
+        CorruptFileError: If its checksums are missing or damaged.
+    """
+    root = Path(path)
+    if not is_store(root):
+        raise FileNotFoundError(f'There is no store at {root}. Check the path.')
+    if is_finished(root):
+        shards = read_checksums(root)['shards']
+        return {number: shard['sha256'] for number, shard in enumerate(shards)}
+    return {shard: record['sha256'] for shard, record in read_records(root).items()}
+
+
+def read_checksums(root: Path) -> dict[str, Any]:
+    """Read the checksums of a finished store.
+
+    Args:
+        root: Folder of the store.
+
+    Returns:
+        ``store``, its SHA-256; ``items``, size and SHA-256 of the item table; and
+        ``shards``, of each its SHA-256, its ``files`` and the number of its items.
+
+    Raises:
+        FileNotFoundError: If there is no finished store.
+        CorruptFileError: If the checksums are missing or damaged.
+    """
+    if not is_finished(root):
+        raise FileNotFoundError(
+            f'There is no finished store at {root}. Check the path, or run '
+            '"torchgeo-hsi convert" again to complete it.'
+        )
+    try:
+        content: dict[str, Any] = json.loads((root / CHECKSUMS).read_bytes())
+    except (OSError, ValueError) as error:
+        raise CorruptFileError(
+            f'{root / CHECKSUMS} is missing or damaged ({error}). Copy it again, or '
+            'convert again.'
+        ) from error
+    return content
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a small file in one step.
+
+    Args:
+        path: The file.
+        content: Its content.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    part = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f'{path} could not be written: {error}. Free some space or choose another '
+            'folder.'
+        ) from error
+
+
+def remove_work(root: Path, names: Iterable[str] = (RECORDS, SCRATCH)) -> None:
+    """Remove what only an unfinished store needs.
+
+    Args:
+        root: Folder of the store.
+        names: Folders to remove.
+    """
+    for name in names:
+        shutil.rmtree(root / name, ignore_errors=True)
+    (root / UNFINISHED).unlink(missing_ok=True)
+
+
+def dump(content: Any) -> bytes:
+    """Write JSON, in the order of the content."""
+    return json.dumps(content, indent=1).encode() + b'\n'
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f'{text[:77]}...'
