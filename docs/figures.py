@@ -53,5 +53,5 @@ def make_pictures(page: Path) -> list[Path]:
 
 if __name__ == '__main__':
     pages = sorted(DOCS.glob('tutorials/*.md'))
-    for document in [*pages, DOCS / 'datasets/spectral_earth.md']:
+    for document in [*pages, DOCS / 'samplers.md', DOCS / 'datasets/spectral_earth.md']:
         make_pictures(document)
