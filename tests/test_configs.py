@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
 import yaml
+from data.spectral_earth_downstream.data import write_downstream
 from data.tiles.data import SIZE, TILES, holes, make_tiles
 from rasterio.coords import disjoint_bounds
 from torchgeo.main import main
@@ -62,7 +64,7 @@ def check(output: Path, classes: int) -> np.ndarray:
 
 
 def test_all_configurations_are_tested() -> None:
-    tested = {'demo.yaml', 'potsdam_segmentation.yaml'}
+    tested = {'demo.yaml', 'potsdam_segmentation.yaml', 'store_segmentation.yaml'}
     assert {config.name for config in CONFIGS} == tested
 
 
@@ -112,6 +114,37 @@ def test_potsdam_on_made_up_tiles(folder: Path) -> None:
         want[window] = holes(name)
     assert np.array_equal(codes.mask, want)
     assert set(np.unique(codes.compressed())) <= set(range(1, 7))
+
+
+def test_training_from_a_store(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_downstream(folder / 'data', 'cdl')
+    config = ROOT / 'configs' / 'store_segmentation.yaml'
+    # the command that the configuration tells
+    lines = config.read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith('#   torchgeo-hsi convert'))
+    with pytest.raises(SystemExit) as stop:
+        hsi_main([*line.split()[2:], '--workers', '1'])
+    assert stop.value.code in (0, None), capsys.readouterr()
+    # eight training patches are two batches
+    small = folder / 'small.yaml'
+    text = config.read_text()
+    assert 'every_n_train_steps: 100' in text
+    small.write_text(text.replace('every_n_train_steps: 100', 'every_n_train_steps: 2'))
+    options = ['--data.num_workers=1', '--data.batch_size=4', '--data.image_size=32']
+    options = ['--config', str(small), *FAST, *options]
+    main(['fit', *options])
+    running = folder / 'output' / 'store' / 'running.ckpt'
+    state = torch.load(running, weights_only=True)
+    (loader,) = state['loops']['fit_loop']['state_dict']['combined_loader']
+    assert (loader['samples'], loader['batches']) == (8, 2)
+    main(['fit', *options, '--trainer.max_epochs=2', f'--ckpt_path={running}'])
+    assert torch.load(running, weights_only=True)['global_step'] == 4
+    main(['test', *options, '--ckpt_path=last'])
+    scores = read_scores(folder / 'output' / 'store' / 'scores.json')
+    assert np.isfinite(scores['fit']['val_loss'])
+    assert np.isfinite(scores['test']['test_loss'])
 
 
 @pytest.mark.realdata

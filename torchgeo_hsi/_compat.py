@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Everything private of torch, timm, lightly and torchgeo that we have to touch.
+"""Everything private of torch, timm, lightly, Lightning and torchgeo that we touch.
 
 Each function has a test that fails when the other package changes under it.
 """
@@ -123,3 +123,28 @@ def keep_weights_in_mae(is_loaded: Callable[['nn.Module'], bool]) -> None:
 
     vars(build)['keeps_weights'] = True
     vars(mae)['MaskedVisionTransformerTIMM'] = build
+
+
+def pending_loader_states(trainer: Any) -> list[dict[str, Any]]:
+    """Return the states of data loaders that a checkpoint has and no loader got yet.
+
+    Args:
+        trainer: Lightning's trainer, or None.
+
+    Returns:
+        One state for each loader of training that has states.
+    """
+    loop = getattr(trainer, 'fit_loop', None)
+    return list(getattr(loop, '_combined_loader_states_to_load', []))
+
+
+def processed_batches(trainer: Any) -> int:
+    """Return how many batches of the epoch have been trained on.
+
+    Args:
+        trainer: Lightning's trainer.
+
+    Returns:
+        Number of batches, without the one that training is in the middle of.
+    """
+    return int(trainer.fit_loop.epoch_loop.batch_progress.current.processed)

@@ -18,6 +18,7 @@ from torchgeo.tasks import SemanticSegmentation
 
 from torchgeo_hsi.datamodules import EnMAPL2ADataModule
 from torchgeo_hsi.errors import EmptyDataError, MetadataError, NodataWarning
+from torchgeo_hsi.samplers import BalancedWindowSampler
 from torchgeo_hsi.tasks import HSISegmentation
 
 Make = Callable[..., EnMAPL2ADataModule]
@@ -229,3 +230,21 @@ def test_potsdam(potsdam: Path, make: Make) -> None:
     )
     want = np.bincount(labels.astype(int).flatten())[1:]
     assert counts[:6].tolist() == want.tolist() == [48, 103, 532, 286, 30, 207]
+
+
+def test_classes_in_balance(make: Callable[..., EnMAPL2ADataModule]) -> None:
+    module = make(balanced=True, min_valid=0.5, length=40, patch_size=4, overlap=0)
+    module.setup('fit')
+    sampler = module.train_sampler
+    assert isinstance(sampler, BalancedWindowSampler)
+    assert set(sampler.class_counts) == {0, 1, 2}
+    assert module.train_dataset is not None
+    for query in sampler:
+        sample = module.train_dataset[query]
+        assert sample['valid'].float().mean() >= 0.5
+        assert (sample['mask'] != 255).any()
+    assert next(iter(module.train_dataloader()))['image'].shape == (2, 202, 4, 4)
+    with pytest.raises(ValueError, match='Leave one of them out'):
+        make(balanced=True, crops_per_pixel=1.0)
+    with pytest.raises(ValueError, match='min_valid from 0 to 1'):
+        make(min_valid=2.0)

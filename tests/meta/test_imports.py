@@ -19,7 +19,8 @@ BASE = frozenset({'torchgeo_hsi', 'errors', '_typing', '_registry', '_compat'})
 PHYSICS = BASE | {'plugins', 'physics'}
 LOW = PHYSICS | {'io', 'layers', 'metrics'}
 MIDDLE = LOW | {'losses', 'models', 'transforms'}
-DATA = MIDDLE | {'datasets', 'samplers'}
+WORK = MIDDLE | {'jobs'}
+DATA = WORK | {'datasets', 'samplers'}
 
 #: What each part may import, besides itself.
 ALLOWED = {
@@ -36,7 +37,8 @@ ALLOWED = {
     'losses': LOW,
     'models': LOW,
     'transforms': LOW,
-    'datasets': MIDDLE,
+    'jobs': frozenset({'torchgeo_hsi', 'errors', '_typing'}),
+    'datasets': WORK,
     'samplers': MIDDLE | {'datasets'},
     'datamodules': DATA,
     'callbacks': DATA,
@@ -50,7 +52,7 @@ FREE = frozenset({'main', 'cli'})
 REGISTERING = frozenset({'datasets', 'datamodules', 'transforms', 'callbacks', 'tasks'})
 
 #: Parts that run on a machine without torchgeo.
-BARE = ('physics', 'io', 'layers', 'metrics', 'losses', 'models')
+BARE = ('physics', 'io', 'layers', 'metrics', 'losses', 'models', 'jobs')
 HEAVY = frozenset({'torchgeo', 'lightning', 'pytorch_lightning'})
 
 FILES = sorted(PACKAGE.rglob('*.py'))

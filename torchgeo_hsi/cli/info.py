@@ -43,7 +43,10 @@ def _windows(reader: 'CubeReader', rows: int) -> Any:
     """Yield blocks of rows, each with the number of bands that fit the budget."""
     from rasterio.windows import Window
 
-    _, height, width = reader.info.shape
+    count, height, width = reader.info.shape
+    if reader.pixel_interleaved:
+        # few rows with all bands instead of many rows once for each group of bands
+        rows = max(1, min(rows, _BUDGET // (5 * count * width)))
     for top in range(0, height, rows):
         size = min(rows, height - top)
         # a float32 value and its mask take five bytes

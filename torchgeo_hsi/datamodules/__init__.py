@@ -5,10 +5,12 @@
 
 # naming one of our data modules in a config is enough to register our backbones in timm
 from .. import models as _models  # noqa: F401
+from ._dataset_statistics import dataset_statistics
 from .base import HSIGeoDataModule
 from .enmap_l2a import EnMAPL2ADataModule
 from .hyperview import HyperviewDataModule
 from .hyspecnet import HSIHySpecNet11kDataModule
+from .leaks import datamodule_leaks
 from .patches import PatchDataModule
 from .simulated_enmap import SimulatedEnMAPDataModule
 from .spectral_earth import SpectralEarthDataModule
@@ -25,6 +27,7 @@ from .spectral_earth_downstream import (
     SpectralEarthTreeMapDataModule,
 )
 from .statistics import compute_statistics, spectral_earth_statistics
+from .store_loader import StoreLoader
 
 __all__ = (
     'DESISCDLDataModule',
@@ -44,6 +47,9 @@ __all__ = (
     'SpectralEarthEuroCropsDataModule',
     'SpectralEarthNLCDDataModule',
     'SpectralEarthTreeMapDataModule',
+    'StoreLoader',
     'compute_statistics',
+    'datamodule_leaks',
+    'dataset_statistics',
     'spectral_earth_statistics',
 )

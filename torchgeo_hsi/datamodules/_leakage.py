@@ -21,7 +21,8 @@ def warn_of_shared_scenes(name: str, split: str, train: Any, other: Any) -> floa
     Returns:
         The share.
     """
-    seen = set(train.scenes)
+    # a store may not know the scene
+    seen = set(train.scenes) - {''}
     shared = [scene in seen for scene in other.scenes]
     share = sum(shared) / len(shared)
     if share:

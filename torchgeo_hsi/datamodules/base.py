@@ -12,31 +12,37 @@ import torch
 from matplotlib.figure import Figure
 from shapely import Polygon
 from torch import nn
+from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import DatasetNotFoundError, GeoDataset
 from torchgeo.samplers import GriddedPatchSampler
 
 from .._typing import Sample
-from ..datasets import EnMAPL2A, plot_sample
+from ..datasets import EnMAPL2A, RegionCrops, plot_sample
 from ..datasets.plotting import CLASS_COLORS
 from ..errors import EmptyDataError, MetadataError
-from ..samplers import RandomWindowSampler
+from ..samplers import BalancedWindowSampler, RandomWindowSampler
+from ..samplers._rasters import check_share
 from ..transforms import NormalizeValid, RandomDihedral
 from .statistics import (
     Statistics,
-    compute_statistics,
+    check_choice,
+    file_statistics,
     read_statistics,
     spectral_earth_statistics,
+    training_statistics,
 )
 
-#: Windows of this many pixels are read at a time to compute statistics.
+#: Rows and columns of the windows that training data are gone through in.
 _STATISTICS_SIZE = 128
 
 
 class HSIGeoDataModule(GeoDataModule):
     """Base class for data modules of georeferenced hyperspectral cubes.
 
-    * Training: random windows that lie inside a scene, flipped and rotated.
+    * Training: random windows that lie inside a scene, flipped and rotated; drawn by
+      :class:`~torchgeo_hsi.datasets.RegionCrops`, so that compressed scenes are decoded
+      once in an epoch, if *crops_per_pixel* is given.
     * Validation and test: a grid without overlap, so every pixel counts once.
     * Prediction: a grid with overlap, for
       :class:`~torchgeo_hsi.callbacks.GeoTIFFCubeWriter` to blend; ``bounds``,
@@ -54,10 +60,13 @@ class HSIGeoDataModule(GeoDataModule):
         length: int | None = None,
         overlap: int = 16,
         num_workers: int = 0,
-        statistics: Literal['train', 'spectral_earth'] = 'train',
+        statistics: str = 'train',
         ignore_index: int = 255,
         class_names: Sequence[str] | None = None,
         class_colors: Sequence[str] | None = None,
+        crops_per_pixel: float | None = None,
+        min_valid: float = 0.0,
+        balanced: bool = False,
     ) -> None:
         """Initialize a new HSIGeoDataModule instance.
 
@@ -67,14 +76,25 @@ class HSIGeoDataModule(GeoDataModule):
             length: Windows per training epoch; by default as many as cover the scenes.
             overlap: Pixels by which neighbouring windows of prediction overlap.
             num_workers: Processes that load data.
-            statistics: Normalize by the valid pixels of the training data, or by the
-                published statistics of SpectralEarth (for its weights).
+            statistics: Normalize by the valid pixels of the training data
+                (``'train'``), by the published statistics of SpectralEarth
+                (``'spectral_earth'``, for its weights), or by those of a file that
+                ``torchgeo-hsi stats`` wrote.
             ignore_index: Label that counts neither in loss nor in metrics.
             class_names: Name of each class, for figures.
             class_colors: Color of each class, for figures.
+            crops_per_pixel: Read training scenes in regions of whole blocks, which is
+                many times faster where they are large and compressed, and show each
+                pixel this often in an epoch, see
+                :class:`~torchgeo_hsi.datasets.RegionCrops`; or as *length* says. None
+                reads each window by itself.
+            min_valid: Least share of valid pixels of a training window.
+            balanced: Draw training windows so that all classes are as frequent, see
+                :class:`~torchgeo_hsi.samplers.BalancedWindowSampler`; not together
+                with *crops_per_pixel*.
 
         Raises:
-            ValueError: If sizes do not fit together.
+            ValueError: If sizes or options do not fit together.
         """
         super().__init__(EnMAPL2A, batch_size, patch_size, length, num_workers)
         if batch_size < 1 or patch_size < 1:
@@ -82,21 +102,26 @@ class HSIGeoDataModule(GeoDataModule):
                 f'Expected a positive batch_size and patch_size, got {batch_size} and '
                 f'{patch_size}.'
             )
-        if statistics not in ('train', 'spectral_earth'):
-            raise ValueError(
-                f"Expected statistics 'train' or 'spectral_earth', got {statistics!r}."
-            )
         if not 0 <= overlap < patch_size:
             raise ValueError(
                 f'Expected an overlap from 0 to less than patch_size={patch_size}, '
                 f'got {overlap}.'
             )
+        if balanced and crops_per_pixel is not None:
+            raise ValueError(
+                'balanced= looks for windows of rare classes, and crops_per_pixel= goes '
+                'through the scenes block by block. Leave one of them out.'
+            )
         self.size = patch_size
         self.overlap = overlap
-        self.statistics = statistics
+        self.statistics = check_choice(statistics, ('train', 'spectral_earth'))
         self.ignore_index = ignore_index
         self.class_names = class_names
         self.class_colors = class_colors
+        self.crops_per_pixel = crops_per_pixel
+        self.min_valid = check_share(min_valid)
+        self.balanced = balanced
+        self.train_crops: RegionCrops | None = None
         self._statistics: Statistics | None = None
 
     @abstractmethod
@@ -115,6 +140,10 @@ class HSIGeoDataModule(GeoDataModule):
     @abstractmethod
     def band_names(self) -> Sequence[str]:
         """Return the names of the bands of the samples."""
+
+    def band_wavelength(self) -> Sequence[float] | None:
+        """Return the centres of the bands in micrometres, or None if nobody knows."""
+        return None
 
     def roi(self, split: Literal['train', 'val', 'test', 'predict']) -> Polygon | None:
         """Return the region of a split, in the CRS of the dataset.
@@ -138,14 +167,7 @@ class HSIGeoDataModule(GeoDataModule):
         """
         if stage == 'fit':
             self.train_dataset = self.make_dataset('train')
-            self.train_sampler = RandomWindowSampler(
-                self.train_dataset, self.size, self.length, self.roi('train')
-            )
-            if len(self.train_sampler) < self.batch_size:
-                raise EmptyDataError(
-                    f'{len(self.train_sampler)} training windows make no batch of '
-                    f'{self.batch_size}. Raise length or lower batch_size.'
-                )
+            self._draw_from(self.train_dataset)
             self.normalization()
         if stage in ('fit', 'validate'):
             self.val_dataset = self.make_dataset('val')
@@ -157,6 +179,54 @@ class HSIGeoDataModule(GeoDataModule):
             self.predict_dataset = self.make_dataset('predict')
             stride = self.size - self.overlap
             self.predict_sampler = self._grid('predict', self.predict_dataset, stride)
+
+    def _draw_from(self, dataset: GeoDataset) -> None:
+        """Prepare to draw training windows."""
+        size, roi = self.size, self.roi('train')
+        if self.crops_per_pixel is not None:
+            self.train_crops = RegionCrops(
+                dataset,
+                size,
+                self.crops_per_pixel,
+                self.length,
+                self.batch_size,
+                roi,
+                min_valid=self.min_valid,
+            )
+            return
+        options: dict[str, Any] = {'min_valid': self.min_valid, 'over_edge': True}
+        sampler: RandomWindowSampler
+        if self.balanced:
+            options['ignore_index'] = self.ignore_index
+            sampler = BalancedWindowSampler(dataset, size, self.length, roi, **options)
+        else:
+            sampler = RandomWindowSampler(dataset, size, self.length, roi, **options)
+        # torchgeo declares its own base class, which a distributed one is not
+        self.train_sampler = sampler  # type: ignore[assignment]
+        if len(sampler) < self.batch_size:
+            raise EmptyDataError(
+                f'{len(sampler)} training windows make no batch of {self.batch_size}. '
+                'Raise length or lower batch_size.'
+            )
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Return the data loader of the training.
+
+        Returns:
+            Loader of batches of windows.
+        """
+        if self.train_crops is None:
+            loader: DataLoader[Sample] = super().train_dataloader()
+            return loader
+        if self.trainer is not None:
+            # a training that goes on continues with the epoch that it had reached
+            self.train_crops.set_epoch(self.trainer.current_epoch)
+        return DataLoader(
+            self.train_crops,
+            batch_size=None,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
 
     def _grid(
         self, split: Literal['val', 'test', 'predict'], dataset: GeoDataset, stride: int
@@ -180,8 +250,12 @@ class HSIGeoDataModule(GeoDataModule):
         if self._statistics is None:
             if self.statistics == 'spectral_earth':
                 found = spectral_earth_statistics(self.band_names())
-            else:
+            elif self.statistics == 'train':
                 found = self._checkpointed() or self._computed()
+            else:
+                found = file_statistics(
+                    self.statistics, self.band_names(), self.band_wavelength()
+                )
             self._use(found)
         assert self._statistics is not None
         return self._statistics
@@ -206,7 +280,8 @@ class HSIGeoDataModule(GeoDataModule):
     def _computed(self) -> Statistics:
         """Compute the statistics of the training data."""
         try:
-            return compute_statistics(self._stored_samples())
+            dataset = self.train_dataset or self.make_dataset('train')
+            return training_statistics(dataset, self.roi('train'))
         except (DatasetNotFoundError, EmptyDataError, MetadataError) as error:
             if not getattr(self.trainer, 'predicting', False):
                 raise

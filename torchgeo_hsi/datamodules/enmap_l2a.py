@@ -10,20 +10,26 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
-from torchgeo.datasets import DatasetNotFoundError, GeoDataset
+import torch
+from shapely import Polygon
+from torchgeo.datasets import DatasetNotFoundError, GeoDataset, IntersectionDataset
 
-from ..datasets import EnMAPL2A, LabelRaster
+from ..datasets import EnMAPL2A, LabelRaster, block_geo_split
+from ..datasets.splits import SHARES, GeoSplit
 from ..errors import EmptyDataError, MetadataError, NodataWarning
-from ..physics import get_sensor
+from ..physics import BandSet, get_sensor
+from ._inside import InsideRegion
 from .base import HSIGeoDataModule
 
 
 class EnMAPL2ADataModule(HSIGeoDataModule):
     """Train on EnMAP scenes or tiles and label maps of the same places.
 
-    Which file belongs to which split is said by name, not drawn: neighbouring pixels
-    are alike, so a random split of windows would test on what was trained on. Tiles
-    that touch still share mixed pixels and weather; say so where you quote a score.
+    Which file belongs to which split is said by name, or scenes are cut into blocks
+    with a guard between them (``split_by='block'``). Windows are never drawn at random
+    over all splits: neighbouring pixels are alike, so that would test on what was
+    trained on. Tiles that touch still share mixed pixels and weather; say so where you
+    quote a score.
 
     Example:
         .. code-block:: yaml
@@ -35,6 +41,8 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
                 mask_paths: data/labels
                 classes: [1, 2, 3]
                 val: ['*_north']
+
+        For a single scene, replace ``val`` by ``split_by: block``.
     """
 
     def __init__(
@@ -52,10 +60,18 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
         length: int | None = None,
         overlap: int = 16,
         num_workers: int = 0,
-        statistics: Literal['train', 'spectral_earth'] = 'train',
+        statistics: str = 'train',
         ignore_index: int = 255,
         class_names: list[str] | None = None,
         class_colors: list[str] | None = None,
+        split_by: Literal['name', 'block'] = 'name',
+        shares: dict[str, float] | None = None,
+        block_size: int | None = None,
+        guard: int | None = None,
+        split_seed: int = 0,
+        crops_per_pixel: float | None = None,
+        min_valid: float = 0.0,
+        balanced: bool = False,
     ) -> None:
         """Initialize a new EnMAPL2ADataModule instance.
 
@@ -83,36 +99,117 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
             ignore_index: Label that counts neither in loss nor in metrics.
             class_names: Name of each class, for figures.
             class_colors: Color of each class, for figures.
+            split_by: ``'name'``: by *val* and *test*; ``'block'``: each scene is cut
+                into blocks, see :func:`~torchgeo_hsi.datasets.block_geo_split`.
+            shares: Share of ``train``, ``val`` and ``test`` of the blocks (0.6, 0.2 and
+                0.2 by default). Without ``test``, the test is that of *val*.
+            block_size: Side of a block in pixels; chosen by the size of the scenes by
+                default.
+            guard: Pixels left out on either side of a border between splits; half of
+                *patch_size* by default, with which no window of the test touches one
+                of training.
+            split_seed: Seed of the blocks.
+            crops_per_pixel: Read training scenes in regions of whole blocks and show
+                each pixel this often in an epoch, which is many times faster where
+                scenes are large and compressed; None reads each window by itself.
+            min_valid: Least share of valid pixels of a training window.
+            balanced: Draw training windows so that all classes are as frequent; not
+                together with *crops_per_pixel*.
 
         Raises:
-            ValueError: If sizes do not fit together.
+            ValueError: If sizes do not fit together, or options of one kind of split
+                are given with the other.
         """
-        super().__init__(
-            batch_size,
-            patch_size,
-            length,
-            overlap,
-            num_workers,
-            statistics,
-            ignore_index,
-            class_names,
-            class_colors,
-        )
-        self.paths = paths
-        self.mask_paths = mask_paths
-        self.classes = classes
+        sizes = batch_size, patch_size, length, overlap, num_workers
+        labels = ignore_index, class_names, class_colors
+        windows = crops_per_pixel, min_valid, balanced
+        super().__init__(*sizes, statistics, *labels, *windows)
+        self.paths, self.mask_paths, self.classes = paths, mask_paths, classes
         self.val = val or []
         self.test = self.val if test is None else test
         self.predict_paths = paths if predict_paths is None else predict_paths
-        self.bands = bands
-        self.quality = quality
+        self.bands, self.quality = bands, quality
+        self.shares = dict(SHARES) if shares is None else shares
+        self.split_by, self.split_seed = split_by, split_seed
+        self.block_size, self.guard = block_size, guard
+        self._blocks: GeoSplit | None = None
+        self._check_split(val is not None or test is not None, shares is not None)
+
+    def _check_split(self, named: bool, drawn: bool) -> None:
+        """Refuse options that belong to another kind of split."""
+        if self.split_by not in ('name', 'block'):
+            raise ValueError(
+                f"Expected split_by 'name' or 'block', got {self.split_by!r}."
+            )
+        if self.split_by == 'block' and named:
+            raise ValueError(
+                "split_by='block' cuts all scenes into blocks, so val= and test= name "
+                'nothing. Leave them out.'
+            )
+        if self.split_by == 'name' and (
+            drawn or self.block_size is not None or self.guard is not None
+        ):
+            raise ValueError(
+                "shares=, block_size= and guard= belong to split_by='block'; by name, "
+                'files are split by val= and test=.'
+            )
+        if not {'train', 'val'} <= set(self.shares) <= {'train', 'val', 'test'}:
+            raise ValueError(
+                'Expected shares of train and val, and maybe test, got '
+                f'{", ".join(self.shares)}.'
+            )
+
+    def blocks(self) -> GeoSplit:
+        """Cut the labelled scenes into blocks, the first time that this is called.
+
+        Returns:
+            The regions of the splits.
+
+        Raises:
+            EmptyDataError: If scenes are too small for that.
+        """
+        if self._blocks is None:
+            both = self._labelled(self._scenes(self.paths))
+            names = [name for name in ('train', 'val', 'test') if name in self.shares]
+            self._blocks = block_geo_split(
+                both,
+                self.size,
+                {name: self.shares[name] for name in names},
+                both.datasets[1],
+                self.block_size,
+                self.guard,
+                generator=torch.Generator().manual_seed(self.split_seed),
+            )
+        return self._blocks
+
+    def roi(self, split: Literal['train', 'val', 'test', 'predict']) -> Polygon | None:
+        """Return the region of a split, in the CRS of the dataset.
+
+        Args:
+            split: The split.
+
+        Returns:
+            The blocks, or None for all of the dataset.
+        """
+        if self.split_by == 'name' or split == 'predict':
+            return None
+        blocks = self.blocks()
+        return blocks.roi(split if split in blocks.names else 'val')
 
     def band_names(self) -> Sequence[str]:
         """Return the names of the bands of the samples."""
+        return self._axis().names
+
+    def band_wavelength(self) -> Sequence[float]:
+        """Return the centres of the bands in micrometres."""
+        centres: list[float] = self._axis().wavelength.tolist()
+        return centres
+
+    def _axis(self) -> BandSet:
         if self.bands is not None:
             # wavelengths and positions are those of the first scene
-            return self._scenes(self.paths).bandset.names
-        return get_sensor('enmap').default_bandset.by_wavelength().names
+            return self._scenes(self.paths).bandset
+        return get_sensor('enmap').default_bandset.by_wavelength()
 
     def make_dataset(
         self, split: Literal['train', 'val', 'test', 'predict']
@@ -132,6 +229,9 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
         """
         if split == 'predict':
             return self._scenes(self.predict_paths)
+        region = self.roi(split)
+        if region is not None:
+            return self._labelled(self._scenes(self.paths, InsideRegion(region)))
         files = self._split_files()[split]
         if not files:
             raise EmptyDataError(
@@ -140,8 +240,12 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
             )
         return self._labelled(self._scenes(files))
 
-    def _scenes(self, paths: str | list[str]) -> EnMAPL2A:
-        return EnMAPL2A(paths, bands=self.bands, quality=self.quality)
+    def _scenes(
+        self, paths: str | list[str], transforms: InsideRegion | None = None
+    ) -> EnMAPL2A:
+        return EnMAPL2A(
+            paths, bands=self.bands, quality=self.quality, transforms=transforms
+        )
 
     def _split_files(self) -> dict[str, list[str]]:
         """List the files of each split."""
@@ -150,7 +254,7 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
         train = [file for file in files if file not in {*val, *test}]
         return {'train': train, 'val': val, 'test': test}
 
-    def _labelled(self, scenes: EnMAPL2A) -> GeoDataset:
+    def _labelled(self, scenes: EnMAPL2A) -> IntersectionDataset:
         """Join scenes with their labels, and check that they fit."""
         if self.mask_paths is None or self.classes is None:
             raise MetadataError(

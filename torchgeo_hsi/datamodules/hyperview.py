@@ -5,8 +5,10 @@
 
 from typing import Literal
 
-from ..datasets import Hyperview
+from ..datasets import Hyperview, StoredPatches
+from ..datasets.stored_patches import holds_store
 from ._leakage import warn_of_shared_scenes
+from ._stored import open_stored
 from .patches import PatchDataModule, Split
 
 
@@ -36,11 +38,13 @@ class HyperviewDataModule(PatchDataModule):
         fraction: float = 1.0,
         split_dir: str | None = None,
         download: bool = False,
+        statistics: str | None = None,
     ) -> None:
         """Initialize a new HyperviewDataModule instance.
 
         Args:
-            root: Folder of the data, see :class:`~torchgeo_hsi.datasets.Hyperview`.
+            root: Folder of the data, see :class:`~torchgeo_hsi.datasets.Hyperview`, or
+                a store of plots that were all resized to the same size.
             batch_size: Plots per batch.
             num_workers: Processes that load data.
             image_size: Rows and columns of the images that the network gets.
@@ -50,11 +54,16 @@ class HyperviewDataModule(PatchDataModule):
             fraction: Share of the training and validation labels to use.
             split_dir: Folder of the tables.
             download: Whether to get the tables; the images need a registration.
+            statistics: What to normalize by: a table of
+                :func:`~torchgeo_hsi.physics.band_statistics`, or a file that
+                ``torchgeo-hsi stats`` wrote; the published ones by default.
 
         Raises:
             ValueError: If a size is not positive, or *crop_scale* is not in order.
         """
-        super().__init__(Hyperview, batch_size, num_workers, image_size, crop_scale)
+        super().__init__(
+            Hyperview, batch_size, num_workers, image_size, crop_scale, statistics
+        )
         self.root = root
         self.bands = bands
         self.split_by = split_by
@@ -62,7 +71,7 @@ class HyperviewDataModule(PatchDataModule):
         self.split_dir = split_dir
         self.download = download
 
-    def make_dataset(self, split: Split) -> Hyperview:
+    def make_dataset(self, split: Split) -> Hyperview | StoredPatches:
         """Open the data of a split.
 
         Args:
@@ -71,9 +80,19 @@ class HyperviewDataModule(PatchDataModule):
         Returns:
             The dataset.
         """
+        part: Literal['train', 'val'] = 'train' if split == 'train' else 'val'
+        if holds_store(self.root):
+            return open_stored(
+                self.root,
+                part,
+                self.bands,
+                'Hyperview',
+                fraction=self.fraction,
+                split_by=self.split_by,
+            )
         return Hyperview(
             self.root,
-            'train' if split == 'train' else 'val',
+            part,
             bands=self.bands,
             split_by=self.split_by,
             fraction=self.fraction,

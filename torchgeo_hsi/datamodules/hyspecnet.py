@@ -5,7 +5,9 @@
 
 from typing import Literal
 
-from ..datasets import HSIHySpecNet11k
+from ..datasets import HSIHySpecNet11k, StoredPatches
+from ..datasets.stored_patches import holds_store
+from ._stored import open_stored
 from .patches import PatchDataModule, Split
 
 
@@ -29,11 +31,12 @@ class HSIHySpecNet11kDataModule(PatchDataModule):
         bands: list[str | int | float] | None = None,
         strategy: Literal['easy', 'hard'] = 'hard',
         download: bool = False,
+        statistics: str | None = None,
     ) -> None:
         """Initialize a new HSIHySpecNet11kDataModule instance.
 
         Args:
-            root: Folder of the data.
+            root: Folder of the data, or a store.
             batch_size: Patches per batch.
             num_workers: Processes that load data.
             image_size: Rows and columns of the images that the network gets.
@@ -41,19 +44,22 @@ class HSIHySpecNet11kDataModule(PatchDataModule):
             bands: Bands in the order wanted; the 202 kept ones by default.
             strategy: ``'hard'``: no scene in two splits; ``'easy'``: split by patch.
             download: Whether to get what is missing.
+            statistics: What to normalize by: a table of
+                :func:`~torchgeo_hsi.physics.band_statistics`, or a file that
+                ``torchgeo-hsi stats`` wrote; those of SpectralEarth by default.
 
         Raises:
             ValueError: If a size is not positive, or *crop_scale* is not in order.
         """
         super().__init__(
-            HSIHySpecNet11k, batch_size, num_workers, image_size, crop_scale
+            HSIHySpecNet11k, batch_size, num_workers, image_size, crop_scale, statistics
         )
         self.root = root
         self.bands = bands
         self.strategy = strategy
         self.download = download
 
-    def make_dataset(self, split: Split) -> HSIHySpecNet11k:
+    def make_dataset(self, split: Split) -> HSIHySpecNet11k | StoredPatches:
         """Open the data of a split.
 
         Args:
@@ -62,6 +68,10 @@ class HSIHySpecNet11kDataModule(PatchDataModule):
         Returns:
             The dataset.
         """
+        if holds_store(self.root):
+            return open_stored(
+                self.root, split, self.bands, 'HSIHySpecNet11k', strategy=self.strategy
+            )
         return HSIHySpecNet11k(
             self.root, split, self.strategy, self.bands, self.download
         )

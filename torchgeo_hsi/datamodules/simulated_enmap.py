@@ -13,7 +13,7 @@ from shapely import Polygon
 from .._typing import Sample
 from ..datasets import SimulatedEnMAP
 from ..errors import EmptyDataError
-from ..physics import get_sensor
+from ..physics import BandSet, get_sensor
 from .base import HSIGeoDataModule
 
 #: Shares of the width of the scene, from west to east.
@@ -42,7 +42,10 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
         length: int | None = None,
         overlap: int = 8,
         num_workers: int = 0,
-        statistics: Literal['train', 'spectral_earth'] = 'train',
+        statistics: str = 'train',
+        crops_per_pixel: float | None = None,
+        min_valid: float = 0.0,
+        balanced: bool = False,
     ) -> None:
         """Initialize a new SimulatedEnMAPDataModule instance.
 
@@ -65,6 +68,11 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
             num_workers: Processes that load data.
             statistics: Normalize by the valid pixels of the training region, or by the
                 published statistics of SpectralEarth (for its weights).
+            crops_per_pixel: Read the scene in regions of whole blocks and show each
+                pixel this often in an epoch; None reads each window by itself.
+            min_valid: Least share of valid pixels of a training window.
+            balanced: Draw training windows so that all classes are as frequent; not
+                together with *crops_per_pixel*.
 
         Raises:
             ValueError: If sizes do not fit together.
@@ -79,6 +87,9 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
             SimulatedEnMAP.ignore_index,
             SimulatedEnMAP.classes,
             SimulatedEnMAP.class_colors,
+            crops_per_pixel,
+            min_valid,
+            balanced,
         )
         if gap < 0:
             raise ValueError(f'Expected a gap of 0 or more pixels, got {gap}.')
@@ -97,9 +108,17 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
 
     def band_names(self) -> Sequence[str]:
         """Return the names of the bands of the samples."""
+        return self._axis().names
+
+    def band_wavelength(self) -> Sequence[float]:
+        """Return the centres of the bands in micrometres."""
+        centres: list[float] = self._axis().wavelength.tolist()
+        return centres
+
+    def _axis(self) -> BandSet:
         if self.bands is not None:
-            return self._open().bandset.names
-        return get_sensor('enmap').default_bandset.by_wavelength().names
+            return self._open().bandset
+        return get_sensor('enmap').default_bandset.by_wavelength()
 
     def _open(self) -> SimulatedEnMAP:
         return SimulatedEnMAP(

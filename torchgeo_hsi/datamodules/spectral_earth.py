@@ -4,7 +4,7 @@
 """SpectralEarth for self-supervised training."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from matplotlib.figure import Figure
@@ -13,11 +13,14 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from torchgeo.datamodules import NonGeoDataModule
 
 from .._typing import Sample
-from ..datasets import SpectralEarth
+from ..datasets import SpectralEarth, StoredPatches
+from ..datasets.stored_patches import holds_store
 from ..errors import EmptyDataError
 from ..physics import get_sensor
 from ..transforms import NormalizeValid
-from .statistics import spectral_earth_statistics
+from ._stored import check_stored, stored_loader
+from .statistics import chosen_statistics
+from .store_loader import collate_stored
 
 
 class SpectralEarthDataModule(NonGeoDataModule):
@@ -30,6 +33,11 @@ class SpectralEarthDataModule(NonGeoDataModule):
     Images travel as int16 and become float32 on the device, where they are normalized
     by the published statistics of the bands. Pixels without data become 0, which is the
     mean. Everything else, such as crops and flips, is up to the task.
+
+    *root* may also be a store that ``torchgeo-hsi convert`` has written from
+    ``SpectralEarth`` with ``item: patch``, or its address. Then no sample is left out or
+    seen twice in an epoch, whatever the number of processes, and training goes on
+    exactly where a checkpoint was written, see :class:`StoreLoader`.
 
     Example:
         .. code-block:: yaml
@@ -59,11 +67,13 @@ class SpectralEarthDataModule(NonGeoDataModule):
         rebuild: bool | None = None,
         download: bool = False,
         parts: list[int] | None = None,
+        statistics: str = 'enmap_spectral_earth',
     ) -> None:
         """Initialize a new SpectralEarthDataModule instance.
 
         Args:
-            root: Folder of the tree, see :class:`~torchgeo_hsi.datasets.SpectralEarth`.
+            root: Folder of the tree, see :class:`~torchgeo_hsi.datasets.SpectralEarth`,
+                or a store, for which what says *tree* below does not matter.
             batch_size: Samples per batch.
             num_workers: Processes that load data.
             item: Whether a sample is a location or a single file.
@@ -76,11 +86,17 @@ class SpectralEarthDataModule(NonGeoDataModule):
                 same dates and crops in each epoch. No other location shares a file with
                 them, but scenes are shared.
             seed: Chooses the locations for validation, and their dates and crops.
-            strict: Whether a damaged file is an error; others take its place otherwise.
-            manifest: File that keeps the list of files; in *root* by default.
-            rebuild: Whether to list the files again; where folders changed by default.
-            download: Whether to get what is missing from DLR (3.3 TB, free account).
-            parts: Numbers of the archives to download; all nine by default.
+            strict: Tree: whether a damaged file is an error; others take its place
+                otherwise.
+            manifest: Tree: file that keeps the list of files; in *root* by default.
+            rebuild: Tree: whether to list the files again; where folders changed by
+                default.
+            download: Tree: whether to get what is missing from DLR (3.3 TB, free
+                account).
+            parts: Tree: numbers of the archives to download; all nine by default.
+            statistics: What to normalize by: a table of
+                :func:`~torchgeo_hsi.physics.band_statistics`, or a file that
+                ``torchgeo-hsi stats`` wrote; the published ones by default.
 
         Raises:
             ValueError: If *val_fraction* is not at least 0 and less than 1, or
@@ -108,12 +124,29 @@ class SpectralEarthDataModule(NonGeoDataModule):
         self.download = download
         self.parts = parts
         axis = get_sensor('enmap').default_bandset
-        names = axis.names if bands is None else axis.select(bands).names
-        self.mean, self.std = spectral_earth_statistics(names)
+        axis = axis if bands is None else axis.select(bands)
+        self.statistics = statistics
+        self.mean, self.std = chosen_statistics(
+            statistics, axis.names, axis.wavelength.tolist()
+        )
         self.aug = NormalizeViews(self.mean, self.std)
         self.collate_fn = collate_views
 
-    def _open(self, seed: int | None, rebuild: bool | None) -> SpectralEarth:
+    def _open(
+        self, seed: int | None, rebuild: bool | None
+    ) -> SpectralEarth | StoredPatches:
+        if holds_store(self.root):
+            stored = StoredPatches(
+                self.root,
+                bands=self.bands,
+                dtype='stored' if self.dtype == 'int16' else 'float32',
+                item=self.item,
+                timestamps=self.timestamps,
+                crop_size=self.crop_size,
+                seed=seed,
+            )
+            check_stored(stored, 'SpectralEarth')
+            return stored
         return SpectralEarth(
             self.root,
             bands=self.bands,
@@ -129,6 +162,8 @@ class SpectralEarthDataModule(NonGeoDataModule):
 
     def prepare_data(self) -> None:
         """Download what is missing and list the files, in one process only."""
+        if holds_store(self.root):
+            return
         SpectralEarth(
             self.root,
             strict=self.strict,
@@ -162,8 +197,11 @@ class SpectralEarthDataModule(NonGeoDataModule):
                     f'val_fraction={self.val_fraction} of {len(order)} locations leaves '
                     'none for training or validation.'
                 )
-            self.val_dataset = self._open(self.seed, rebuild).select(order[:count])
-            train = train.select(order[count:])
+            # in their order, on which dates and crops of validation depend
+            chosen, rest = order[:count], order[count:]
+            chosen.sort()
+            self.val_dataset = self._open(self.seed, rebuild).select(chosen)
+            train = train.select(rest)
         if stage == 'fit':
             if len(train) < self.batch_size:
                 raise EmptyDataError(
@@ -189,6 +227,8 @@ class SpectralEarthDataModule(NonGeoDataModule):
         self, dataset: Dataset[Sample] | None, train: bool
     ) -> DataLoader[Sample]:
         assert dataset is not None
+        if isinstance(dataset, StoredPatches):
+            return stored_loader(self, dataset, train)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -213,11 +253,11 @@ class SpectralEarthDataModule(NonGeoDataModule):
         Raises:
             EmptyDataError: If :meth:`setup` was not called.
         """
-        dataset = self.train_dataset or self.val_dataset
+        dataset: Any = self.train_dataset or self.val_dataset
         if dataset is None:
             raise EmptyDataError("Call setup('fit') before plot.")
-        assert isinstance(dataset, SpectralEarth)
-        return dataset.plot(sample, suptitle=suptitle)
+        figure: Figure = dataset.plot(sample, suptitle=suptitle)
+        return figure
 
 
 class NormalizeViews(nn.Module):
@@ -263,10 +303,9 @@ def collate_views(samples: Sequence[Sample]) -> Sample:
         first image.
     """
     images = [sample['image'] for sample in samples]
+    if images[0].stride(0) >= images[0].stride(2):
+        return collate_stored(list(samples))
     rest = [{k: v for k, v in s.items() if k != 'image'} for s in samples]
-    if images[0].stride(0) < images[0].stride(2):
-        pixels = default_collate([image.permute(1, 2, 0) for image in images])
-        stacked: Tensor = pixels.permute(0, 3, 1, 2)
-    else:
-        stacked = default_collate(images)
+    pixels = default_collate([image.permute(1, 2, 0) for image in images])
+    stacked: Tensor = pixels.permute(0, 3, 1, 2)
     return {'image': stacked, **default_collate(rest)}

@@ -34,6 +34,7 @@ class SpectralEarthCORINEDataModule(
         split_dir: str | None = None,
         download: bool = False,
         num_classes: Literal[19, 43] = 19,
+        statistics: str | None = None,
     ) -> None:
         """Initialize a new SpectralEarthCORINEDataModule instance.
 
@@ -49,6 +50,7 @@ class SpectralEarthCORINEDataModule(
             split_dir: Folder of the lists of the splits.
             download: Whether to get what is missing.
             num_classes: 19 or 43.
+            statistics: A table or a file; the published ones by default.
         """
         super().__init__(
             root,
@@ -61,6 +63,7 @@ class SpectralEarthCORINEDataModule(
             fraction,
             split_dir,
             download,
+            statistics,
         )
         self.num_classes = num_classes
         table = load_classes(f'corine_{num_classes}')

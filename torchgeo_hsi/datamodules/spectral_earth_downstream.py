@@ -17,8 +17,12 @@ from ..datasets import (
     SpectralEarthEuroCrops,
     SpectralEarthNLCD,
     SpectralEarthTreeMap,
+    StoredPatches,
 )
+from ..datasets.stored_patches import holds_store
+from ..errors import UnknownNameError
 from ._leakage import warn_of_shared_scenes
+from ._stored import open_stored
 from .patches import PatchDataModule, Split
 
 
@@ -75,12 +79,13 @@ class SpectralEarthDownstreamDataModule(PatchDataModule):
         fraction: float = 1.0,
         split_dir: str | None = None,
         download: bool = False,
+        statistics: str | None = None,
     ) -> None:
         """Initialize a new datamodule.
 
         Args:
             root: Folder of the data, see
-                :class:`~torchgeo_hsi.datasets.SpectralEarthDownstream`.
+                :class:`~torchgeo_hsi.datasets.SpectralEarthDownstream`, or a store.
             batch_size: Patches per batch; that of the authors by default.
             num_workers: Processes that load data.
             image_size: Rows and columns of the images that the network gets.
@@ -92,6 +97,9 @@ class SpectralEarthDownstreamDataModule(PatchDataModule):
             fraction: Share of the training and validation labels to use.
             split_dir: Folder of the lists of the splits.
             download: Whether to get what is missing.
+            statistics: What to normalize by: a table of
+                :func:`~torchgeo_hsi.physics.band_statistics`, or a file that
+                ``torchgeo-hsi stats`` wrote; the published ones by default.
 
         Raises:
             ValueError: If a size is not positive, or *crop_scale* is not in order.
@@ -102,6 +110,7 @@ class SpectralEarthDownstreamDataModule(PatchDataModule):
             num_workers,
             image_size,
             crop_scale or self.official_crop_scale,
+            statistics,
         )
         self.root = root
         self.bands = bands
@@ -110,7 +119,7 @@ class SpectralEarthDownstreamDataModule(PatchDataModule):
         self.split_dir = split_dir
         self.download = download
 
-    def make_dataset(self, split: Split) -> SpectralEarthDownstream:
+    def make_dataset(self, split: Split) -> SpectralEarthDownstream | StoredPatches:
         """Open the data of a split.
 
         Args:
@@ -119,6 +128,16 @@ class SpectralEarthDownstreamDataModule(PatchDataModule):
         Returns:
             The dataset.
         """
+        if holds_store(self.root):
+            return open_stored(
+                self.root,
+                split,
+                self.bands,
+                self._dataset.__name__,
+                self.class_names,
+                self.fraction,
+                split_by=self.split_by,
+            )
         return self._dataset(split=split, **self._arguments())
 
     def _arguments(self) -> dict[str, Any]:
@@ -127,6 +146,8 @@ class SpectralEarthDownstreamDataModule(PatchDataModule):
 
     def prepare_data(self) -> None:
         """Download what is missing, and list the splits by scene, in one process."""
+        if holds_store(self.root):
+            return
         if self.download or self.split_by == 'scene':
             self.make_dataset('train')
 
@@ -146,7 +167,7 @@ class SpectralEarthDownstreamDataModule(PatchDataModule):
             if train is None:
                 try:
                     train = self.make_dataset('train')
-                except (FileNotFoundError, DatasetNotFoundError):
+                except (FileNotFoundError, DatasetNotFoundError, UnknownNameError):
                     # a test needs no training data
                     return
             other = self.val_dataset if stage == 'fit' else self.test_dataset

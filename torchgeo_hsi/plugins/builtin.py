@@ -22,12 +22,13 @@ ENTRY_POINT = 'hsi'
 OWNER = f'{DISTRIBUTION}:{ENTRY_POINT}'
 
 
-def _public_classes(module_name: str) -> Iterator[type[Any]]:
-    """Yield the classes among the public names of a sub-package."""
-    module = import_module(module_name)
+def _public_classes(kind: str) -> Iterator[type[Any]]:
+    """Yield the classes of a kind among the public names of its sub-package."""
+    module = import_module(f'torchgeo_hsi.{kind}')
     for name in module.__all__:
         obj = getattr(module, name)
-        if inspect.isclass(obj):
+        # a sub-package also has loaders, reports and the like
+        if inspect.isclass(obj) and KINDS[kind].fits(obj):
             yield obj
 
 
@@ -41,21 +42,21 @@ def _own(kind: str, names: list[str]) -> Iterator[str]:
 @hookimpl
 def register_datasets(register: Register) -> None:
     """Register our datasets."""
-    for cls in _public_classes('torchgeo_hsi.datasets'):
+    for cls in _public_classes('datasets'):
         register(cls)
 
 
 @hookimpl
 def register_datamodules(register: Register) -> None:
     """Register our datamodules."""
-    for cls in _public_classes('torchgeo_hsi.datamodules'):
+    for cls in _public_classes('datamodules'):
         register(cls)
 
 
 @hookimpl
 def register_transforms(register: Register) -> None:
     """Register our transforms."""
-    for cls in _public_classes('torchgeo_hsi.transforms'):
+    for cls in _public_classes('transforms'):
         register(cls)
 
 
@@ -70,28 +71,28 @@ def register_models(register: Register) -> None:
 @hookimpl
 def register_samplers(register: Register) -> None:
     """Register our samplers."""
-    for cls in _public_classes('torchgeo_hsi.samplers'):
+    for cls in _public_classes('samplers'):
         register(cls)
 
 
 @hookimpl
 def register_losses(register: Register) -> None:
     """Register our losses."""
-    for cls in _public_classes('torchgeo_hsi.losses'):
+    for cls in _public_classes('losses'):
         register(cls)
 
 
 @hookimpl
 def register_metrics(register: Register) -> None:
     """Register our metrics."""
-    for cls in _public_classes('torchgeo_hsi.metrics'):
+    for cls in _public_classes('metrics'):
         register(cls)
 
 
 @hookimpl
 def register_tasks(register: Register) -> None:
     """Register our tasks."""
-    for cls in _public_classes('torchgeo_hsi.tasks'):
+    for cls in _public_classes('tasks'):
         register(cls)
 
 

@@ -57,7 +57,15 @@ class Kind:
         relation = 'an instance' if self.instance else 'a subclass'
         return f"{relation} of {self.base_module}'s class {self.base!r}"
 
-    def _fits(self, obj: object) -> bool:
+    def fits(self, obj: object) -> bool:
+        """Whether an object derives from what this kind has to derive from.
+
+        Args:
+            obj: A class, a function or an instance.
+
+        Returns:
+            True if it may be registered.
+        """
         if self.base is None:
             return callable(obj)
         if self.instance == inspect.isclass(obj):
@@ -84,7 +92,7 @@ class Kind:
             PluginError: If it is of another kind, or has no name.
             NameClashError: If torchgeo has a class of the same name.
         """
-        if not self._fits(obj):
+        if not self.fits(obj):
             raise PluginError(f'{self.hook} takes {self.expected}, got {obj!r}.')
         own = getattr(obj, 'name' if self.instance else '__name__', None)
         chosen = name or own

@@ -1,0 +1,291 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Files of splits: label maps, rasters of splits, and lists of patches."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import CorruptFileError, EmptyDataError, MetadataError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..datasets.splits import LeakReport, PixelSplit
+
+_TIFF = ('.tif', '.tiff')
+
+#: CRS for patches of several zones: metres, and every place once.
+_WORLD = 'EPSG:6933'
+
+
+def write_whole(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        path: The file.
+        write: Writes to the path that it gets.
+
+    Raises:
+        OutputError: If that fails.
+    """
+    target = Path(path)
+    scratch = target.with_name(f'.{os.getpid()}.{target.name}')
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(scratch)
+        scratch.replace(target)
+    except OSError as error:
+        raise OutputError(f'{target} cannot be written: {error}.') from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def read_labels(path: str, key: str | None) -> 'tuple[NDArray[Any], dict[str, Any]]':
+    """Read a label map.
+
+    Args:
+        path: GeoTIFF or another raster of one band, ``.npy``, ``.mat`` or HDF5.
+        key: Name of the array in ``.mat`` and HDF5 files.
+
+    Returns:
+        The map, and the georeference for a copy of it.
+
+    Raises:
+        MetadataError: If *key* is missing, or the raster has several bands.
+    """
+    import numpy as np
+
+    from ..io import open_cube, read_array
+    from ..io.open import has_named_arrays
+
+    if path.lower().endswith('.npy'):
+        try:
+            return np.load(path, allow_pickle=False), {}
+        except ValueError as error:
+            raise CorruptFileError(f'{path} holds no array: {error}.') from error
+    if has_named_arrays(path):
+        if key is None:
+            raise MetadataError(
+                f'{path} holds several arrays. Name the label map by --key.'
+            )
+        return read_array(path, key), {}
+    with open_cube(path) as reader:
+        if reader.info.shape[0] != 1:
+            raise MetadataError(
+                f'Expected a label map of one band in {path}, got '
+                f'{reader.info.shape[0]} bands.'
+            )
+        values, valid = reader.read([0])
+        place = {'crs': reader.info.crs, 'transform': reader.info.transform}
+        codes = np.where(valid[0], values[0].astype(np.float64), np.nan)
+        return codes, {name: v for name, v in place.items() if v is not None}
+
+
+def write_split(path: str, split: 'PixelSplit', place: dict[str, Any]) -> None:
+    """Write the splits of pixels as a GeoTIFF: 0 for none, then 1, 2 ...
+
+    Args:
+        path: The file.
+        split: The splits.
+        place: Georeference, if there is one.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    import warnings
+
+    import numpy as np
+    import rasterio
+    from matplotlib.colors import to_rgb
+    from rasterio.errors import NotGeoreferencedWarning
+
+    from ..datasets.splits._figure import split_colors
+
+    codes = (split.codes + 1).astype(np.uint8)
+    colors = {
+        k + 1: tuple(round(255 * part) for part in to_rgb(color))
+        for k, color in enumerate(split_colors(split.names))
+    }
+
+    def write(scratch: Path) -> None:
+        profile = {
+            'driver': 'GTiff',
+            'height': codes.shape[0],
+            'width': codes.shape[1],
+            'count': 1,
+            'dtype': 'uint8',
+            'nodata': 0,
+            'compress': 'deflate',
+            **place,
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            with rasterio.open(scratch, 'w', **profile) as dst:
+                dst.write(codes, 1)
+                dst.write_colormap(1, colors)
+                dst.update_tags(
+                    splits=','.join(split.names),
+                    window=split.window,
+                    guard=split.guard,
+                    method=split.method,
+                )
+
+    write_whole(path, write)
+
+
+def read_split(path: str) -> 'tuple[dict[str, NDArray[np.bool_]], int | None]':
+    """Read the splits of pixels.
+
+    Args:
+        path: What :func:`write_split` wrote, or another raster of codes 1, 2 ...
+
+    Returns:
+        Mask of each split, and the window if the file says it.
+
+    Raises:
+        CorruptFileError: If it is no such raster.
+    """
+    import numpy as np
+    import rasterio
+
+    codes, _ = read_labels(path, None)
+    names: list[str] = []
+    window = None
+    if path.lower().endswith(_TIFF):
+        with rasterio.open(path) as src:
+            names = [name for name in src.tags().get('splits', '').split(',') if name]
+            window = src.tags().get('window')
+    number = 0 if np.isnan(codes).all() else int(np.nanmax(codes))
+    names = names or ['train', 'val', 'test'][: max(number, 2)]
+    if number == 2 and len(names) == 2 and 'val' in names:
+        names = ['train', 'test']
+    if not 2 <= number <= len(names):
+        raise CorruptFileError(
+            f'Expected codes 1, 2 ... for {", ".join(names)} in {path}, got codes up to '
+            f'{number}.'
+        )
+    masks = {name: codes == k + 1 for k, name in enumerate(names)}
+    return masks, None if window is None else int(window)
+
+
+def find_patches(folder: str) -> list[str]:
+    """List the patches of a folder.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Names of GeoTIFFs relative to the folder, sorted.
+
+    Raises:
+        EmptyDataError: If there are none.
+    """
+    root = Path(folder)
+    found = sorted(
+        file.relative_to(root).as_posix()
+        for file in root.rglob('*')
+        if file.suffix.lower() in _TIFF
+    )
+    if not found:
+        raise EmptyDataError(f'{folder} holds no GeoTIFF, at any depth.')
+    return found
+
+
+def read_boxes(folder: str, names: Sequence[str]) -> 'NDArray[np.float64]':
+    """Read where patches lie.
+
+    Args:
+        folder: The folder.
+        names: Their names in it.
+
+    Returns:
+        Boxes in the CRS of the patches, or in EPSG:6933 if they have several.
+
+    Raises:
+        MetadataError: If a patch has no georeference.
+        CorruptFileError: If a file is damaged.
+    """
+    import numpy as np
+    from rasterio.warp import transform_bounds
+
+    from ..io.geotiff import open_raster
+
+    boxes, systems = [], []
+    for name in names:
+        with open_raster(os.path.join(folder, name), complete=False) as src:
+            if src.crs is None:
+                raise MetadataError(
+                    f'{name} has no georeference, so its place is not known.'
+                )
+            boxes.append(tuple(src.bounds))
+            systems.append(src.crs)
+    if len(set(systems)) > 1:
+        boxes = [
+            transform_bounds(crs, _WORLD, *box)
+            for crs, box in zip(systems, boxes, strict=True)
+        ]
+        click.echo(
+            f'Patches have several CRSs; sizes are in metres of {_WORLD}.', err=True
+        )
+    return np.array(boxes, dtype=np.float64)
+
+
+def count_labels(
+    folder: str, names: Sequence[str], ignore: int | None
+) -> 'tuple[NDArray[np.int64], list[int]]':
+    """Count the classes of patches.
+
+    Args:
+        folder: Folder of label maps, with the names of the patches.
+        names: The names.
+        ignore: Code of pixels without a label.
+
+    Returns:
+        Pixels of each class in each patch, and the codes of the classes.
+
+    Raises:
+        EmptyDataError: If there is no label.
+    """
+    import numpy as np
+
+    tables = []
+    for name in names:
+        codes, _ = read_labels(os.path.join(folder, name), None)
+        known = codes[~np.isnan(codes)].astype(np.int64)
+        tables.append(np.unique(known[known != ignore], return_counts=True))
+    every = sorted({int(code) for codes, _ in tables for code in codes})
+    if not every:
+        raise EmptyDataError(f'No pixel in {folder} has a label other than {ignore}.')
+    counts = np.zeros((len(names), len(every)), dtype=np.int64)
+    for row, (codes, numbers) in zip(counts, tables, strict=True):
+        row[np.searchsorted(every, codes)] = numbers
+    return counts, every
+
+
+def show_report(
+    report: 'LeakReport', out: str | None, figure: str | None, as_json: bool
+) -> None:
+    """Print a report, and write it where asked to.
+
+    Args:
+        report: The report.
+        out: JSON file.
+        figure: Picture.
+        as_json: Whether to print JSON.
+    """
+    if out is not None:
+        write_whole(out, report.to_json)
+    if figure is not None:
+        from matplotlib import pyplot as plt
+
+        suffix = Path(figure).suffix.lstrip('.') or 'png'
+        drawn = report.plot()
+        write_whole(figure, lambda path: drawn.savefig(path, dpi=150, format=suffix))
+        plt.close(drawn)
+    click.echo(report.to_json().rstrip() if as_json else str(report))

@@ -1,0 +1,150 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""``torchgeo-hsi leaks``: how far training and test are apart."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import EmptyDataError, MetadataError
+from ._output import json_option
+from ._splits import count_labels, read_boxes, read_labels, read_split, show_report
+from .probe import _EVALUATION, make_datamodule
+
+if TYPE_CHECKING:
+    from ..datasets.splits import LeakReport
+
+#: Lists in a folder, training first.
+_LISTS = ('train', 'val', 'test')
+
+
+@click.command(context_settings={'ignore_unknown_options': True})
+@click.argument('split', required=False, type=click.Path())
+@click.option(
+    '--config',
+    type=click.Path(exists=True, dir_okay=False),
+    help='Configuration whose data module draws the windows.',
+)
+@click.option(
+    '--labels',
+    type=click.Path(exists=True),
+    help='Label map of the pixels, or folder of those of the patches.',
+)
+@click.option(
+    '--root',
+    type=click.Path(exists=True, file_okay=False),
+    help='Folder of the patches that the lists name.',
+)
+@click.option('--window', type=click.IntRange(min=1), help='Window in pixels.')
+@click.option('--key', help='Name of the label map in a .mat or HDF5 file.')
+@click.option('--ignore', type=int, default=0, help='Code of unlabelled pixels (0).')
+@click.option(
+    '--least', type=click.IntRange(min=1), default=5, help='Pixels a split needs (5).'
+)
+@click.option('--report', type=click.Path(dir_okay=False), help='JSON file to write.')
+@click.option('--figure', type=click.Path(dir_okay=False), help='Picture to write.')
+@json_option
+@click.argument('args', nargs=-1, type=click.UNPROCESSED)
+def leaks(
+    split: str | None,
+    config: str | None,
+    labels: str | None,
+    root: str | None,
+    window: int | None,
+    key: str | None,
+    ignore: int,
+    least: int,
+    report: str | None,
+    figure: str | None,
+    as_json: bool,
+    args: tuple[str, ...],
+) -> None:
+    """Report how far training and test are apart, and which classes are lost.
+
+    SPLIT is a raster with 1 for training, 2 for validation and so on, as "torchgeo-hsi
+    split" writes it; or a folder with the lists train.txt, val.txt and test.txt of
+    patches (with --root). Instead, --config takes the windows that a data module draws;
+    --data.NAME VALUE changes its options.
+    """
+    if config is not None:
+        words = [*([] if split is None else [split]), *args]
+        found = _of_config(config, words)
+    elif split is None or args:
+        raise click.UsageError('Expected one SPLIT, or --config.')
+    elif not os.path.exists(split):
+        raise click.UsageError(f'There is no {split}.')
+    elif os.path.isdir(split):
+        found = _of_lists(split, root, labels, ignore, least)
+    else:
+        found = _of_raster(split, window, labels, key, ignore, least)
+    show_report(found, report, figure, as_json)
+
+
+def _of_config(config: str, args: list[str]) -> 'LeakReport':
+    """Report on the windows of a data module."""
+    from ..datamodules import datamodule_leaks
+
+    datamodule = make_datamodule(config, args)
+    datamodule.trainer = _EVALUATION
+    return datamodule_leaks(datamodule)
+
+
+def _of_raster(
+    split: str,
+    window: int | None,
+    labels: str | None,
+    key: str | None,
+    ignore: int,
+    least: int,
+) -> 'LeakReport':
+    """Report on splits of pixels."""
+    from ..datasets import leak_report
+
+    masks, known = read_split(split)
+    if window is None and known is None:
+        raise MetadataError(f'{split} does not say the window. Pass --window.')
+    codes = None if labels is None else read_labels(labels, key)[0]
+    return leak_report(masks, window or known, codes, ignore_index=ignore, least=least)
+
+
+def _of_lists(
+    folder: str, root: str | None, labels: str | None, ignore: int, least: int
+) -> 'LeakReport':
+    """Report on lists of patches."""
+    from ..datasets import leak_report
+
+    if root is None:
+        raise click.UsageError('Lists of patches need --root, where these are.')
+    lists = {name: Path(folder) / f'{name}.txt' for name in _LISTS}
+    names = {
+        name: [line.strip() for line in file.read_text('utf-8').splitlines() if line]
+        for name, file in lists.items()
+        if file.is_file()
+    }
+    if 'train' not in names or len(names) < 2:
+        raise EmptyDataError(
+            f'Expected train.txt and val.txt or test.txt in {folder}, got '
+            f'{", ".join(names) or "none"}.'
+        )
+    every = [name for part in names.values() for name in part]
+    missing = [name for name in every if not (Path(root) / name).is_file()]
+    if missing:
+        raise EmptyDataError(
+            f'{len(missing)} of {len(every)} patches are not in {root}, such as '
+            f'{missing[0]}. Check --root.'
+        )
+    boxes = read_boxes(root, every)
+    counts = None if labels is None else count_labels(labels, every, ignore)[0]
+    places, tables, start = {}, {}, 0
+    for name, part in names.items():
+        places[name] = boxes[start : start + len(part)]
+        if counts is not None:
+            tables[name] = counts[start : start + len(part)]
+        start += len(part)
+    return leak_report(places, counts=tables or None, least=least)
+
+
+COMMANDS = (leaks,)
