@@ -62,7 +62,7 @@ def simulate(folder: Path, side: int, seed: int) -> Path:
 def write_scenes(folder: Path, image: Path, layout: str, count: int) -> Path:
     """Write scenes of a layout, beside each other."""
     target = folder / layout.replace(' ', '_').replace(',', '')
-    target.mkdir()
+    target.mkdir(parents=True)
     with rasterio.open(image) as src:
         profile = {k: v for k, v in src.profile.items() if not k.startswith('block')}
         profile |= {'tiled': True, 'compress': 'deflate', 'predictor': 2}

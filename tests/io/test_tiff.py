@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from torchgeo_hsi.errors import BandMismatchError, CorruptFileError
-from torchgeo_hsi.io import read_tiff, tiff, tiff_info
+from torchgeo_hsi.io import _tiff_codecs, read_tiff, tiff, tiff_info
 from torchgeo_hsi.io._tiff_layout import TIFFLayout, find_layout
 from torchgeo_hsi.io._tiff_tags import Tags, open_plain, read_into
 
@@ -98,6 +98,15 @@ def check(path: Path, simple: bool = True) -> None:
         assert isinstance(owner, np.ndarray)
         assert not isinstance(owner, np.memmap)
         assert owner.nbytes == got.nbytes
+
+
+@pytest.fixture(params=['imagecodecs', 'gdal'], autouse=True)
+def decoders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode by the optional package, and without it."""
+    if request.param == 'gdal':
+        monkeypatch.setattr(_tiff_codecs, '_decoders', dict)
+    else:
+        pytest.importorskip('imagecodecs')
 
 
 @pytest.mark.parametrize('codec', CODECS)
