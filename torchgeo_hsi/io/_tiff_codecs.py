@@ -132,8 +132,10 @@ def _undo_differences(target: NDArray[Any], bands: Sequence[int] | None) -> None
     """Add up the differences of neighbouring pixels along rows, in place."""
     whole = target.view(f'u{target.itemsize}')
     if target.shape[3] == 1:
-        rows = whole[..., 0]
-        np.add.accumulate(rows, axis=2, out=rows)
+        # seven times as fast as numpy's accumulate, and only used beside its decoders
+        import imagecodecs
+
+        imagecodecs.delta_decode(whole, axis=2, out=whole)
         return
     part = whole if bands is None else whole[..., bands]
     for i in range(1, part.shape[2]):
