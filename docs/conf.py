@@ -29,7 +29,7 @@ nitpick_ignore_regex = [
     (
         r'py:.*',
         (
-            r'(abc|affine|click|collections|datetime|h5py|jsonargparse|kornia'
+            r'(abc|affine|click|collections|datetime|geopandas|h5py|jsonargparse|kornia'
             r'|lightly|lightning|importlib|matplotlib|np|numpy|os|pathlib|pluggy'
             r'|pyproj|rasterio|segmentation_models_pytorch|shapely|timm|torch|torchgeo|torchmetrics|torchvision'
             r'|types|typing|xml)(\..*)?'
@@ -42,21 +42,27 @@ nitpick_ignore_regex = [
             r'(Affine|Any|ArrayLike|Axes|Callable|CRS|Figure|Iterable|Iterator|Literal'
             r'|Mapping|MutableMapping|NDArray|Path|Sequence|Tensor|Window|nn\.Module'
             r'|Self|WeightsEnum|bool|bytes|dict|float|frozenset|int|list|object|set|slice|str|tuple'
-            r'|type|None|optional|M|P|T|Exception|UserWarning'
+            r'|type|None|optional|I|M|P|T|Exception|UserWarning'
             r'|(File(Exists|NotFound)|Import|Key|OS|Runtime|Type|Value)Error)'
         ),
     ),
     # base classes that add nothing of their own to say
     (
         r'py:class',
-        r'torchgeo_hsi\.(datasets\._joined\.Joinable|io\._writer\.AtomicWriter)',
+        (
+            r'torchgeo_hsi\.(datasets\._joined\.Joinable|datasets\._scenes\.SceneDataset'
+            r'|io\._writer\.AtomicWriter'
+            r'|samplers\._epochs\.EpochSampler|samplers\._positions\.Positions'
+            r'|io\.store\.items\._Column)'
+        ),
     ),
     # type aliases and type variables of our own, described in the concepts page
     (
         r'py:.*',
         (
-            r'(torchgeo_hsi\.)?(_typing\.|datamodules\.patches\.|io\._band_tags\.)?'
-            r'(BoolArray|Colormap|FloatArray|PathLike|Sample|Split)'
+            r'(torchgeo_hsi\.)?(_typing\.|datamodules\.patches\.|io\._band_tags\.'
+            r'|samplers\.pairs\.|samplers\.weighted\.)?'
+            r'(BoolArray|Colormap|FloatArray|PairSlice|PathLike|Sample|Split|Weights)'
         ),
     ),
 ]

@@ -11,7 +11,7 @@ from ..jobs import JobFailure
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """Result of :func:`convert_dataset`.
+    """Result of :func:`~torchgeo_hsi.datasets.convert_dataset`.
 
     Args:
         path: Folder of the store.

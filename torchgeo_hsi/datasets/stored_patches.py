@@ -337,7 +337,7 @@ class StoredPatches(NonGeoDataset):
         """Plot a sample.
 
         Args:
-            sample: A sample as returned by :meth:`__getitem__`, maybe with a
+            sample: A sample as returned by ``[index]``, maybe with a
                 ``prediction``.
             show_titles: Whether to show a title above each panel.
             suptitle: Title of the whole figure.

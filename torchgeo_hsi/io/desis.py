@@ -51,7 +51,7 @@ class DESISL2AReader(CubeReader):
     beside the image. Bands are named ``B1`` to ``B235`` (fewer in products with binned
     bands) in the order of the file, which is that of wavelength.
 
-    Quality layers (:meth:`read_quality`), from ``QL_QUALITY-2``:
+    Quality layers (:meth:`~torchgeo_hsi.io.CubeReader.read_quality`), from ``QL_QUALITY-2``:
 
     ========== ================================
     name       flags

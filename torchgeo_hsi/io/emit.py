@@ -55,7 +55,7 @@ class EMITL2AReader(CubeReader):
 
     A file with the uncertainty (``EMIT_L2A_RFLUNCERT_*.nc``) opens in the same way.
 
-    Quality layers (:meth:`read_quality`) come from ``EMIT_L2A_MASK_*.nc`` of the same
+    Quality layers (:meth:`~torchgeo_hsi.io.CubeReader.read_quality`) come from ``EMIT_L2A_MASK_*.nc`` of the same
     orbit and scene, beside the file:
 
     ================= ===================================================

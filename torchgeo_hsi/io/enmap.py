@@ -59,7 +59,7 @@ class EnMAPL2AReader(CubeReader):
     a metadata file, the k-th band of a file in the order of wavelength is taken to be
     the k-th of the nominal table.
 
-    Quality layers (:meth:`read_quality`):
+    Quality layers (:meth:`~torchgeo_hsi.io.CubeReader.read_quality`):
 
     ================ ====================================================
     name             flags
@@ -212,7 +212,7 @@ class EnMAPL2AReader(CubeReader):
 
     @property
     def band_layers(self) -> tuple[str, ...]:
-        """Names of the layers with one raster for each band: the mask of defects."""
+        """Names of the layers with one raster for each band (the mask of defects)."""
         return tuple(
             name
             for name in self.quality_layers

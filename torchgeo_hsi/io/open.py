@@ -56,7 +56,7 @@ def open_cube(path: PathLike, **options: Any) -> CubeReader:
                                          ``variable`` nor ``layout`` is given,
                                          else :class:`NetCDFReader`
     folder of a stored scene, or its     :class:`StoredSceneReader`
-    address (``s3://``, ``https://`` ...)
+    address (``s3://``, ``https://``)
     ==================================== ===================================
 
     Args:

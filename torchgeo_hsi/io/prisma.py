@@ -46,7 +46,7 @@ class PRISMAL2DReader(CubeReader):
     mostly a reflectance that came out negative. It is read as 1, which is about 0.15 in
     10 000 more, so that 0 means the same everywhere, also in copies of the cube.
 
-    Quality layers (:meth:`read_quality`), from the error matrices of the bands read:
+    Quality layers (:meth:`~torchgeo_hsi.io.CubeReader.read_quality`), from the error matrices of the bands read:
 
     ============= ==========================================
     name          flags

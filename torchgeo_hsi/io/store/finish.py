@@ -40,7 +40,7 @@ def finish_store(path: PathLike) -> str:
         path: Folder of the store.
 
     Returns:
-        SHA-256 of the whole store: the same for the same content, whatever the order,
+        SHA-256 of the whole store, the same for the same content, whatever the order,
         the number of processes and the interruptions of writing.
 
     Raises:

@@ -55,7 +55,7 @@ class StoreReader:
     path: str
     #: What it holds.
     spec: StoreSpec
-    #: What else is known about each item: a sequence of dictionaries, None for items
+    #: What else is known about each item, a sequence of dictionaries, None for items
     #: that could not be read.
     items: ItemTable
     #: SHA-256 of the whole store.
