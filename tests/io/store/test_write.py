@@ -180,19 +180,37 @@ class TestWrite:
             finish_store(tmp_path)
 
 
+def timed_run(command: list[str]) -> float:
+    """Run to the end; return the seconds after the line that says ready."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b'ready\n'
+        start = time.perf_counter()
+        assert process.wait() == 0
+        return time.perf_counter() - start
+
+
+def killed_run(command: list[str], seconds: float) -> bool:
+    """Run, and kill some seconds after the line that says ready; was it in time?"""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b'ready\n'
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        return process.wait() == -signal.SIGKILL
+
+
 class TestInterruptions:
     @pytest.mark.parametrize('seed', [0])
     def test_five_kills(self, tmp_path: Path, store: Path, seed: int) -> None:
         draw = random.Random(seed)
-        command = [sys.executable, small_store.__file__, str(tmp_path / 's')]
+        command = [sys.executable, small_store.__file__]
+        undisturbed = timed_run([*command, str(tmp_path / 'undisturbed')])
         killed = 0
         for _ in range(5):
-            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-                assert process.stdout is not None
-                assert process.stdout.readline() == b'ready\n'
-                time.sleep(draw.uniform(0, 0.4))
-                process.send_signal(signal.SIGKILL)
-                killed += process.wait() == -signal.SIGKILL
+            # a part of the time that it takes on this machine: never too late
+            seconds = draw.uniform(0, undisturbed / 2)
+            killed += killed_run([*command, str(tmp_path / 's')], seconds)
         assert killed
         assert build(tmp_path / 's') == StoreReader(store).checksum
         assert files(tmp_path / 's') == files(store)
