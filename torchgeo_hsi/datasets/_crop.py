@@ -4,13 +4,19 @@
 """Crops, copied once: from where they were read to the batch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from .._typing import Sample
+from ..io._buffers import BufferPool
+from ._shared_ring import SharedRing, shared
+
+type Memory = Callable[[tuple[int, ...], torch.dtype], Tensor]
 
 
 class Crop:
@@ -38,7 +44,7 @@ class Crop:
         }
 
 
-def stack_crops(crops: Sequence[Crop]) -> Sample:
+def stack_crops(crops: Sequence[Crop], memory: Memory) -> Sample:
     """Cut crops out and stack them, in one step.
 
     A copy for the sample, one for the batch and one for the memory that is shared with
@@ -46,6 +52,7 @@ def stack_crops(crops: Sequence[Crop]) -> Sample:
 
     Args:
         crops: The crops, at least one.
+        memory: What :func:`batch_memory` returned.
 
     Returns:
         A batch with the keys that all crops have.
@@ -59,11 +66,29 @@ def stack_crops(crops: Sequence[Crop]) -> Sample:
             batch[key] = values  # type: ignore[unreachable]
             continue
         dtype = _dtype(key, values[0])
-        stack = empty_shared((len(values), *values[0].shape), dtype)
+        stack = memory((len(values), *values[0].shape), dtype)
         for target, value in zip(stack, values, strict=True):
             target.copy_(value)
         batch[key] = stack
     return batch
+
+
+def batch_memory() -> Memory:
+    """Return what makes the tensors of batches.
+
+    Returns:
+        Function of shape and data type. In a worker, its memory is that which the
+        training can see. It is used again when nothing refers to a batch any more.
+    """
+    if get_worker_info() is not None:
+        return SharedRing().empty
+    pool = BufferPool()
+
+    def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        memory = pool.empty((math.prod(shape) * dtype.itemsize,), np.uint8)
+        return _tensor(memory, shape, dtype)
+
+    return empty
 
 
 def empty_shared(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -77,12 +102,16 @@ def empty_shared(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         Tensor with any values.
     """
     if get_worker_info() is None:
-        return torch.empty(shape, dtype=dtype)
-    size = math.prod(shape) * dtype.itemsize
-    # torch's own collation does the same, and offers no public way
-    storage = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
-    tensor: Tensor = torch.empty(0, dtype=dtype).set_(storage, 0, shape)  # type: ignore[call-overload]
-    return tensor
+        # numpy asks for large pages, which are there three times as fast
+        memory = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
+        return _tensor(memory, shape, dtype)
+    return shared(shape, dtype)
+
+
+def _tensor(
+    memory: NDArray[np.uint8], shape: tuple[int, ...], dtype: torch.dtype
+) -> Tensor:
+    return torch.from_numpy(memory).view(dtype).view(shape)
 
 
 def _dtype(key: str, value: Tensor) -> torch.dtype:

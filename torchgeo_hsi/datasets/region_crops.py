@@ -19,8 +19,9 @@ from torchgeo.datasets import GeoDataset
 
 from .._typing import Sample
 from ..errors import EmptyDataError, HSIError
+from ..io._buffers import BufferPool, pooled
 from ..io._threads import decoding_threads
-from ._crop import Crop, stack_crops
+from ._crop import Crop, batch_memory, stack_crops
 from ._region_grid import Region, Scene
 from ._region_open import OpenRegion, open_region
 from ._region_plan import Reader, Share, cut_scenes, share_crops
@@ -207,16 +208,17 @@ class RegionCrops(IterableDataset[Sample]):
                 sample = crop.sample()
                 yield sample if transforms is None else transforms(sample)
             return
+        memory = batch_memory()
         while chunk := list(islice(crops, self.batch_size)):
             if transforms is not None:
                 chunk = [Crop(transforms(crop.sample())) for crop in chunk]
-            yield stack_crops(chunk)
+            yield stack_crops(chunk, memory)
 
     def _draw(
         self, share: Share, opened: int, rng: np.random.Generator, threads: int
     ) -> Iterator[Crop]:
         left = np.bincount(share.order, minlength=len(share.regions))
-        read = partial(self._read, threads=threads)
+        read = partial(self._read, threads=threads, pool=BufferPool())
         with RegionQueue(share.regions, read, opened + 1) as queue:
             for number in share.order.tolist():
                 region = queue.get(number)
@@ -232,8 +234,10 @@ class RegionCrops(IterableDataset[Sample]):
                     del region
                     queue.close(number)
 
-    def _read(self, region: Region, threads: int) -> OpenRegion | None:
-        with decoding_threads(threads):
+    def _read(
+        self, region: Region, threads: int, pool: BufferPool
+    ) -> OpenRegion | None:
+        with decoding_threads(threads), pooled(pool):
             return open_region(self._source, region, self.size, self.min_valid)
 
     def _reader(self) -> Reader:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import BoolArray
+from ._buffers import zeros
 from .masked import MaskedCube
 
 #: Numbers that go through all steps before the next ones, so that they stay in the
@@ -37,7 +38,7 @@ class MaskedTarget:
         offset: NDArray[np.float32] | None = None,
     ) -> None:
         """Initialize a new MaskedTarget instance; see the class for the arguments."""
-        self.values = np.zeros(shape, dtype)
+        self.values = zeros(shape, dtype)
         self.marker = marker
         self.gain = gain
         self.offset = offset
@@ -60,7 +61,6 @@ class MaskedTarget:
         """
         bands, rows, columns = raw.shape
         area = np.s_[row : row + rows, column : column + columns]
-        bad, some = np.zeros((2, rows, columns), dtype=bool)
         filled = np.zeros(bands, dtype=bool)
         # bands of a pixel that lie together are read through once, row by row
         together = raw.strides[0] < raw.strides[2]
@@ -70,16 +70,18 @@ class MaskedTarget:
             lines = slice(start, end) if together else slice(None)
             planes = slice(None) if together else slice(start, end)
             missing = self._take(raw[planes, lines], planes, lines, band, area)
+            bad, some = (m[area][lines] for m in (self._bad, self._some))
             if missing is None:
-                some[lines] = True
                 filled[planes] = True
+                with self._lock:
+                    some[...] = True
                 continue
-            bad[lines] |= missing.any(axis=0)
-            some[lines] |= ~missing.all(axis=0)
             filled[planes] |= ~missing.all(axis=(1, 2))
+            none, lack = missing.all(axis=0), missing.any(axis=0)
+            with self._lock:
+                bad |= lack
+                some |= ~none
         with self._lock:
-            self._bad[area] |= bad
-            self._some[area] |= some
             self._filled[band : band + bands] |= filled
             self._covered[area] = True
 

@@ -109,23 +109,48 @@ def _decode(
     pieces, places = _collect(file, offsets, counts)
     packed = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
     for i, (place, count) in enumerate(zip(places, counts, strict=True)):
-        room = target[i].reshape(-1).view(np.uint8)
-        try:
-            size = len(decode(packed[place : place + count], out=room))
-        # each codec has an error of its own, all of them derived from this one
-        except RuntimeError as error:
-            raise CorruptFileError(
-                f'{file.name} is damaged: its pixels cannot be decoded ({error}). '
-                'Download or copy it again.'
-            ) from error
-        if size != room.nbytes:
-            raise CorruptFileError(
-                f'{file.name} is damaged: a block holds {size} bytes instead of '
-                f'{room.nbytes}. Download or copy it again.'
-            )
+        part = packed[place : place + count]
         # while it is in the cache of the processor
-        if layout.predictor != 1:
-            _undo_differences(target[i : i + 1], bands)
+        decode_block(file, layout, part, target[i : i + 1], decode, bands)
+
+
+def decode_block(
+    file: FileIO,
+    layout: TIFFLayout,
+    packed: NDArray[np.uint8],
+    target: NDArray[Any],
+    decode: Callable[..., Any],
+    bands: Sequence[int] | None = None,
+) -> None:
+    """Decode a block to where it belongs.
+
+    Args:
+        file: The open file.
+        layout: How the blocks are packed.
+        packed: Bytes of the block.
+        target: Array to fill, of shape ``(1, rows, columns, samples)``.
+        decode: What :func:`decoder` returned.
+        bands: Bands that are needed, as for :func:`inflate`.
+
+    Raises:
+        CorruptFileError: If the block is damaged.
+    """
+    room = target.reshape(-1).view(np.uint8)
+    try:
+        size = len(decode(packed, out=room))
+    # each codec has an error of its own, all of them derived from this one
+    except RuntimeError as error:
+        raise CorruptFileError(
+            f'{file.name} is damaged: its pixels cannot be decoded ({error}). '
+            'Download or copy it again.'
+        ) from error
+    if size != room.nbytes:
+        raise CorruptFileError(
+            f'{file.name} is damaged: a block holds {size} bytes instead of '
+            f'{room.nbytes}. Download or copy it again.'
+        )
+    if layout.predictor != 1:
+        _undo_differences(target, bands)
 
 
 def _undo_differences(target: NDArray[Any], bands: Sequence[int] | None) -> None:
