@@ -4,8 +4,10 @@
 """Memory that is used again, and never too early."""
 
 import gc
+import multiprocessing
 import threading
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from torchgeo_hsi.datasets._shared_ring import RingTensor, SharedRing
-from torchgeo_hsi.io._buffers import BufferPool, pooled, scratch, zeros
+from torchgeo_hsi.io._buffers import BufferPool, lease, pooled, scratch, zeros
 
 SIZE = 1 << 18
 
@@ -34,7 +36,11 @@ class Counting(IterableDataset[dict[str, Tensor]]):
             tensor.fill_(number)
             small.fill_(number)
             place = torch.tensor(tensor.data_ptr())
-            yield {'image': tensor, 'small': small, 'place': place}
+            yield {
+                'image': ring.mark(tensor),
+                'small': ring.mark(small),
+                'place': place,
+            }
 
 
 @pytest.mark.parametrize(
@@ -89,8 +95,7 @@ class Repeating(IterableDataset[Tensor]):
     def __iter__(self) -> Iterator[Tensor]:
         ring, kept = SharedRing(), []
         for number in range(12):
-            tensor = ring.empty((SIZE,), self.dtype)
-            tensor.fill_(number)
+            tensor = ring.mark(ring.empty((SIZE,), self.dtype).fill_(number))
             # a view is enough to keep the memory
             kept.append(tensor if number % 2 else tensor[:])
             yield tensor
@@ -106,11 +111,82 @@ def test_sent_again(dtype: torch.dtype) -> None:
         assert (tensor == number).all()
 
 
+class Views(IterableDataset[Any]):
+    """Batches next to, or instead of, views of them."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __iter__(self) -> Iterator[Any]:
+        ring = SharedRing()
+        for number in range(20):
+            tensor = ring.mark(ring.empty((4, SIZE), torch.float32).fill_(number))
+            if self.kind == 'beside':
+                yield {'image': tensor, 'part': tensor[1]}
+            elif self.kind == 'after':
+                yield {'image': tensor}
+                yield {'part': tensor.view(-1)}
+            elif self.kind == 'storage':
+                part = torch.empty(0).set_(tensor.untyped_storage(), 5, (9,))
+                yield {'image': tensor, 'part': part}
+            else:
+                yield {'image': tensor, 'part': deepcopy(tensor)}
+
+
+@pytest.mark.parametrize('kind', ['beside', 'after', 'storage', 'copy'])
+def test_views_that_are_sent(kind: str) -> None:
+    loader: Any = DataLoader(Views(kind), batch_size=None, num_workers=1)
+    parts = [batch['part'] for batch in loader if 'part' in batch]
+    gc.collect()
+    assert [float(part.mean()) for part in parts] == list(range(20))
+
+
+def first_image(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {**batch, 'first': batch['image'][:9]}
+
+
+def test_views_of_a_collation() -> None:
+    loader: Any = DataLoader(
+        Counting(20), batch_size=None, num_workers=1, collate_fn=first_image
+    )
+    parts = [batch['first'] for batch in loader]
+    assert [float(part.mean()) for part in parts] == list(range(20))
+
+
+def test_a_fork_frees_nothing() -> None:
+    pool = BufferPool()
+    first = pool.empty((SIZE,), np.float32)
+    place = first.ctypes.data
+    process = multiprocessing.get_context('fork').Process(
+        target=forget, args=([first],)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert pool.empty((SIZE,), np.float32).ctypes.data != place
+
+
+def forget(arrays: list[Any]) -> None:
+    calls: list[int] = []
+    array = lease(np.zeros(9), calls.append, 1)
+    del array
+    gc.collect()
+    assert calls == [1]
+    arrays.clear()
+
+
 def test_computed_tensors_are_ordinary() -> None:
-    tensor = SharedRing().empty((SIZE,), torch.float32)
+    ring = SharedRing()
+    tensor = ring.mark(ring.empty((SIZE,), torch.float32).fill_(1))
     assert type(tensor) is RingTensor
     assert type(tensor + 1) is Tensor
+    assert type(deepcopy(tensor)) is Tensor
+    assert tensor.shape == (SIZE,)
+    assert tensor.mul_(2) is tensor
+    # none of this is a view
+    assert not ring._retired
     assert type(tensor[:5]) is Tensor
+    assert ring._retired == {0}
 
 
 def test_pool() -> None:

@@ -4,7 +4,8 @@
 """Crops, copied once: from where they were read to the batch."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +17,15 @@ from .._typing import Sample
 from ..io._buffers import BufferPool
 from ._shared_ring import SharedRing, shared
 
-type Memory = Callable[[tuple[int, ...], torch.dtype], Tensor]
+
+class Memory(Protocol):
+    """Makes the tensors of batches."""
+
+    def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Make a tensor with any values."""
+
+    def mark(self, tensor: Tensor) -> Tensor:
+        """Return a tensor that is filled."""
 
 
 class Crop:
@@ -66,10 +75,10 @@ def stack_crops(crops: Sequence[Crop], memory: Memory) -> Sample:
             batch[key] = values  # type: ignore[unreachable]
             continue
         dtype = _dtype(key, values[0])
-        stack = memory((len(values), *values[0].shape), dtype)
+        stack = memory.empty((len(values), *values[0].shape), dtype)
         for target, value in zip(stack, values, strict=True):
             target.copy_(value)
-        batch[key] = stack
+        batch[key] = memory.mark(stack)
     return batch
 
 
@@ -77,18 +86,24 @@ def batch_memory() -> Memory:
     """Return what makes the tensors of batches.
 
     Returns:
-        Function of shape and data type. In a worker, its memory is that which the
-        training can see. It is used again when nothing refers to a batch any more.
+        Memory that is used again when nothing refers to a batch any more; in a worker,
+        one that the training can see.
     """
-    if get_worker_info() is not None:
-        return SharedRing().empty
-    pool = BufferPool()
+    return _PrivateMemory() if get_worker_info() is None else SharedRing()
 
-    def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        memory = pool.empty((math.prod(shape) * dtype.itemsize,), np.uint8)
+
+class _PrivateMemory:
+    """Memory of batches that stay in this process."""
+
+    def __init__(self) -> None:
+        self._pool = BufferPool()
+
+    def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        memory = self._pool.empty((math.prod(shape) * dtype.itemsize,), np.uint8)
         return _tensor(memory, shape, dtype)
 
-    return empty
+    def mark(self, tensor: Tensor) -> Tensor:
+        return tensor
 
 
 def empty_shared(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -8,6 +8,7 @@ page of that, batch after batch, which takes about as long as decoding.
 """
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ class SharedRing:
         self._used = shared((_SLOTS,), torch.uint8).zero_()
         self._memory: list[Tensor] = []
         self._idle: list[int] = []
+        self._retired: set[int] = set()
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Make a tensor.
@@ -44,7 +46,8 @@ class SharedRing:
             dtype: Its data type.
 
         Returns:
-            Tensor with any values.
+            Tensor with any values. What is sent to the training has to go through
+            :meth:`mark` first.
         """
         size = math.prod(shape) * dtype.itemsize
         if size < _LARGE:
@@ -57,14 +60,37 @@ class SharedRing:
             elif not self._is_free(slot, size):
                 continue
             self._used[slot] = 1
-            tensor = self._memory[slot].view(dtype).view(shape)
-            return RingTensor.of(tensor, self._used, slot)
+            return self._memory[slot].view(dtype).view(shape)
         return shared(shape, dtype)
+
+    def mark(self, tensor: Tensor) -> Tensor:
+        """Mark a tensor, so that its memory comes back.
+
+        Args:
+            tensor: What :meth:`empty` returned, filled.
+
+        Returns:
+            The same tensor. Without this step, its memory is not used again.
+        """
+        place = tensor.untyped_storage().data_ptr()
+        for slot, memory in enumerate(self._memory):
+            if memory.data_ptr() == place:
+                return RingTensor.of(tensor, self, slot)
+        return tensor
+
+    def retire(self, slot: int) -> None:
+        """Never use the memory of a slot again.
+
+        Args:
+            slot: The slot.
+        """
+        self._retired.add(slot)
 
     def _is_free(self, slot: int, size: int) -> bool:
         memory = self._memory[slot]
         return (
-            memory.numel() == size
+            slot not in self._retired
+            and memory.numel() == size
             and self._used[slot].item() == 0
             # what the worker itself still holds, it may still send
             and _references(memory) <= self._idle[slot]
@@ -72,38 +98,88 @@ class SharedRing:
 
 
 class RingTensor(Tensor):
-    """A tensor that tells its worker when the training has let go of it."""
+    """A tensor that tells its worker when the training has let go of it.
 
-    # whatever is computed from it is an ordinary tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+    Whatever is computed from it is an ordinary tensor. A view of it may be sent to the
+    training, too, which would not notice the end of that; so the memory of a tensor of
+    which there ever was a view is not used again.
+    """
 
-    _used: Tensor
+    _ring: SharedRing
     _slot: int
     _is_sent: bool
 
     @classmethod
-    def of(cls, tensor: Tensor, used: Tensor, slot: int) -> Tensor:
+    def of(cls, tensor: Tensor, ring: SharedRing, slot: int) -> Tensor:
         """Mark a tensor.
 
         Args:
             tensor: The tensor.
-            used: Marks of all slots.
-            slot: Its slot.
+            ring: Where its memory comes from.
+            slot: Its slot there.
         """
         marked = tensor.as_subclass(cls)
-        marked._used, marked._slot, marked._is_sent = used, slot, False
+        marked._ring, marked._slot, marked._is_sent = ring, slot, False
         return marked
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call a function as if this were an ordinary tensor, and look for views."""
+        kwargs = kwargs or {}
+        with torch._C.DisableTorchFunctionSubclass():
+            result = func(*args, **kwargs)
+            marked = [x for x in _leaves((args, kwargs)) if isinstance(x, cls)]
+            places = {_place(x) for x in _leaves(result) if not isinstance(x, cls)}
+            for tensor in marked:
+                if _place(tensor) in places:
+                    tensor._ring.retire(tensor._slot)
+        return result
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """Copy what it holds to an ordinary tensor."""
+        with torch._C.DisableTorchFunctionSubclass():
+            copy = self.as_subclass(Tensor).clone()
+        memo[id(self)] = copy
+        return copy
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Return how the training makes a tensor of it."""
-        plain = self.as_subclass(Tensor)
-        if self._is_sent:
-            # there is one mark, and the first to let go would erase it for all
-            return _receive_copy, (plain.clone(),)
-        self._is_sent = True
-        # numpy, which notices the end of a tensor, lacks some data types of torch
-        memory = plain.view(-1).view(torch.uint8)
-        return _receive, (memory, self._used, self._slot, plain.dtype, plain.shape)
+        with torch._C.DisableTorchFunctionSubclass():
+            plain = self.as_subclass(Tensor)
+            if self._is_sent:
+                # there is one mark, and the first to let go would erase it for all
+                return _receive_copy, (plain.clone(),)
+            self._is_sent = True
+            # numpy, which notices the end of a tensor, lacks some types of torch
+            memory = plain.view(-1).view(torch.uint8)
+            used, slot = self._ring._used, self._slot
+            return _receive, (memory, used, slot, plain.dtype, plain.shape)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Go through what containers hold."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, tuple | list):
+        yield value
+        return
+    for part in value:
+        yield from _leaves(part)
+
+
+def _place(value: Any) -> int | None:
+    """Return where the memory of a tensor, or a storage, begins."""
+    if isinstance(value, Tensor):
+        value = value.untyped_storage()
+    if isinstance(value, torch.UntypedStorage | torch.TypedStorage):
+        return value.data_ptr()
+    return None
 
 
 def _receive(

@@ -7,6 +7,7 @@ Memory that is new to a process has to be cleared by the system, page by page, w
 takes as long as decoding what is written to it.
 """
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -85,16 +86,22 @@ def lease(
     Args:
         memory: The memory.
         end: Called when nothing refers to the result any more, its views, the views of
-            these and tensors made of any of them included.
+            these and tensors made of any of them included; only in this process, not
+            where a forked one lets go of its copy.
         *args: Arguments of *end*.
 
     Returns:
         The same memory.
     """
     lent = _Lease(memory)
-    weakref.finalize(lent, end, *args).atexit = False
+    weakref.finalize(lent, _end, os.getpid(), end, args).atexit = False
     array: NDArray[Any] = np.asarray(lent)
     return array
+
+
+def _end(owner: int, end: Callable[..., object], args: tuple[object, ...]) -> None:
+    if os.getpid() == owner:
+        end(*args)
 
 
 _POOL: ContextVar[BufferPool | None] = ContextVar('buffer_pool', default=None)
