@@ -315,6 +315,41 @@ class TestPlaces:
         assert columns.min() == 21
         assert columns.max() == 54
 
+    @pytest.mark.parametrize('is_box', [True, False])
+    def test_sliver_of_a_second_scene(self, tmp_path: Path, is_box: bool) -> None:
+        write(tmp_path / 'a.tif', numbered())
+        write(tmp_path / 'b.tif', numbered(), left=LEFT + WIDTH * RES)
+        # five pixels of the second scene, which is less than a crop
+        roi = shapely.box(LEFT, TOP - HEIGHT * RES, LEFT + (WIDTH + 5) * RES, TOP)
+        if not is_box:
+            roi -= shapely.Polygon(
+                [(LEFT + WIDTH * RES, TOP), (LEFT + 1e6, TOP), (LEFT + 1e6, TOP - 1e6)]
+            )
+        crops = RegionCrops(RasterDataset(tmp_path), 16, 3.0, roi=roi)
+        for sample in crops:
+            west, east, _, south, north, _, *_ = sample['bounds'].tolist()
+            outside = shapely.box(west, south, east, north) - roi.buffer(RES)
+            assert outside.area == 0
+
+    def test_region_of_less_than_a_crop(self, scenes: Path) -> None:
+        strip = shapely.box(LEFT, TOP - 90 * RES, LEFT + 12 * RES, TOP)
+        with pytest.raises(EmptyDataError, match='16 x 16 pixels .* a smaller size'):
+            RegionCrops(RasterDataset(scenes), 16, roi=strip)
+
+    def test_small_scene_in_a_region(self, tmp_path: Path) -> None:
+        write(tmp_path / 'a.tif', numbered(12, 100))
+        scene = RasterDataset(tmp_path)
+        half = shapely.Polygon(
+            [(LEFT, TOP + 1), (LEFT + 60 * RES, TOP + 1), (LEFT + 40 * RES, TOP - 900)]
+        ) | shapely.box(LEFT - 1, TOP - 999, LEFT + 40 * RES, TOP + 1)
+        spots = [
+            sample['bounds'].tolist()
+            for sample in RegionCrops(scene, 16, 4.0, roi=half)
+        ]
+        assert len(spots) > 5
+        # it is high enough for no crop, but the region may not be left to the side
+        assert max(east for _, east, *_ in spots) <= LEFT + 60 * RES
+
     def test_least_share_of_valid_pixels(self, tmp_path: Path) -> None:
         values = numbered()
         values[:, :, :120] = -1

@@ -119,7 +119,7 @@ def open_region(
 def _inside(region: Region, size: int) -> BoolArray | None:
     """Tell where crops lie in the region of interest as a whole."""
     scene = region.scene
-    if scene.area is None or min(scene.height, scene.width) < size:
+    if scene.area is None:
         return None
     (west, north), (xres, yres) = scene.origin, scene.res
     west, north = west + region.column * xres, north - region.row * yres
@@ -129,6 +129,10 @@ def _inside(region: Region, size: int) -> BoolArray | None:
         transform=from_origin(west, north, xres, yres),
         dtype=np.uint8,
     )
+    # where a scene is smaller than a crop, what lies around it is nobody's
+    top, left = scene.top - region.row, scene.left - region.column
+    covered[: max(top, 0)] = covered[top + scene.height :] = 1
+    covered[:, : max(left, 0)] = covered[:, left + scene.width :] = 1
     return np.asarray(window_sums(covered > 0, size) == size**2)
 
 

@@ -37,7 +37,7 @@ class Source(Protocol):
     #: Function of the user that changes samples, or None.
     transforms: Callable[[Sample], Sample] | None
 
-    def scenes(self, roi: Polygon | None) -> list[Scene]:
+    def scenes(self, roi: Polygon | None, size: int) -> list[Scene]:
         """List the scenes."""
 
     def read(self, region: Region) -> Sample:
@@ -64,25 +64,35 @@ class GeoSource:
         self.times = [slice(i.left, i.right) for i in dataset.index.index]
         self.res = dataset.res
 
-    def scenes(self, roi: Polygon | None) -> list[Scene]:
+    def scenes(self, roi: Polygon | None, size: int) -> list[Scene]:
         """List the scenes that a region of interest touches.
 
         Args:
             roi: Region in the CRS of the dataset, or None.
+            size: Rows and columns of a crop.
 
         Returns:
-            The scenes.
+            The scenes, without those of which the region leaves less than a crop. A
+            scene that is smaller by itself stays.
 
         Raises:
             EmptyDataError: If there are none.
         """
         index = self.dataset.index
-        found = []
+        found, too_small = [], False
         for number, geometry in enumerate(index.geometry):
             area = geometry if roi is None else geometry & roi
             if area.is_empty or not area.area > 0:
                 continue
-            found.append(self._scene(number, geometry, area))
+            scene = self._scene(number, geometry, area)
+            if not self._is_cut_short(scene, geometry, size):
+                found.append(scene)
+            too_small = True
+        if not found and too_small:
+            raise EmptyDataError(
+                f'No scene has a crop of {size} x {size} pixels that lies in the region '
+                'of interest as a whole. Pass a smaller size or a larger roi.'
+            )
         if not found:
             raise EmptyDataError(
                 'No scene lies in the region of interest. Check its CRS: it has to be '
@@ -111,6 +121,16 @@ class GeoSource:
         origin = west, north
         top, left = first
         return Scene(number, top, left, height, width, size, origin, self.res, limit)
+
+    def _is_cut_short(self, scene: Scene, geometry: BaseGeometry, size: int) -> bool:
+        """Tell whether an area left less of a scene than a crop."""
+        left, bottom, right, top = geometry.bounds
+        whole = (top - bottom) / self.res[1], (right - left) / self.res[0]
+        lengths = scene.height, scene.width
+        return any(
+            length < size and length < math.floor(full + _SLACK)
+            for length, full in zip(lengths, whole, strict=True)
+        )
 
     def _blocks(
         self, dataset: GeoDataset, time: slice, area: BaseGeometry
@@ -203,11 +223,12 @@ class CubeSource:
         self.transforms = dataset.transforms
         self.dataset = dataset
 
-    def scenes(self, roi: Polygon | None) -> list[Scene]:
+    def scenes(self, roi: Polygon | None, size: int) -> list[Scene]:
         """List the cubes.
 
         Args:
             roi: Has to be None.
+            size: Rows and columns of a crop.
 
         Returns:
             One scene for each cube.

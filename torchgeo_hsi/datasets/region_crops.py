@@ -134,7 +134,7 @@ class RegionCrops(IterableDataset[Sample]):
         self.region_size = _WIDE * size if region_size is None else region_size
         self.regions_open = regions_open
         self.threads = threads
-        self._scenes: list[Scene] = self._source.scenes(roi)
+        self._scenes: list[Scene] = self._source.scenes(roi, size)
         pixels = sum(_pixels(scene, size) for scene in self._scenes)
         self._length = length or round(crops_per_pixel * pixels / size**2)
         self._seed = int(torch.randint(2**62, (), generator=generator))
