@@ -15,6 +15,7 @@ import torch
 from data.spectral_earth.data import damage, write_tree
 from data.spectral_earth_downstream.data import write_downstream
 
+from torchgeo_hsi.cli import _convert_scene
 from torchgeo_hsi.datasets import (
     EnMAPL2A,
     SimulatedEnMAP,
@@ -22,6 +23,7 @@ from torchgeo_hsi.datasets import (
     SpectralEarthCDL,
     StoredPatches,
 )
+from torchgeo_hsi.errors import OutputError
 from torchgeo_hsi.io import open_cube
 from torchgeo_hsi.io.store import StoreReader
 from torchgeo_hsi.main import main
@@ -90,6 +92,69 @@ def test_a_scene_that_fails_or_changes(scenes: Path, tmp_path: Path) -> None:
     (store,) = json.loads(text)['written']
     with open_cube(image) as before, open_cube(store) as after:
         np.testing.assert_array_equal(before.read()[0], after.read()[0])
+
+
+def test_a_source_that_is_damaged_later(scenes: Path, tmp_path: Path) -> None:
+    image = tmp_path / 'in' / 'a.tif'
+    image.parent.mkdir()
+    shutil.copy(next((scenes / '1').glob('*SPECTRAL_IMAGE.TIF')), image)
+    out = tmp_path / 'out'
+    words = (image.parent, out, '--workers', '1', '--retries', '0', '--overwrite')
+    assert call(*words)[0] == 0
+    with open_cube(out / 'a.zarr') as reader:
+        before = reader.read()[0]
+    image.write_bytes(b'II*\0nothing')
+    code, _, err = call(*words)
+    assert code == 3
+    assert 'a: CorruptFileError' in err
+    with open_cube(out / 'a.zarr') as reader:
+        np.testing.assert_array_equal(reader.read()[0], before)
+
+
+def test_a_missing_line_of_a_list(scenes: Path, tmp_path: Path) -> None:
+    image = next((scenes / '1').glob('*SPECTRAL_IMAGE.TIF'))
+    listed = tmp_path / 'scenes.txt'
+    listed.write_text(f'{image}\nnowhere.tif\n')
+    code, text, err = call(listed, tmp_path / 'out', '--workers', '1', '--retries', '0')
+    assert code == 3
+    assert text.startswith('1 scenes written')
+    assert 'nowhere' in err
+
+
+@pytest.mark.parametrize('where', ['', 'stores'])
+def test_stores_among_their_scenes(scenes: Path, where: str) -> None:
+    folder = scenes / '1'
+    before = sorted(folder.rglob('*'))
+    code, _, err = call(folder, folder / where, '--workers', '1')
+    assert code == 1
+    assert 'Choose a folder elsewhere' in err
+    assert sorted(folder.rglob('*')) == before
+
+
+def test_full_disk_ends_the_work(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fill(*args: object) -> None:
+        calls.append(args)
+        raise OutputError('The disk is full: free some space.')
+
+    monkeypatch.setattr(_convert_scene, 'write_stored_scene', fill)
+    code, _, err = call(scenes, tmp_path / 'out', '--workers', '0')
+    assert (code, len(calls)) == (1, 1)
+    assert 'free some space' in err
+
+
+def test_a_store_into_itself(patches: Path, tmp_path: Path) -> None:
+    store = tmp_path / 'store'
+    words = ('--dataset', 'SpectralEarthCDL', '--splits', 'train', '--workers', '0')
+    assert call(patches, store, *words)[0] == 0
+    words = ('--dataset', 'StoredPatches', '--overwrite', '--workers', '0')
+    code, _, err = call(store, store, *words)
+    assert code == 1
+    assert 'where the dataset itself lies' in err
+    assert len(StoredPatches(store)) > 0
 
 
 def test_a_dataset_takes_the_store_of_a_scene(scenes: Path, tmp_path: Path) -> None:

@@ -260,3 +260,21 @@ def test_missing_patch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         (tmp_path / f'{name}.txt').write_text('gone.tif\n')
     code, _, err = call(capsys, 'leaks', str(tmp_path), '--root', str(tmp_path))
     assert (code, 'such as gone.tif' in err) == (1, True)
+
+
+@pytest.mark.parametrize('option', ['OUT', '--report', '--figure'])
+def test_labels_are_never_replaced(
+    labels: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    source = write(tmp_path / 'labels.tif', labels)
+    content = Path(source).read_bytes()
+    out = str(tmp_path / 'out.tif')
+    words = [source, source] if option == 'OUT' else [source, out, option, source]
+    code, _, err = call(capsys, 'split', *words, '--window', '7')
+    assert code == 1
+    assert 'Choose another name' in err
+    assert call(capsys, 'split', source, out, '--window', '7')[0] == 0
+    code, _, err = call(capsys, 'leaks', out, '--report', out)
+    assert code == 1
+    assert 'Choose another name' in err
+    assert Path(source).read_bytes() == content

@@ -167,3 +167,35 @@ def test_wrong_use(
         assert found == code, err
         assert message in err
     assert not out.exists()
+
+
+def test_scenes_that_cannot_be_opened(
+    tiles: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, tile in enumerate(sorted(tiles[0].glob('*.tif'))[:2]):
+        (tmp_path / f'b{number}.tif').write_bytes(tile.read_bytes())
+    sound, out = tmp_path / 'sound.json', tmp_path / 'stats.json'
+    assert call(capsys, tmp_path / 'b1.tif', '-o', sound)[0] == 0
+    content = (tmp_path / 'b0.tif').read_bytes()
+    (tmp_path / 'a.tif').write_bytes(b'II*\0nothing')
+    (tmp_path / 'b0.tif').write_bytes(content[:100])
+    code, text, err = call(capsys, tmp_path, '-o', out)
+    assert code == 3
+    assert 'Failed scenes and samples, which were left out: 2' in err
+    assert f'Statistics in {out}' in text
+    one, other = (read_statistics_file(path) for path in (sound, out))
+    np.testing.assert_array_equal(one.mean, other.mean)
+
+
+def test_scenes_are_never_replaced(
+    tiles: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = sorted(tiles[0].glob('*.tif'))[:2]
+    content = first.read_bytes()
+    # what "-o *.tif" comes to
+    code, _, err = call(capsys, '-o', first, second)
+    assert code == 1
+    assert 'holds no statistics' in err
+    code, _, err = call(capsys, '-o', first, first)
+    assert code == 1
+    assert first.read_bytes() == content

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 import torch
 from data.stores.data import Numbers, write_store
-from torch.utils.data import DataLoader, SequentialSampler, default_collate
+from torch.utils.data import (
+    DataLoader,
+    SequentialSampler,
+    TensorDataset,
+    default_collate,
+)
 
 from torchgeo_hsi.datamodules import StoreLoader
 from torchgeo_hsi.datamodules.store_loader import collate_stored
@@ -109,3 +114,8 @@ def test_bad_input(store: Path) -> None:
     state = StoreLoader(dataset, 2).state_dict()
     with pytest.raises(MetadataError, match='9 samples'):
         StoreLoader(dataset.select([0, 1]), 2).load_state_dict(state)
+
+
+def test_no_store() -> None:
+    with pytest.raises(TypeError, match='Convert it by convert_dataset'):
+        StoreLoader(TensorDataset(torch.zeros(3)))  # type: ignore[arg-type]

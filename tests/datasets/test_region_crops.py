@@ -308,7 +308,10 @@ class TestPlaces:
 
     def test_box_of_interest(self, scenes: Path) -> None:
         box = shapely.box(LEFT + 21 * RES, TOP - 90 * RES, LEFT + 70 * RES, TOP)
-        spots = places(RegionCrops(RasterDataset(scenes), 16, 8.0, roi=box))
+        crops = RegionCrops(
+            RasterDataset(scenes), 16, 40.0, roi=box, generator=seeded()
+        )
+        spots = places(crops)
         rows, columns = np.transpose(spots)
         assert rows.min() == 0
         assert rows.max() == 74
@@ -331,9 +334,14 @@ class TestPlaces:
             outside = shapely.box(west, south, east, north) - roi.buffer(RES)
             assert outside.area == 0
 
+    @pytest.mark.parametrize('size', [(32, 32), 32.0, 'a'])
+    def test_sizes_that_are_no_numbers(self, scenes: Path, size: Any) -> None:
+        with pytest.raises(TypeError, match='whole number as size'):
+            RegionCrops(RasterDataset(scenes), size)
+
     def test_region_of_less_than_a_crop(self, scenes: Path) -> None:
         strip = shapely.box(LEFT, TOP - 90 * RES, LEFT + 12 * RES, TOP)
-        with pytest.raises(EmptyDataError, match='16 x 16 pixels .* a smaller size'):
+        with pytest.raises(EmptyDataError, match='16 x 16 pixels that lies'):
             RegionCrops(RasterDataset(scenes), 16, roi=strip)
 
     def test_small_scene_in_a_region(self, tmp_path: Path) -> None:
@@ -350,6 +358,7 @@ class TestPlaces:
         # it is high enough for no crop, but the region may not be left to the side
         assert max(east for _, east, *_ in spots) <= LEFT + 60 * RES
 
+    @pytest.mark.filterwarnings('ignore::torchgeo_hsi.errors.NodataWarning')
     def test_least_share_of_valid_pixels(self, tmp_path: Path) -> None:
         values = numbered()
         values[:, :, :120] = -1

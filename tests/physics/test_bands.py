@@ -170,6 +170,15 @@ def test_select_refuses(
         bands.select(asked)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize('wavelength', [0.3, 2.2])
+def test_wavelengths_that_no_band_sees(wavelength: float) -> None:
+    bands = BandSet(wavelength=np.linspace(0.4, 1.0, 235), fwhm=np.full(235, 0.003))
+    with pytest.raises(BandMismatchError, match=r'span 0\.4 to 1 µm'):
+        bands.indices([0.66, wavelength])
+    # the edge of a sensor, as far as the next band would be
+    assert bands.indices([0.39, 1.01]) == [0, 234]
+
+
 def test_nearest(bands: BandSet) -> None:
     assert bands.nearest(0.61) == 3
     assert bands.nearest(0.61, tolerance=0.01 + 1e-12) == 3

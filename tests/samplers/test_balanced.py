@@ -120,5 +120,7 @@ def test_bad_counts() -> None:
         BalancedPatchSampler([[1, 0]], class_weights=[0.0, 1.0])
     with pytest.raises(ValueError, match='0 or more'):
         BalancedPatchSampler([[1, -1]])
+    with pytest.raises(ValueError, match='finite counts'):
+        BalancedPatchSampler([[1, float('nan')]])
     with pytest.raises(ValueError, match='positive length'):
         BalancedPatchSampler([[1, 1]], length=0)

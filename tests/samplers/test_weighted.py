@@ -111,3 +111,8 @@ def test_weights_with_validity(pixels: Any) -> None:
         min_valid=1.0,
     )
     assert {left for left, _ in corners(sampler)} == {0, 1, 2}
+
+
+def test_weights_of_no_kind(pixels: Any) -> None:
+    with pytest.raises(TypeError, match='got NoneType'):
+        WeightedWindowSampler(pixels, 8, None)  # type: ignore[arg-type]

@@ -60,9 +60,10 @@ class ConvertScene:
         return str(output)
 
     def _write(self, scene: Scene, output: Path) -> None:
-        if output.exists() and not self.records.is_begun(scene):
-            shutil.rmtree(output)
-        self.records.note(scene, finished=False)
         with scene.local() as path, open_cube(path, **self.options) as reader:
+            # what cannot be opened replaces nothing
+            if output.exists() and not self.records.is_begun(scene):
+                shutil.rmtree(output)
+            self.records.note(scene, finished=False)
             write_stored_scene(reader, output)
         self.records.note(scene, finished=True)

@@ -7,6 +7,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -213,7 +214,7 @@ _SENSORS = {
 
 
 def _sensor(paths: Sequence[str]) -> str:
-    """Return the sensor of the first scene; empty if there is none to be opened."""
+    """Return the sensor of the first scene that opens; empty if none does."""
     from ..io import open_cube
     from ._scenes import find_scenes
 
@@ -221,11 +222,17 @@ def _sensor(paths: Sequence[str]) -> str:
         # the dataset says it again
         warnings.simplefilter('ignore', HSIWarning)
         try:
-            with open_cube(find_scenes(paths)[0].path) as reader:
-                return reader.info.sensor
-        # what is missing, such as a unit, is told by the dataset
-        except (HSIError, OSError, ImportError):
+            scenes = find_scenes(paths)
+        except (HSIError, OSError):
             return ''
+        for scene in scenes:
+            # what is missing, such as a unit, is told by the dataset
+            with (
+                suppress(HSIError, OSError, ImportError),
+                open_cube(scene.path) as cube,
+            ):
+                return cube.info.sensor
+    return ''
 
 
 def find_class(name: str) -> type[Any]:

@@ -4,6 +4,7 @@
 """How verbs show their results: a table for people, JSON for programs."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..errors import HSIError
+from ..errors import HSIError, OutputError
 
 #: The option ``--json`` that several verbs share.
 json_option = click.option('--json', 'as_json', is_flag=True, help='Print JSON.')
@@ -49,6 +50,45 @@ def echo_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         click.echo(f'{name.ljust(width)}  {value}')
+
+
+def check_not_inputs(outputs: Iterable[str | None], inputs: Iterable[str]) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        outputs: Files or folders to write; None does not count.
+        inputs: Files or folders to read.
+
+    Raises:
+        OutputError: If an output is one of the inputs.
+    """
+    there = {os.path.realpath(path): path for path in inputs}
+    for output in outputs:
+        if output is not None and os.path.realpath(output) in there:
+            raise OutputError(
+                f'{output} is read, so it cannot be written as well. Choose another '
+                'name.'
+            )
+
+
+def check_outside(output: str, inputs: Iterable[str]) -> None:
+    """Refuse a folder for outputs that the next run would take for inputs.
+
+    Args:
+        output: The folder.
+        inputs: Files or folders to read.
+
+    Raises:
+        OutputError: If *output* is one of the folders, or lies in one.
+    """
+    target = os.path.realpath(output)
+    for path in inputs:
+        folder = os.path.realpath(path)
+        if os.path.isdir(folder) and (target + os.sep).startswith(folder + os.sep):
+            raise OutputError(
+                f'{output} lies in {path}, so the next run would take what is written '
+                'there for scenes. Choose a folder elsewhere.'
+            )
 
 
 @contextmanager

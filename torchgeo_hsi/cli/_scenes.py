@@ -171,7 +171,11 @@ def _expand(entry: str, asset: str | None) -> Iterator[Scene]:
         yield from stac_scenes(entry, asset)
     elif suffix in _LISTS and os.path.isfile(entry):
         for path in _read_list(entry):
-            yield from _expand(path, asset)
+            if is_address(path) or os.path.exists(path):
+                yield from _expand(path, asset)
+            else:
+                # one of many: it fails when it is opened, and the others do not
+                yield Scene(path, scene_name(path))
     elif os.path.isdir(entry):
         yield from (Scene(path, scene_name(path)) for path in _walk(entry))
     else:

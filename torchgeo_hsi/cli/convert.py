@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import OutputError
 from ._dataset import CONTEXT, choose_dataset, dataset_options, split_arguments
 from ._jobs import check_job_options, finish, job_options, show_progress
-from ._output import echo_json, json_option, option_words
+from ._output import check_outside, echo_json, json_option, option_words
 
 if TYPE_CHECKING:
     from ._dataset import DatasetChoice
@@ -177,6 +178,7 @@ def _convert_scenes(
         raise click.UsageError(
             'Missing INPUT: name scenes and OUT, or patches by --dataset.'
         )
+    check_outside(out, inputs)
     unit = options['wavelength_unit']
     reader = {} if unit is None else {'wavelength_unit': unit}
     records = OutputRecords(Path(out).absolute(), reader)
@@ -191,6 +193,7 @@ def _convert_scenes(
             [scene.absolute() for scene in todo],
             names=lambda scene: scene.name,
             progress=progress,
+            fatal=(OutputError,),
             **work,
         )
     if options['as_json']:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import EmptyDataError, MetadataError
-from ._output import json_option
+from ._output import check_not_inputs, json_option
 from ._splits import count_labels, read_boxes, read_labels, read_split, show_report
 from .probe import _EVALUATION, make_datamodule
 
@@ -69,6 +69,8 @@ def leaks(
     patches (with --root). Instead, --config takes the windows that a data module draws;
     --data.NAME VALUE changes its options.
     """
+    read = [path for path in (split, labels, config) if path is not None]
+    check_not_inputs([report, figure], read)
     if config is not None:
         words = [*([] if split is None else [split]), *args]
         found = _of_config(config, words)

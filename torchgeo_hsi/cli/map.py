@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from ..errors import MetadataError
+from ..errors import MetadataError, OutputError
 from ._jobs import check_job_options, finish, job_options, show_progress
-from ._output import echo_json, json_option
+from ._output import check_outside, echo_json, json_option
 
 
 @click.command(
@@ -75,6 +75,7 @@ def map_scenes(
     from ._scenes import find_scenes
 
     inputs, options = _split(args)
+    check_outside(output_dir, inputs)
     content = _read(config)
     recipe = {'config': content, 'args': options, 'weights': _digest(checkpoint)}
     records = OutputRecords(Path(output_dir).absolute(), recipe)
@@ -92,6 +93,7 @@ def map_scenes(
             retries=retries,
             names=lambda scene: scene.name,
             progress=progress,
+            fatal=(OutputError,),
         )
     _tell(report, len(scenes), output_dir, as_json)
     finish(report.failures, 'scenes')

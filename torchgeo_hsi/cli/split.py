@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._output import json_option, option_words
+from ._output import check_not_inputs, json_option, option_words
 from ._splits import (
     count_labels,
     find_patches,
@@ -130,6 +130,8 @@ def split(
     first split, 2 for the second, and 0 for none. Or LABELS is a folder of georeferenced
     patches: OUT becomes a folder with a list of names for each split.
     """
+    check_not_inputs([target, report, figure], [source])
+    check_not_inputs([report, figure], [target])
     with option_words(['shares', 'block_size', 'guard', 'gap', 'column'], source):
         work = _split_patches if os.path.isdir(source) else _split_map
         found = work(source, target, **options)

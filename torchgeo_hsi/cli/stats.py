@@ -4,6 +4,7 @@
 """``torchgeo-hsi stats``: band statistics of any dataset, in a file for data modules."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import OutputError
+from ..errors import CorruptFileError, HSIError, HSIWarning, OutputError
+from ..jobs import JobFailure
 from ._dataset import CONTEXT, choose_dataset, dataset_options, split_arguments
 from ._jobs import check_job_options, finish, job_options, show_progress
-from ._output import echo_fields, echo_table
+from ._output import check_not_inputs, echo_fields, echo_table
 
 if TYPE_CHECKING:
     from ..physics.statistics import BandSummary
@@ -71,6 +73,10 @@ def stats(
     check_job_options(jobs['workers'], jobs['scheduler'])
     check_output(output)
     paths, options = split_arguments(args)
+    check_not_inputs([output], [*paths, *([] if config is None else [config])])
+    damaged: list[JobFailure] = []
+    if dataset is None and config is None:
+        paths, damaged = leave_damaged_out(paths)
     choice = choose_dataset(dataset, config, options, paths)
     whole = _WHOLE.get(choice.cls.__name__, {})
     choice = replace(choice, arguments={**whole, **choice.arguments})
@@ -93,7 +99,41 @@ def stats(
     write_statistics_file(output, summary)
     _show(summary)
     click.echo(f'Statistics in {output}')
-    finish(failures, 'samples')
+    finish([*damaged, *failures], 'scenes and samples' if damaged else 'samples')
+
+
+def leave_damaged_out(paths: list[str]) -> tuple[list[str], list[JobFailure]]:
+    """Leave scenes out that cannot be opened.
+
+    Args:
+        paths: Files or folders.
+
+    Returns:
+        The scenes that can be opened, and what is wrong with the others; *paths* as
+        they are if nothing, or all, is wrong.
+    """
+    from ..io import open_cube
+    from ._scenes import find_scenes
+
+    try:
+        scenes = find_scenes(paths)
+    except (HSIError, OSError):
+        return paths, []
+    sound, failures = [], []
+    with warnings.catch_warnings():
+        # the dataset says it again
+        warnings.simplefilter('ignore', HSIWarning)
+        for index, scene in enumerate(scenes):
+            try:
+                with open_cube(scene.path):
+                    sound.append(scene.path)
+            except (CorruptFileError, FileNotFoundError) as error:
+                told = f'{type(error).__name__}: {error}'
+                failures.append(JobFailure(index, scene.name, told, 1, ''))
+            except (HSIError, OSError, ImportError):
+                # what is missing, such as a unit, is told by the dataset
+                sound.append(scene.path)
+    return (sound, failures) if sound and failures else (paths, [])
 
 
 def check_output(output: str) -> None:
@@ -111,6 +151,14 @@ def check_output(output: str) -> None:
             f'{output} cannot be written: {folder} is no folder that you may write to. '
             'Make it, or choose another one.'
         )
+    if os.path.isfile(output):
+        with open(output, 'rb') as file:
+            start = file.read(1)
+        if start not in (b'', b'{'):
+            raise OutputError(
+                f'{output} is there already and holds no statistics. Choose another '
+                'name, such as statistics.json.'
+            )
 
 
 def _describe(choice: 'DatasetChoice', splits: Sequence[str]) -> str:

@@ -71,8 +71,14 @@ class StoreLoader(DataLoader[Sample]):
 
         Raises:
             ValueError: If a number is not positive.
+            TypeError: If the dataset is no store.
             EmptyDataError: If there is no sample.
         """
+        if not hasattr(dataset, 'shards'):
+            raise TypeError(
+                f'Expected StoredPatches, got {type(dataset).__name__}. Convert it by '
+                'convert_dataset, or use a DataLoader of torch.'
+            )
         if sampler is None:
             sampler = ShardBatchSampler(
                 dataset.shards, batch_size, buffer_shards, shuffle, generator

@@ -5,6 +5,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -104,6 +105,7 @@ def convert_dataset(
     """
     start = time.perf_counter()
     folder = Path(out)
+    _check_source(folder, dataset)
     parts = Parts(dataset)
     _check_folder(folder, overwrite)
     with only_one(folder):
@@ -127,6 +129,18 @@ def convert_dataset(
     return ConversionReport(
         folder, checksum, spec.items, spec.shards, written, failures, missing, seconds
     )
+
+
+def _check_source(folder: Path, dataset: Any) -> None:
+    """Refuse to write over the dataset itself."""
+    for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
+        root = getattr(part, 'root', None)
+        if isinstance(root, str | Path) and os.path.realpath(root) == os.path.realpath(
+            folder
+        ):
+            raise OutputError(
+                f'{folder} is where the dataset itself lies. Name another folder.'
+            )
 
 
 def _check_folder(folder: Path, overwrite: bool) -> None:

@@ -114,7 +114,8 @@ class RegionCrops(IterableDataset[Sample]):
 
         Raises:
             EmptyDataError: If there is no scene, or no whole batch in an epoch.
-            TypeError: If the dataset is neither a GeoDataset nor HSICube.
+            TypeError: If the dataset is neither a GeoDataset nor HSICube, or a number
+                is not whole.
             ValueError: If a number makes no sense.
         """
         _check(
@@ -313,12 +314,14 @@ def _check(
     """Refuse numbers that make no sense."""
     if not 0 <= min_valid <= 1:
         raise ValueError(f'Expected min_valid from 0 to 1, got {min_valid}.')
-    size = numbers['size'] or 0
-    if region_size is not None and region_size < size:
+    size = numbers['size']
+    if region_size is not None and isinstance(size, int) and region_size < size:
         raise ValueError(
             f'Expected region_size of at least {size=} pixels, got {region_size}.'
         )
     for name, number in numbers.items():
+        if number is not None and not isinstance(number, int | np.integer):
+            raise TypeError(f'Expected a whole number as {name}, got {number!r}.')
         if number is not None and number < 1:
             raise ValueError(f'Expected {name} of at least 1, got {number}.')
     if not (math.isfinite(crops_per_pixel) and crops_per_pixel > 0):

@@ -14,6 +14,9 @@ from .._typing import BoolArray, FloatArray
 from ..errors import BandMismatchError, EmptyDataError, UnitError, UnknownNameError
 from .units import check_fwhm, check_micrometres, to_micrometres
 
+#: Distance in micrometres beyond the outermost centre at which a band still answers.
+_REACH = 0.02
+
 #: Default of ``good``; a default has to be hashable, which no array is.
 _ALL_GOOD = cast(BoolArray, ())
 
@@ -172,7 +175,8 @@ class BandSet:
 
         Raises:
             UnknownNameError: If a name is not in the set.
-            BandMismatchError: If a position is out of range.
+            BandMismatchError: If a position is out of range, or a wavelength lies
+                outside of what the bands see.
             UnitError: If a wavelength looks like nanometres.
         """
         lookup = {name: i for i, name in enumerate(self.names)}
@@ -189,8 +193,21 @@ class BandSet:
                     )
                 found.append(int(band) % len(self))
             else:
+                self._check_reach(float(band))
                 found.append(self.nearest(float(band)))
         return found
+
+    def _check_reach(self, wavelength: float) -> None:
+        """Refuse a wavelength that the sensor does not see."""
+        check_micrometres([wavelength])
+        low, high = float(self.wavelength.min()), float(self.wavelength.max())
+        widest = 0.0 if self.fwhm is None else float(self.fwhm.max())
+        slack = max(_REACH, widest)
+        if not low - slack <= wavelength <= high + slack:
+            raise BandMismatchError(
+                f'No band is near {wavelength:g} µm: the bands span {low:g} to '
+                f'{high:g} µm. Choose a wavelength in this range.'
+            )
 
     def select(self, bands: Iterable[str | int | float]) -> 'BandSet':
         """Take bands by name, position or nearest wavelength, in the given order.

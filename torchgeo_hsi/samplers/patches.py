@@ -50,7 +50,8 @@ class BalancedPatchSampler(EpochSampler[int]):
         Raises:
             BandMismatchError: If the shapes do not fit.
             EmptyDataError: If there is no pixel of a class that may be drawn.
-            ValueError: If *length* is not positive, or a number is negative.
+            ValueError: If *length* is not positive, or a number is negative or
+                not finite.
         """
         table = np.asarray(counts, dtype=np.float64)
         if table.ndim != 2:
@@ -64,8 +65,8 @@ class BalancedPatchSampler(EpochSampler[int]):
             raise BandMismatchError(
                 f'Expected {table.shape[1]} class_weights, got {weights.shape[0]}.'
             )
-        if (table < 0).any() or (weights < 0).any():
-            raise ValueError('Expected counts and class_weights of 0 or more.')
+        if not all(np.isfinite(x).all() and (x >= 0).all() for x in (table, weights)):
+            raise ValueError('Expected finite counts and class_weights of 0 or more.')
         if length is not None and length < 1:
             raise ValueError(f'Expected a positive length, got {length}.')
         self._chances = np.where(table.sum(axis=0) > 0, weights, 0)

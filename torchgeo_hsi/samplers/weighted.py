@@ -106,6 +106,11 @@ class WeightedWindowSampler(RandomWindowSampler):
             self._weights = weights.to_crs(self._crs)
         elif isinstance(weights, GeoDataset) and weights.crs != dataset.crs:
             weights.crs = dataset.crs
+        elif not isinstance(weights, GeoDataset) and not callable(weights):
+            raise TypeError(
+                'Expected weights= as a column, polygons, a dataset or a function, got '
+                f'{type(weights).__name__}.'
+            )
 
     @staticmethod
     def _numbers(frame: GeoDataFrame, column: str) -> NDArray[np.float64]:
