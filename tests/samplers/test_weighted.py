@@ -115,4 +115,4 @@ def test_weights_with_validity(pixels: Any) -> None:
 
 def test_weights_of_no_kind(pixels: Any) -> None:
     with pytest.raises(TypeError, match='got NoneType'):
-        WeightedWindowSampler(pixels, 8, None)  # type: ignore[arg-type]
+        WeightedWindowSampler(pixels((0, 0, 10, 10)), 8, None)  # type: ignore[arg-type]
