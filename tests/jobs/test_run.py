@@ -387,7 +387,7 @@ def test_no_worker_outlives_the_program(tmp_path: Path, number: int) -> None:
         os.killpg(process.pid, number)
     else:
         process.kill()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     if number == signal.SIGINT:
         assert (out, err) == ('interrupted\n', '')
     while any(map(is_alive, pids)) and time.monotonic() < deadline:
