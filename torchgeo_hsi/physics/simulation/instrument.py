@@ -110,6 +110,19 @@ class NoiseModel:
     path: FloatArray
     read_share: FloatArray
 
+    def variance(self) -> tuple[FloatArray, FloatArray]:
+        """Return the variance of the noise as a linear function of the reflectance.
+
+        Returns:
+            Variance that each unit of reflectance adds, and variance at a reflectance
+            of 0, one of each for every band. Below ``-path`` no light is left that
+            could make less noise.
+        """
+        full = self.reference + self.path
+        variance = (full / self.snr) ** 2
+        slope = variance * (1 - self.read_share) / full
+        return slope, variance * self.read_share + self.path * slope
+
     def sigma(self, reflectance: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the standard deviation of the noise.
 
@@ -119,10 +132,7 @@ class NoiseModel:
         Returns:
             Standard deviation of the reflectance, of the same shape.
         """
-        full = self.reference + self.path
-        variance = (full / self.snr) ** 2
-        slope = (variance * (1 - self.read_share) / full).astype(np.float32)
-        fixed = (variance * self.read_share + self.path * slope).astype(np.float32)
+        slope, fixed = (part.astype(np.float32) for part in self.variance())
         # in place: this runs for every number of a scene
         result = np.maximum(reflectance, -self.path.astype(np.float32))
         result = np.asarray(result, dtype=np.float32)

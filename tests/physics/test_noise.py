@@ -1,0 +1,428 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Noise of cubes has the statistics that its definition says."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scipy.interpolate import BSpline
+from torch import Tensor
+
+from torchgeo_hsi.errors import BandMismatchError, UnitError
+from torchgeo_hsi.physics.noise import (
+    add_deadlines,
+    add_gaussian,
+    add_impulses,
+    add_shot,
+    add_stripes,
+    add_striping,
+    correlated_sigma,
+    draw_bands,
+    draw_level,
+    draw_resampled,
+    fill_dead,
+)
+
+#: A test whose numbers are drawn from one seed never fails by chance again.
+RARE = 1e-3
+
+
+def seed(number: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(number)
+
+
+def is_even(counts: np.ndarray) -> bool:
+    """Whether all values occur equally often, as far as chance allows."""
+    return bool(stats.chisquare(counts).pvalue > RARE)
+
+
+class TestLevels:
+    def test_number(self) -> None:
+        assert draw_level(30, (2, 3), torch.empty(0)).tolist() == [[30] * 3] * 2
+
+    def test_range(self) -> None:
+        drawn = draw_level((10, 70), (5000,), torch.empty(0), seed()).numpy()
+        assert stats.kstest(drawn, stats.uniform(10, 60).cdf).pvalue > RARE
+
+    def test_list(self) -> None:
+        drawn = draw_level([10, 30, 50, 70], (4000,), torch.empty(0), seed()).numpy()
+        values, counts = np.unique(drawn, return_counts=True)
+        assert values.tolist() == [10, 30, 50, 70]
+        assert is_even(counts)
+
+    @pytest.mark.parametrize(
+        'level', [-1, (70, 10), (10, 20, 30), [], [10, -10], math.nan, (0, math.inf)]
+    )
+    def test_bad(self, level: object) -> None:
+        with pytest.raises(UnitError, match='Expected the level to be a number'):
+            draw_level(level, (1,), torch.empty(0))
+
+
+class TestBands:
+    @pytest.mark.parametrize(
+        ('bands', 'share', 'count'),
+        [
+            (31, 1 / 3, 10),
+            (3, 1 / 3, 1),
+            (2, 1 / 3, 0),
+            (202, 1 / 3, 67),
+            (31, 0.33, 10),
+        ],
+    )
+    def test_number_is_rounded_down(self, bands: int, share: float, count: int) -> None:
+        (drawn,) = draw_bands((50, bands), share, torch.empty(0), seed())
+        assert drawn.sum(1).tolist() == [count] * 50
+
+    def test_sets_share_no_band(self) -> None:
+        sets = draw_bands((50, 31), 1 / 3, torch.empty(0), seed(), parts=3)
+        assert torch.stack(sets).sum(0).max() == 1
+
+    def test_bands_are_equally_likely(self) -> None:
+        (drawn,) = draw_bands((3000, 6), 1 / 3, torch.empty(0), seed())
+        assert is_even(drawn.sum(0).numpy())
+        # and so are pairs of them, so bands of a sample are no neighbors by habit
+        pairs = (drawn.float().T @ drawn.float()).numpy()
+        assert is_even(pairs[np.triu_indices(6, 1)])
+
+    def test_too_many(self) -> None:
+        with pytest.raises(UnitError, match=r'at most 1 / 3, got 0\.4'):
+            draw_bands((31,), 0.4, torch.empty(0), parts=3)
+
+
+class TestGaussian:
+    def test_distribution(self) -> None:
+        noise = add_gaussian(torch.full((4, 64, 64), 0.5), 30, generator=seed()) - 0.5
+        assert (
+            stats.kstest(noise.numpy().ravel(), stats.norm(0, 30 / 255).cdf)[1] > RARE
+        )
+
+    def test_pixels_and_bands_are_independent(self) -> None:
+        noise = add_gaussian(torch.zeros(2, 8, 64, 64), 30, generator=seed())
+        for axis in range(4):
+            one, other = (noise.narrow(axis, k, noise.shape[axis] - 1) for k in (0, 1))
+            r = np.corrcoef(one.flatten(), other.flatten())[0, 1]
+            assert abs(r) < 5 / math.sqrt(one.numel())
+
+    def test_each_band_has_its_level(self) -> None:
+        sigma = torch.tensor([[0.0, 10, 70], [50, 30, 0]])
+        noise = add_gaussian(torch.zeros(2, 3, 90, 90), sigma, generator=seed())
+        got = 255 * noise.std((-2, -1))
+        assert torch.allclose(got, sigma, rtol=0.05, atol=0)
+
+    def test_scale_of_the_data(self) -> None:
+        cube = torch.rand(3, 40, 40, generator=seed())
+        small = add_gaussian(cube, 30, generator=seed(1))
+        large = add_gaussian(1e4 * cube, 30, peak=1e4, generator=seed(1))
+        assert torch.allclose(large, 1e4 * small, rtol=1e-5, atol=1e-2)
+
+    def test_wrong_number_of_bands(self) -> None:
+        with pytest.raises(BandMismatchError, match='31 bands of the cube, got 30'):
+            add_gaussian(torch.zeros(31, 2, 2), torch.ones(30))
+
+    def test_negative(self) -> None:
+        with pytest.raises(UnitError, match='at least 0, got -1'):
+            add_gaussian(torch.zeros(2, 2, 2), torch.tensor([1.0, -1.0]))
+
+    def test_correlated_levels(self) -> None:
+        want = [
+            23.08 * math.exp(-((b / 31 - 0.5) ** 2) / (4 * 0.157**2)) for b in range(31)
+        ]
+        assert correlated_sigma(31).tolist() == pytest.approx(want, rel=1e-6)
+
+    @pytest.mark.parametrize('options', [{'beta': -1.0}, {'eta': 0.0}])
+    def test_bad_curve(self, options: dict[str, float]) -> None:
+        with pytest.raises(UnitError, match='beta of at least 0 and eta above 0'):
+            correlated_sigma(31, **options)
+
+
+def columns_hit(noise: Tensor) -> np.ndarray:
+    """Count the columns of each band that are hit over their whole length."""
+    hit = noise != 0
+    assert torch.equal(hit.all(-2), hit.any(-2))
+    return hit.all(-2).sum(-1).numpy().ravel()
+
+
+class TestStripes:
+    def test_numbers_of_columns(self) -> None:
+        # floor(0.05 * 64) = 3 to floor(0.15 * 64) - 1 = 8
+        noise = add_stripes(torch.zeros(100, 31, 2, 64), generator=seed())
+        numbers, counts = np.unique(columns_hit(noise), return_counts=True)
+        assert numbers.tolist() == [3, 4, 5, 6, 7, 8]
+        assert is_even(counts)
+
+    def test_shifts(self) -> None:
+        noise = add_stripes(torch.zeros(20, 31, 3, 64), generator=seed())
+        assert torch.equal(noise.amax(-2), noise.amin(-2))
+        shift = noise[..., 0, :].numpy()
+        uniform = stats.uniform(-0.25, 0.5).cdf
+        assert stats.kstest(shift[shift != 0], uniform).pvalue > RARE
+
+    def test_columns_are_equally_likely(self) -> None:
+        noise = add_stripes(torch.zeros(100, 31, 1, 40), generator=seed())
+        assert is_even((noise != 0).sum((0, 1, 2)).numpy())
+
+    def test_only_chosen_bands(self) -> None:
+        bands = torch.tensor([True, False, True])
+        noise = add_stripes(torch.zeros(5, 3, 4, 64), bands, generator=seed())
+        assert (columns_hit(noise).reshape(5, 3) > 0).all(0).tolist() == bands.tolist()
+        assert not noise[:, 1].any()
+
+    def test_narrow_image(self) -> None:
+        noise = add_stripes(torch.ones(3, 4, 1), generator=seed())
+        assert noise.shape == (3, 4, 1)
+
+    @pytest.mark.parametrize('columns', [(0.2, 0.1), (-0.1, 0.1), (0.1, 1.1)])
+    def test_bad_columns(self, columns: tuple[float, float]) -> None:
+        with pytest.raises(UnitError, match='shares of the columns'):
+            add_stripes(torch.zeros(1, 2, 2), columns=columns)
+
+    def test_bad_strength(self) -> None:
+        with pytest.raises(UnitError, match='strength of at least 0, got -1'):
+            add_stripes(torch.zeros(1, 2, 2), strength=-1.0)
+
+    def test_bands_of_another_cube(self) -> None:
+        with pytest.raises(BandMismatchError, match='each of the 3 bands'):
+            add_stripes(torch.zeros(3, 2, 2), torch.ones(4, dtype=torch.bool))
+
+
+def test_dead_columns() -> None:
+    # ceil(0.05 * 50) = 3 to ceil(0.15 * 50) - 1 = 7
+    cube = 0.1 + torch.rand(100, 31, 3, 50, generator=seed())
+    dead = add_deadlines(cube, generator=seed(1))
+    numbers, counts = np.unique(columns_hit(cube - dead), return_counts=True)
+    assert numbers.tolist() == [3, 4, 5, 6, 7]
+    assert is_even(counts)
+    assert not dead[dead != cube].any()
+    assert is_even((dead == 0).all(-2).sum((0, 1)).numpy())
+
+
+class TestImpulses:
+    def test_shares(self) -> None:
+        noisy = add_impulses(torch.full((400, 40, 50), 0.5), generator=seed()).numpy()
+        lost = (noisy != 0.5).mean((1, 2))
+        amounts = np.array([0.1, 0.3, 0.5, 0.7])
+        which = abs(lost[:, None] - amounts).argmin(1)
+        # 5 standard deviations of 2000 pixels
+        assert abs(lost - amounts[which]).max() < 5 * 0.5 / math.sqrt(2000)
+        assert is_even(np.bincount(which))
+        salt, pepper = (noisy == 1).sum(), (noisy == 0).sum()
+        assert salt + pepper == (noisy != 0.5).sum()
+        assert stats.binomtest(salt, salt + pepper).pvalue > RARE
+
+    def test_pixels_are_independent(self) -> None:
+        lost = (
+            add_impulses(torch.full((1, 200, 200), 0.5), None, [0.5], 1, seed()) != 0.5
+        )
+        for axis in (1, 2):
+            one, other = (lost.narrow(axis, k, 199).flatten() for k in (0, 1))
+            assert abs(np.corrcoef(one, other)[0, 1]) < 5 / 200
+
+    def test_only_chosen_bands(self) -> None:
+        bands = torch.tensor([[True, False], [False, True]])
+        noisy = add_impulses(torch.full((2, 2, 20, 20), 0.5), bands, [1.0], 9.0, seed())
+        assert torch.equal((noisy == 0.5).all(-1).all(-1), ~bands)
+        assert set(noisy[bands].flatten().tolist()) == {0.0, 9.0}
+
+    @pytest.mark.parametrize('amounts', [[], [1.5], [-0.1]])
+    def test_bad_amounts(self, amounts: list[float]) -> None:
+        with pytest.raises(UnitError, match='shares of the pixels'):
+            add_impulses(torch.zeros(1, 2, 2), None, amounts)
+
+
+class TestShot:
+    def test_poisson(self) -> None:
+        noisy = add_shot(torch.full((1, 200, 200), 0.02), 200.0, generator=seed())
+        counted = (noisy * 200).numpy().ravel()
+        assert np.allclose(counted, counted.round(), atol=1e-4)
+        got = np.bincount(counted.round().astype(int), minlength=12)[:12]
+        want = stats.poisson(4).pmf(np.arange(12))
+        want[-1] = stats.poisson(4).sf(10)
+        got[-1] = len(counted) - got[:-1].sum()
+        assert stats.chisquare(got, want * len(counted)).pvalue > RARE
+
+    def test_signal_to_noise_grows_with_the_root(self) -> None:
+        ratios = []
+        for value in (0.1, 0.4):
+            noisy = add_shot(torch.full((1, 200, 200), value), 1e4, generator=seed())
+            ratios.append(float(noisy.mean() / noisy.std()))
+        assert ratios == pytest.approx([math.sqrt(1000), math.sqrt(4000)], rel=0.02)
+
+    def test_read_noise_adds_up(self) -> None:
+        photons = torch.tensor([100.0, 400.0])
+        noisy = add_shot(
+            torch.full((2, 200, 200), 0.5), photons, 10.0, generator=seed()
+        )
+        want = (0.5 * photons + 100).sqrt() / photons
+        assert torch.allclose(noisy.std((-2, -1)), want, rtol=0.02)
+
+    def test_negative_values_stay(self) -> None:
+        assert torch.equal(
+            add_shot(torch.full((1, 2, 2), -0.1), 10.0), torch.full((1, 2, 2), -0.1)
+        )
+
+    def test_physical_numbers(self) -> None:
+        cube = torch.rand(2, 30, 30, generator=seed())
+        small = add_shot(cube, 500.0, generator=seed(1))
+        large = add_shot(1e4 * cube, 500.0, peak=1e4, generator=seed(1))
+        assert torch.allclose(large, 1e4 * small, atol=0.5)
+
+    @pytest.mark.parametrize(('photons', 'read'), [(0.0, 0.0), (10.0, -1.0)])
+    def test_bad(self, photons: float, read: float) -> None:
+        with pytest.raises(UnitError, match='positive number of photons'):
+            add_shot(torch.zeros(1, 2, 2), photons, read)
+
+
+class TestStriping:
+    def test_gain(self) -> None:
+        cube = torch.full((20, 3, 400), 0.5)
+        factor = (add_striping(cube, 0.02, common=0.0, generator=seed()) / cube)[:, 0]
+        noise = (factor - 1).numpy()
+        assert stats.kstest(noise.ravel(), stats.norm(0, 0.02).cdf).pvalue > RARE
+
+    @pytest.mark.parametrize('common', [0.0, 0.2, 1.0])
+    def test_bands_have_a_share_in_common(self, common: float) -> None:
+        noise = add_striping(torch.ones(4, 1, 9000), 0.01, 0.0, common, 0.0, seed())
+        got = np.corrcoef((noise - 1)[:, 0])
+        want = np.where(np.eye(4), 1, common)
+        assert abs(got - want).max() < 5 / math.sqrt(9000)
+        assert np.allclose(noise.std((-2, -1)), 0.01, rtol=0.05)
+
+    def test_offset_of_each_band(self) -> None:
+        offset = torch.tensor([0.01, 0.0, 0.03])
+        noise = add_striping(torch.zeros(3, 4, 2000), 0.5, offset, generator=seed())
+        assert torch.equal(noise.amax(-2), noise.amin(-2))
+        assert torch.allclose(noise[:, 0].std(-1), offset, rtol=0.08)
+
+    def test_lean(self) -> None:
+        # of the triangle of sides 3, 4 and 5: down by 4 and left by 3 is the same column
+        angle = math.degrees(math.asin(0.6))
+        cube = torch.ones(1, 40, 60, dtype=torch.float64)
+        slash = add_striping(cube, 0.1, angle=angle, generator=seed())[0]
+        assert torch.allclose(slash[4:, :-3], slash[:-4, 3:], atol=1e-12)
+        assert not torch.allclose(slash[4:, 3:], slash[:-4, :-3], atol=0.1)
+        back = add_striping(cube, 0.1, angle=-angle, generator=seed())[0]
+        assert torch.allclose(back[4:, 3:], back[:-4, :-3], atol=1e-12)
+
+    def test_what_lies_between_columns_is_interpolated(self) -> None:
+        noise = add_striping(torch.ones(100, 60, 60), 0.1, angle=10, generator=seed())
+        assert noise.var().item() == pytest.approx(0.01 * 2 / 3, rel=0.05)
+
+    def test_dead_elements(self) -> None:
+        cube = torch.rand(40, 5, 500, generator=seed())
+        filled = fill_dead(cube, 0.05, generator=seed(1))
+        dead = filled != cube
+        assert torch.equal(dead.all(-2), dead.any(-2))
+        assert not dead[[0, -1]].any()
+        middle = (cube[:-2] + cube[2:]) / 2
+        assert torch.equal(filled[1:-1][dead[1:-1]], middle[dead[1:-1]])
+        number = int(dead[1:-1, 0].sum())
+        assert stats.binomtest(number, 38 * 500, 0.05).pvalue > RARE
+
+    def test_dead_elements_lean_like_stripes(self) -> None:
+        cube = torch.rand(3, 30, 30, generator=seed())
+        dead = fill_dead(cube, 0.1, 45.0, seed(1))[1] != cube[1]
+        assert dead.any()
+        assert torch.equal(dead[1:, :-1], dead[:-1, 1:])
+
+    def test_two_bands_have_no_neighbors(self) -> None:
+        cube = torch.rand(2, 4, 4, generator=seed())
+        assert torch.equal(fill_dead(cube, 1.0), cube)
+
+    @pytest.mark.parametrize(
+        ('options', 'message'),
+        [
+            ({'gain': -0.1}, 'gain to be at least 0'),
+            ({'offset': -0.1}, 'offset to be at least 0'),
+            ({'common': 1.5}, 'common to be a share'),
+            ({'angle': 90.0}, 'between -90 and 90'),
+        ],
+    )
+    def test_bad(self, options: dict[str, float], message: str) -> None:
+        with pytest.raises(UnitError, match=message):
+            add_striping(torch.zeros(3, 2, 2), **options)
+
+    def test_bad_share(self) -> None:
+        with pytest.raises(UnitError, match='from 0 to 1, got 2'):
+            fill_dead(torch.zeros(3, 2, 2), 2.0)
+
+
+class TestResampled:
+    @pytest.mark.parametrize('angle', [7.0, -20.0, 70.0])
+    def test_neighbors(self, angle: float) -> None:
+        noise, _ = draw_resampled((200, 80, 80), torch.empty(0), angle, seed())
+        # linear weights of two points, multiplied and averaged over all places between
+        # pixels, are the cubic B-spline of their distance
+        spline = BSpline.basis_element([-2, -1, 0, 1, 2], extrapolate=False)
+        turn = math.radians(angle)
+        for down, right in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0), (0, 3)):
+            u = math.cos(turn) * right + math.sin(turn) * down
+            v = math.cos(turn) * down - math.sin(turn) * right
+            want = float(np.nan_to_num(spline(u)) * np.nan_to_num(spline(v)))
+            one, other = noise[:, down:, right:], noise[:, : 80 - down, : 80 - right]
+            assert float((one * other).mean()) == pytest.approx(want, abs=0.012)
+
+    def test_deviation_of_each_pixel(self) -> None:
+        noise, sigma = draw_resampled((4000, 9, 11), torch.empty(0), 25.0, seed())
+        assert torch.allclose(noise.std(0), sigma, rtol=0.06)
+        assert noise.mean(0).abs().max() < 5 / math.sqrt(4000)
+
+    def test_axes_before_the_image(self) -> None:
+        noise, sigma = draw_resampled(
+            (2, 3, 4, 5), torch.empty(0).double(), 5.0, seed()
+        )
+        assert noise.shape == (2, 3, 4, 5)
+        assert sigma.shape == (4, 5)
+        assert noise.dtype == torch.float64
+        assert len(noise.unique()) == 120
+
+    def test_bad_angle(self) -> None:
+        with pytest.raises(UnitError, match='between -90 and 90 degrees, got -90'):
+            draw_resampled((1, 2, 2), torch.empty(0), -90.0)
+
+
+FUNCTIONS = {
+    'gaussian': lambda x, g: add_gaussian(x, 30, generator=g),
+    'stripes': lambda x, g: add_stripes(x, generator=g),
+    'deadlines': lambda x, g: add_deadlines(x, generator=g),
+    'impulses': lambda x, g: add_impulses(x, generator=g),
+    'shot': lambda x, g: add_shot(x, 100.0, 5.0, generator=g),
+    'striping': lambda x, g: add_striping(x, 0.1, 0.1, angle=5, generator=g),
+    'dead': lambda x, g: fill_dead(x, 0.5, generator=g),
+}
+
+
+@pytest.mark.parametrize('name', FUNCTIONS)
+class TestAll:
+    @pytest.mark.parametrize(
+        ('given', 'want'),
+        [
+            (torch.float32, torch.float32),
+            (torch.float64, torch.float64),
+            (torch.bfloat16, torch.bfloat16),
+            (torch.int16, torch.float32),
+        ],
+    )
+    def test_type(self, name: str, given: torch.dtype, want: torch.dtype) -> None:
+        cube = (torch.rand(5, 20, 20, generator=seed()) * 3).to(given)
+        before = cube.clone()
+        noisy = FUNCTIONS[name](cube, seed(1))
+        assert noisy.dtype == want
+        assert torch.equal(cube, before)
+        assert not torch.equal(noisy, cube.to(want))
+
+    def test_generator_decides(self, name: str) -> None:
+        cube = torch.rand(2, 6, 20, 20, generator=seed())
+        state = torch.random.get_rng_state()
+        first, again, other = (FUNCTIONS[name](cube, seed(n)) for n in (1, 1, 2))
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+        assert torch.equal(state, torch.random.get_rng_state())
+
+    def test_samples_of_a_batch_differ(self, name: str) -> None:
+        cube = torch.rand(1, 6, 20, 20, generator=seed()).expand(2, -1, -1, -1)
+        one, other = FUNCTIONS[name](cube, seed(1))
+        assert not torch.equal(one, other)
