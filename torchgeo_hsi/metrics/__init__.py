@@ -1,14 +1,32 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Metrics that torchmetrics does not have, or not for labels that are unknown."""
+"""Metrics that torchmetrics does not have, or not for unknown labels and nodata."""
 
 from .average_precision import KnownAveragePrecision, average_precision
+from .cross_correlation import CrossCorrelation, cross_correlation
+from .ergas import ERGAS, ergas
 from .hyperview import HyperviewScore, hyperview_score
+from .mpsnr import MPSNR, mpsnr
+from .mssim import MSSIM, mssim
+from .rmse import RMSE, rmse
+from .spectral_angle import SpectralAngle, mean_spectral_angle
 
 __all__ = (
+    'ERGAS',
+    'MPSNR',
+    'MSSIM',
+    'RMSE',
+    'CrossCorrelation',
     'HyperviewScore',
     'KnownAveragePrecision',
+    'SpectralAngle',
     'average_precision',
+    'cross_correlation',
+    'ergas',
     'hyperview_score',
+    'mean_spectral_angle',
+    'mpsnr',
+    'mssim',
+    'rmse',
 )

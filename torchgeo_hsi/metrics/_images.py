@@ -1,0 +1,196 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""What metrics of cubes share: checks, valid pixels, and means over images."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ..errors import BandMismatchError
+
+#: Lowest and highest value that predictions are clamped to.
+type Clamp = tuple[float, float] | None
+
+
+class Cubes(NamedTuple):
+    """Checked cubes: nothing but zeros where they are not valid."""
+
+    prediction: Tensor
+    target: Tensor
+    #: True for pixels that count, shape (B, 1, H, W).
+    valid: Tensor
+
+
+class Scores(NamedTuple):
+    """Scores of images."""
+
+    #: One for each image; NaN where nothing could be scored.
+    values: Tensor
+    #: Whether there was something to score.
+    known: Tensor
+
+
+def check_clamp(clamp: Clamp) -> None:
+    """Check the two limits.
+
+    Args:
+        clamp: The limits, or None.
+
+    Raises:
+        ValueError: If they are not two numbers in order.
+    """
+    if clamp is not None and (len(clamp) != 2 or not clamp[0] < clamp[1]):
+        raise ValueError(
+            f'Expected clamp to be a lower and an upper limit, as in (0, 1), got '
+            f'{clamp}. Leave it out to take predictions as they are.'
+        )
+
+
+def prepare(
+    prediction: Tensor, target: Tensor, valid: Tensor | None, clamp: Clamp
+) -> Cubes:
+    """Check cubes, and put zeros where they are not valid.
+
+    Args:
+        prediction: Cubes of shape ``(B, C, H, W)`` or ``(C, H, W)``.
+        target: Cubes of the same shape.
+        valid: True for pixels that count, shape ``(B, H, W)`` or ``(H, W)``; all by
+            default.
+        clamp: Limits of the prediction.
+
+    Returns:
+        Cubes with a batch dimension, float32 or float64.
+
+    Raises:
+        BandMismatchError: If the shapes do not fit.
+        ValueError: If the limits are not two numbers in order.
+    """
+    check_clamp(clamp)
+    if prediction.shape != target.shape or target.ndim not in (3, 4):
+        raise BandMismatchError(
+            'Expected a prediction and a target of the same shape (B, C, H, W) or '
+            f'(C, H, W), got {tuple(prediction.shape)} and {tuple(target.shape)}.'
+        )
+    pixels = (*target.shape[:-3], *target.shape[-2:])
+    if valid is None:
+        valid = torch.ones(pixels, dtype=torch.bool, device=target.device)
+    if valid.shape != pixels:
+        raise BandMismatchError(
+            f'Expected valid of shape {pixels}, as the cubes of shape '
+            f'{tuple(target.shape)}, got {tuple(valid.shape)}.'
+        )
+    valid = valid.to(target.device, torch.bool).unsqueeze(-3)
+    dtype = torch.promote_types(prediction.dtype, target.dtype)
+    dtype = dtype if dtype == torch.float64 else torch.float32
+    prediction = prediction.to(target.device, dtype).masked_fill(~valid, 0)
+    target = target.to(dtype).masked_fill(~valid, 0)
+    if clamp is not None:
+        low, high = clamp
+        prediction = prediction.clamp(low, high).masked_fill(~valid, 0)
+    if target.ndim == 3:
+        return Cubes(prediction[None], target[None], valid[None])
+    return Cubes(prediction, target, valid)
+
+
+def band_means(values: Tensor, valid: Tensor) -> Tensor:
+    """Average over valid pixels.
+
+    Args:
+        values: Values of shape ``(B, C, H, W)``, 0 where they are not valid.
+        valid: Valid pixels of shape ``(B, 1, H, W)``.
+
+    Returns:
+        Means of shape ``(B, C)``; 0 without a valid pixel.
+    """
+    return values.sum((-2, -1)) / valid.sum((-2, -1)).clamp_min(1)
+
+
+def mean_where(values: Tensor, known: Tensor) -> Scores:
+    """Average over those of an image that are known.
+
+    Args:
+        values: Values of shape ``(B, N)``.
+        known: Which of them count, same shape.
+
+    Returns:
+        Scores of shape ``(B,)``.
+    """
+    count = known.sum(1)
+    mean = values.masked_fill(~known, 0).sum(1) / count
+    return Scores(mean, count > 0)
+
+
+def finish(scores: Scores, ndim: int) -> Tensor:
+    """Return the scores of a function.
+
+    Args:
+        scores: Scores of shape ``(B,)``.
+        ndim: Number of dimensions of its inputs.
+
+    Returns:
+        Scores of shape ``(B,)``, or ``()`` for a single image.
+    """
+    values = scores.values.masked_fill(~scores.known, torch.nan)
+    return values[0] if ndim == 3 else values
+
+
+class ImageMetric(Metric, ABC):
+    """Mean of a score over images."""
+
+    is_differentiable = True
+    full_state_update = False
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, clamp: Clamp = None) -> None:
+        """Initialize a new ImageMetric instance.
+
+        Args:
+            clamp: Limits of the predictions.
+
+        Raises:
+            ValueError: If the limits are not two numbers in order.
+        """
+        super().__init__()
+        check_clamp(clamp)
+        self.clamp = clamp
+        self.add_state('total', torch.zeros(()), dist_reduce_fx='sum')
+        self.add_state('count', torch.zeros(()), dist_reduce_fx='sum')
+
+    @abstractmethod
+    def score(self, cubes: Cubes) -> Scores:
+        """Score each image.
+
+        Args:
+            cubes: The checked cubes.
+
+        Returns:
+            Their scores.
+        """
+
+    def update(
+        self, prediction: Tensor, target: Tensor, valid: Tensor | None = None
+    ) -> None:
+        """Take a batch into account.
+
+        Args:
+            prediction: Cubes of shape ``(B, C, H, W)`` or ``(C, H, W)``.
+            target: Cubes of the same shape.
+            valid: True for pixels that count, shape ``(B, H, W)`` or ``(H, W)``; all
+                by default.
+
+        Raises:
+            BandMismatchError: If the shapes do not fit.
+        """
+        scores = self.score(prepare(prediction, target, valid, self.clamp))
+        self.total += scores.values.masked_fill(~scores.known, 0).sum()
+        self.count += scores.known.sum()
+
+    def compute(self) -> Tensor:
+        """Return the mean over the images so far; NaN if none could be scored."""
+        return self.total / self.count
