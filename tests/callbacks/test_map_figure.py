@@ -319,13 +319,13 @@ def seen_and_mapped(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[np.ndarray]]:
     """Keep the panels of each figure that is saved."""
     found: list[list[np.ndarray]] = []
-    save = map_figure._save
+    save = map_figure.save_figure
 
-    def keep(fig: Figure, path: Path) -> None:
+    def keep(fig: Figure, path: Path, owner: str) -> None:
         found.append(pictures(fig))
-        save(fig, path)
+        save(fig, path, owner)
 
-    monkeypatch.setattr(map_figure, '_save', keep)
+    monkeypatch.setattr(map_figure, 'save_figure', keep)
     return found
 
 

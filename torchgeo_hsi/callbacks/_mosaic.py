@@ -17,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..io._tiles import blend_weights
+
 # One part of a tile within one block of the mosaic: which block; the file of which
 # process, and where in it; rows and columns within the block; the tile itself.
 _PART = np.dtype(
@@ -38,13 +40,6 @@ _PART = np.dtype(
         )
     ]
 )
-
-# Weight of the margin that delta cuts off. It counts only where no other tile reaches:
-# beside the weight of any other pixel it vanishes, also squared in a corner.
-_MARGIN = 1e-60
-
-
-type Blend = tuple[int | None, int, Literal['cosine', 'linear']]
 
 
 class PartWriter:
@@ -214,67 +209,3 @@ class Mosaic:
         ramps = (tile_start > 0, tile_start + length < end)
         weights = blend_weights(length, *self._blend, ramps)
         return weights[start - tile_start :][:size]
-
-
-def check_blend(
-    overlap: int | None, delta: int, method: Literal['cosine', 'linear']
-) -> Blend:
-    """Check the options of the blending, as far as the tiles are not known.
-
-    Args:
-        overlap: Length of the ramps in pixels, or None.
-        delta: Margin of the tiles that is cut off.
-        method: Form of the ramps.
-
-    Returns:
-        The three, in this order.
-
-    Raises:
-        ValueError: If a number is negative or the form unknown.
-    """
-    if min(overlap or 0, delta) < 0 or method not in ('cosine', 'linear'):
-        raise ValueError(
-            'Expected overlap and delta of at least 0 and a blend_method of '
-            f"'cosine' or 'linear', got {overlap}, {delta} and {method!r}."
-        )
-    return overlap, delta, method
-
-
-def blend_weights(
-    size: int,
-    overlap: int | None,
-    delta: int,
-    method: Literal['cosine', 'linear'],
-    ramps: tuple[bool, bool] = (True, True),
-) -> NDArray[np.float64]:
-    """Weights of a tile along one axis, larger than 0 everywhere.
-
-    Args:
-        size: Length of the tile.
-        overlap: Length of each ramp; half of the tile that *delta* leaves by default.
-        delta: Pixels at each end that count only where no other tile reaches.
-        method: Form of the ramps: raised cosine (Hann) or linear.
-        ramps: Whether there is a ramp and a margin at the start and at the end.
-
-    Returns:
-        Weights of shape ``(size,)``.
-
-    Raises:
-        ValueError: If the ramps and margins are longer than the tile.
-    """
-    inner = size - 2 * delta
-    if inner < 1 or 2 * (overlap or 0) > inner:
-        raise ValueError(
-            f'Expected 2 * delta + 2 * overlap of at most {size}, the size of the '
-            f'tiles, got delta={delta}, overlap={overlap}. Use smaller ones.'
-        )
-    length = inner // 2 if overlap is None else overlap
-    step = np.arange(1, length + 1) / (length + 1)
-    ramp = step if method == 'linear' else (1 - np.cos(np.pi * step)) / 2
-    ramp = np.concatenate([np.full(delta, _MARGIN), ramp])
-    weights = np.ones(size)
-    if ramps[0]:
-        weights[: len(ramp)] = ramp
-    if ramps[1]:
-        weights[size - len(ramp) :] = ramp[::-1]
-    return weights

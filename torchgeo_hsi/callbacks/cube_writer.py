@@ -23,9 +23,10 @@ from ..errors import EmptyDataError, HSIError, NodataWarning, OutputError
 from ..io._cog_options import check_cog_options
 from ..io._gdal import gdal_cache
 from ..io._scratch import ScratchFolder
+from ..io._tiles import blend_weights, check_blend
 from ..io.cog import CubeWriter
 from ._grid import tile_transforms
-from ._mosaic import Mosaic, blend_weights, check_blend
+from ._mosaic import Mosaic
 from ._output import OutputOptions
 from ._report import report
 from ._scene import Scene, SceneWriter, check_crs, check_not_input, predict_dataset

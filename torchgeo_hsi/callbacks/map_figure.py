@@ -6,7 +6,6 @@
 import json
 import math
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,10 @@ from torch import Tensor
 from torchgeo.datasets import RGBBandsMissingError
 
 from ..datasets.plotting import class_map, true_color
-from ..errors import MetadataError, OutputError
+from ..errors import MetadataError
 from ..io.geotiff import open_raster
 from ..transforms.normalize import denormalize
+from ._figure_file import save_figure
 from ._grid import Grid, tile_transforms
 from ._report import report
 from .cube_writer import GeoTIFFCubeWriter
@@ -178,7 +178,7 @@ class MapFigure(Callback):
         path = self._find_writer(trainer).paths[-1]
         fig = draw_map(path, view, self.title, self.max_size)
         try:
-            _save(fig, self.path)
+            save_figure(fig, self.path, 'MapFigure')
         finally:
             plt.close(fig)
         report('Picture of the map written to %s', self.path)
@@ -310,23 +310,6 @@ def _show(ax: Axes, picture: NDArray[np.float32], title: str) -> None:
     ax.imshow(picture, interpolation='nearest')
     ax.set_title(title, fontsize=11)
     ax.axis('off')
-
-
-def _save(fig: Figure, path: Path) -> None:
-    """Write a figure under a temporary name and rename it."""
-    part = path.with_name(f'.{path.stem}.part{path.suffix or ".png"}')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fig.savefig(part, dpi=150)
-        os.replace(part, path)
-    except OSError as error:
-        # in a folder that is none, even this fails
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise OutputError(
-            f'The picture could not be written to {path}: {error}. Free some space or '
-            'choose another path for MapFigure.'
-        ) from error
 
 
 def _check_size(max_size: int) -> None:

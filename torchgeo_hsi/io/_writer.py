@@ -3,6 +3,7 @@
 
 """What every writer shares: the whole output or none of it."""
 
+import os
 import shutil
 import warnings
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ from typing import Self
 
 from rasterio.errors import NotGeoreferencedWarning
 
+from .._typing import PathLike
 from ..errors import HSIError, OutputError
 from ._gdal import gdal_cache
 from ._scratch import ScratchFolder
@@ -110,3 +112,47 @@ def open_scratch(path: Path) -> ScratchFolder:
             f'Nothing can be written to the folder of {path}: {error}. Choose another '
             'folder.'
         ) from error
+
+
+def is_taken(path: PathLike) -> bool:
+    """Tell whether a product would replace something.
+
+    Args:
+        path: Folder of the product.
+
+    Returns:
+        True if it is a file, or a folder that is not empty.
+    """
+    folder = Path(path)
+    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+
+
+def move_folder(work: Path, path: Path, scratch: Path, overwrite: bool) -> None:
+    """Put a product in its place; an old one only makes room for a whole one.
+
+    Args:
+        work: The folder of the complete product, in *scratch*.
+        path: Its place.
+        scratch: Folder that is removed afterwards.
+        overwrite: Whether what is at *path* may be replaced.
+
+    Raises:
+        OutputError: If something is there that must not be replaced.
+        OSError: If the folder cannot be moved; the old one is back in its place then.
+    """
+    old = scratch / 'old'
+    if overwrite and is_taken(path):
+        os.replace(path, old)
+    elif is_taken(path):
+        raise OutputError(
+            f'{path} was written by someone else meanwhile. It was left as it is.'
+        )
+    elif path.is_dir():
+        # some systems do not replace even an empty folder
+        path.rmdir()
+    try:
+        os.replace(work, path)
+    except OSError:
+        if old.exists():
+            os.replace(old, path)
+        raise

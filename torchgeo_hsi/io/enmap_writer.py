@@ -21,7 +21,7 @@ from ..errors import BandMismatchError, MetadataError, OutputError
 from ..physics import BandSet
 from ._enmap_xml_write import ProductFacts, write_metadata
 from ._gdal import check_blocks
-from ._writer import AtomicWriter, open_scratch
+from ._writer import AtomicWriter, is_taken, move_folder, open_scratch
 from .enmap import L2A_NODATA
 from .enmap_layers import (
     BandStatistics,
@@ -228,7 +228,8 @@ class EnMAPL2AWriter(AtomicWriter):
                 # a network or quota file system may report a failed write only here
                 with open(file, 'rb+') as stream:
                     os.fsync(stream.fileno())
-            self._move()
+            assert self._scratch is not None
+            move_folder(self._work, self.path, self._scratch.path, self.overwrite)
         self._release()
 
     def _facts(self, files: Sequence[str]) -> ProductFacts:
@@ -250,27 +251,6 @@ class EnMAPL2AWriter(AtomicWriter):
             std=std,
             files=files,
         )
-
-    def _move(self) -> None:
-        """Put the product in its place; an old one only makes room for a whole one."""
-        assert self._scratch is not None
-        old = self._scratch.path / 'old'
-        if self.overwrite and is_taken(self.path):
-            os.replace(self.path, old)
-        elif is_taken(self.path):
-            raise OutputError(
-                f'{self.path} was written by someone else meanwhile. It was left as '
-                'it is.'
-            )
-        elif self.path.is_dir():
-            # some systems do not replace even an empty folder
-            self.path.rmdir()
-        try:
-            os.replace(self._work, self.path)
-        except OSError:
-            if old.exists():
-                os.replace(old, self.path)
-            raise
 
     def _close_rasters(self) -> None:
         for raster in self._rasters.values():
@@ -335,16 +315,3 @@ def _check_bands(bands: BandSet) -> None:
             'Expected bands named B1 to B224, the numbers on the detectors of EnMAP, '
             f'got {", ".join(sorted(set(bands.names) - numbers)[:4])}.'
         )
-
-
-def is_taken(path: PathLike) -> bool:
-    """Tell whether a product would replace something.
-
-    Args:
-        path: Folder of the product.
-
-    Returns:
-        True if it is a file, or a folder that is not empty.
-    """
-    folder = Path(path)
-    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))

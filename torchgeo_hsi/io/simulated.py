@@ -22,8 +22,9 @@ from ..errors import CorruptFileError, OutputError
 from ..physics.simulation import LAND_COVER, EnMAPScene, SceneConfig, SceneTile
 from ..physics.simulation.instrument import is_vnir
 from ..physics.simulation.scene import NODATA, PIXEL, SUN_AZIMUTH, SUN_ZENITH
+from ._writer import is_taken
 from .enmap_layers import BACKGROUND, LAND, WATER, ProductLayer, blocks
-from .enmap_writer import EnMAPL2AWriter, is_taken, scene_name
+from .enmap_writer import EnMAPL2AWriter, scene_name
 
 #: Start of the acquisition of every simulated scene, UTC.
 START = datetime(2023, 7, 15, 10, 45, 12)

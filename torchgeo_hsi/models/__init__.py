@@ -10,8 +10,29 @@ builds its network by ``timm.create_model`` (or by segmentation_models_pytorch's
 
 from .adapter_backbone import SpectralAdapterBackbone
 from .api import get_builder, get_model, list_models, register_model
+from .classical import (
+    BM3D,
+    BM4D,
+    CollaborativeFilter,
+    LowRankTV,
+    RobustSubspaceDenoiser,
+    SubspaceDenoiser,
+    WaveletShrinkage,
+    bm4d,
+    fasthyde,
+    hyres,
+    lrtv,
+    robust_subspace,
+    subspace,
+    svd,
+)
 from .classifier import Classifier, classifier
 from .heads import ConvHead, FCNHead, FeaturePyramid, LinearHead, MLPHead, UPerNetHead
+from .hsdt import HSDT, hsdt_l, hsdt_m, hsdt_pnp, hsdt_s
+from .man import MAN, man_l, man_m, man_s
+from .man_v1 import MANv1, man_v1, man_v1_b, man_v1_m, man_v1_s
+from .restoration_weights import list_weights, load_restoration_weights
+from .restore_scene import restore_scene
 from .segmenter import Segmenter, segmenter
 from .spec_resnet import SpecResNet, spec_resnet50
 from .spec_vit import (
@@ -39,12 +60,20 @@ from .weights import load_spectral_earth_weights, meet_torchgeo
 from .weights_export import export_spectral_earth_weights
 
 __all__ = (
+    'BM3D',
+    'BM4D',
+    'HSDT',
+    'MAN',
     'Classifier',
+    'CollaborativeFilter',
     'ConvHead',
     'FCNHead',
     'FeaturePyramid',
     'LinearHead',
+    'LowRankTV',
+    'MANv1',
     'MLPHead',
+    'RobustSubspaceDenoiser',
     'Segmenter',
     'SpecResNet',
     'SpecResNet50_Weights',
@@ -59,15 +88,36 @@ __all__ = (
     'SpectralEarthWeights',
     'SpectralMLP',
     'SpectralWhitening',
+    'SubspaceDenoiser',
     'UPerNetHead',
+    'WaveletShrinkage',
     'WeightReport',
+    'bm4d',
     'classifier',
     'export_spectral_earth_weights',
+    'fasthyde',
     'get_builder',
     'get_model',
+    'hsdt_l',
+    'hsdt_m',
+    'hsdt_pnp',
+    'hsdt_s',
+    'hyres',
     'list_models',
+    'list_weights',
+    'load_restoration_weights',
     'load_spectral_earth_weights',
+    'lrtv',
+    'man_l',
+    'man_m',
+    'man_s',
+    'man_v1',
+    'man_v1_b',
+    'man_v1_m',
+    'man_v1_s',
     'register_model',
+    'restore_scene',
+    'robust_subspace',
     'segmenter',
     'spec_resnet50',
     'spec_vit_base',
@@ -77,6 +127,8 @@ __all__ = (
     'spec_vit_small',
     'spec_vit_tiny',
     'spectral_mlp',
+    'subspace',
+    'svd',
 )
 
 # where torchgeo was imported first; building a network does the same later

@@ -21,7 +21,7 @@ WHERE = (
 )
 
 #: What a state dict is called in the files of Lightning and others.
-_WRAPPERS = ('state_dict', 'model', 'model_state_dict')
+_WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'net')
 #: Networks that some trainers save side by side.
 _BRANCHES = ('student', 'teacher')
 
@@ -105,7 +105,7 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _check_start(path: Path) -> None:
+def _check_start(path: Path, where: str) -> None:
     """Refuse files that only have the name of weights."""
     with path.open('rb') as file:
         start = file.read(64)
@@ -113,15 +113,16 @@ def _check_start(path: Path) -> None:
         raise CorruptFileError(f'{path} is damaged: it is empty. Download it again.')
     for mark, reason in _IMPOSTORS.items():
         if start.lstrip().lower().startswith(mark):
-            raise CorruptFileError(f'{path} {reason}. {WHERE}')
+            raise CorruptFileError(f'{path} {reason}. {where}')
 
 
-def read_checkpoint(path: PathLike) -> Checkpoint:
+def read_checkpoint(path: PathLike, *, where: str = WHERE) -> Checkpoint:
     """Read the tensors of a checkpoint, without running code from it.
 
     Args:
         path: File written by ``torch.save``: a state dict, or a dict that holds one
-            under ``state_dict`` (Lightning) or ``model``.
+            under ``state_dict`` (Lightning), ``model`` or ``net``.
+        where: Where files of this kind are from, for error messages.
 
     Returns:
         What it holds.
@@ -132,8 +133,8 @@ def read_checkpoint(path: PathLike) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'No checkpoint at {path}. {WHERE}')
-    _check_start(path)
+        raise FileNotFoundError(f'No checkpoint at {path}. {where}')
+    _check_start(path, where)
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
@@ -156,7 +157,7 @@ def read_checkpoint(path: PathLike) -> Checkpoint:
         raise CorruptFileError(
             f'{path} is damaged or truncated: download it again. ({_first_line(error)})'
         ) from error
-    return unwrap(content, str(path))
+    return unwrap(content, str(path), where=where)
 
 
 def _find_state(content: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], list[str]]:
@@ -182,12 +183,13 @@ def _find_state(content: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], list[str
     return content, outside
 
 
-def unwrap(content: object, name: str) -> Checkpoint:
+def unwrap(content: object, name: str, *, where: str = WHERE) -> Checkpoint:
     """Find the state dict in what a checkpoint holds.
 
     Args:
         content: What was loaded.
         name: Name of the file, for the error message.
+        where: Where files of this kind are from, for the error message.
 
     Returns:
         The tensors, and the names of everything else.
@@ -207,5 +209,5 @@ def unwrap(content: object, name: str) -> Checkpoint:
                 others.append(str(key))
     if not state:
         found = ', '.join([*outside, *others][:5]) or type(content).__name__
-        raise CorruptFileError(f'{name} holds no state dict, but {found}. {WHERE}')
+        raise CorruptFileError(f'{name} holds no state dict, but {found}. {where}')
     return Checkpoint(name, state, tuple(others), tuple(outside))

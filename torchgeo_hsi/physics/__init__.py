@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         srf_matrix,
         srf_matrix_from_table,
     )
+    from .subspace import Subspace, band_noise, correlation_matrix, signal_subspace
 
 __all__ = (
     'BandSet',
@@ -36,10 +37,13 @@ __all__ = (
     'QuantileSketch',
     'RunningStatistics',
     'Sensor',
+    'Subspace',
+    'band_noise',
     'band_statistics',
     'check_fwhm',
     'check_micrometres',
     'continuum_removal',
+    'correlation_matrix',
     'format_nm',
     'gaussian_srf',
     'get_sensor',
@@ -49,6 +53,7 @@ __all__ = (
     'project_adjoint',
     'register_sensor',
     'resample',
+    'signal_subspace',
     'spectral_angle',
     'srf_matrix',
     'srf_matrix_from_table',
@@ -57,14 +62,18 @@ __all__ = (
 
 #: Names whose module needs torch; readers and the command work without it.
 _LAZY = {
+    'band_noise': 'subspace',
     'continuum_removal': 'spectra',
+    'correlation_matrix': 'subspace',
     'gaussian_srf': 'srf',
     'project': 'srf',
     'project_adjoint': 'srf',
     'resample': 'srf',
+    'signal_subspace': 'subspace',
     'spectral_angle': 'spectra',
     'srf_matrix': 'srf',
     'srf_matrix_from_table': 'srf',
+    'Subspace': 'subspace',
 }
 
 

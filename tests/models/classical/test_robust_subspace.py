@@ -1,0 +1,105 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Impulses, dead columns and stripes against an image of known truth."""
+
+import pytest
+import torch
+from models.classical.painted_fields import SIGMA, gain, gaussian, truth
+from torch import Tensor
+
+from torchgeo_hsi.errors import UnknownNameError
+from torchgeo_hsi.models import RobustSubspaceDenoiser, get_model
+from torchgeo_hsi.models.classical._robust_fit import find_repeated, fit_space
+from torchgeo_hsi.transforms.noise import get_noise
+
+
+def model(**options: int) -> RobustSubspaceDenoiser:
+    robust = get_model('robust_subspace', denoiser='wavelet', **options)
+    assert isinstance(robust, RobustSubspaceDenoiser)
+    return robust
+
+
+def spoiled(name: str, clean: Tensor) -> Tensor:
+    noise = get_noise(name)
+    noise.reseed(0)
+    noisy: Tensor = noise({'image': clean})['image']
+    return noisy
+
+
+@pytest.mark.parametrize(
+    ('name', 'more'), [('impulse', 4), ('deadline', 2), ('stripe', 0.3), ('mixture', 5)]
+)
+def test_what_is_wrong_goes_with_the_noise(name: str, more: float) -> None:
+    clean = truth()
+    noisy = spoiled(name, clean)
+    robust = gain(model()(noisy), noisy, clean)
+    assert robust > 15
+    # a projection spreads what is wrong over the bands
+    assert robust > gain(get_model('hyres')(noisy), noisy, clean) + more
+
+
+def test_dead_band() -> None:
+    clean = truth()
+    noisy = gaussian(clean)
+    noisy[:, 7, :, 10:] = 0
+    denoised = model()(noisy)
+    # nothing but the left columns and the other bands tell what was there
+    assert (denoised - clean)[:, 7].square().mean().sqrt() < 0.05
+
+
+def test_offset_of_a_column() -> None:
+    clean = truth()
+    noisy = gaussian(clean)
+    noisy[:, 3, :, 5] += 0.15
+    error = (model()(noisy) - clean)[:, 3, :, 5].mean()
+    assert error.abs() < 0.02
+
+
+def test_little_is_lost_in_gaussian_noise() -> None:
+    clean = truth()
+    noisy = gaussian(clean)
+    plain = gain(get_model('hyres')(noisy), noisy, clean)
+    assert gain(model()(noisy), noisy, clean) > plain - 1
+
+
+def test_noise_of_bands_despite_outliers() -> None:
+    clean = truth()
+    sigma = torch.linspace(10, 60, 40)
+    noisy = gaussian(clean, sigma[:, None, None])
+    rng = torch.Generator().manual_seed(0)
+    wrong = torch.rand(clean.shape, generator=rng) < 0.1
+    noisy = torch.where(wrong, 3 * torch.rand(clean.shape, generator=rng), noisy)
+    space = fit_space(noisy[0].flatten(1).double())
+    ratio = space.sigma * 255 / sigma
+    assert ((ratio > 0.9) & (ratio < 2)).all()
+    assert ratio.median() < 1.2
+    eye = torch.eye(space.basis.shape[1]).double()
+    torch.testing.assert_close(space.basis.T @ space.basis, eye)
+
+
+def test_repeated_values() -> None:
+    rng = torch.Generator().manual_seed(0)
+    spectra = torch.rand(4, 1000, generator=rng).double()
+    spectra[0, ::20] = 0
+    spectra[0, 1::20] = 1
+    spectra[1, :5] = 0.5
+    spectra[2] = 0.25
+    # counts of a detector repeat by nature
+    spectra[3] = (spectra[3] * 50).round()
+    found = find_repeated(spectra)
+    assert sorted(found[0][~found[0].isnan()].tolist()) == [0, 1]
+    assert found[1:].isnan().all()
+
+
+def test_rank_is_that_of_the_materials() -> None:
+    spectra = gaussian(truth(), SIGMA)[0].flatten(1).double()
+    assert fit_space(spectra).basis.shape == (40, 3)
+    assert fit_space(spectra, 5).basis.shape == (40, 5)
+
+
+def test_unknown_denoiser() -> None:
+    with pytest.raises(UnknownNameError, match='collaborative'):
+        get_model('robust_subspace', denoiser='colaborative')
+    with pytest.raises(UnknownNameError, match='wavelet'):
+        get_model('fasthyde', denoiser='wavelets')

@@ -1,0 +1,38 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Write a figure to a file."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ..errors import OutputError
+
+
+def save_figure(figure: Figure, path: Path, owner: str) -> None:
+    """Write a figure under a temporary name and rename it.
+
+    Args:
+        figure: The figure.
+        path: File to write; folders are created.
+        owner: Name of the callback, for the message.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    part = path.with_name(f'.{path.stem}.part{path.suffix or ".png"}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(part, dpi=150)
+        os.replace(part, path)
+    except OSError as error:
+        # in a folder that is none, even this fails
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(
+            f'The picture could not be written to {path}: {error}. Free some space or '
+            f'choose another path for {owner}.'
+        ) from error

@@ -1,0 +1,23 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Layers that several networks share."""
+
+from .recurrence import gated_recurrence
+from .scene import SceneModel, ScenePool
+from .spectral_unet import SpectralUNet, pad_to_multiple
+from .upsample import VolumeUpsample
+from .volume_conv import VolumeConv, VolumeConvTranspose
+from .voxel_mlp import VoxelMLP
+
+__all__ = (
+    'SceneModel',
+    'ScenePool',
+    'SpectralUNet',
+    'VolumeConv',
+    'VolumeConvTranspose',
+    'VolumeUpsample',
+    'VoxelMLP',
+    'gated_recurrence',
+    'pad_to_multiple',
+)
