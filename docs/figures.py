@@ -53,5 +53,6 @@ def make_pictures(page: Path) -> list[Path]:
 
 if __name__ == '__main__':
     pages = sorted(DOCS.glob('tutorials/*.md'))
-    for document in [*pages, DOCS / 'samplers.md', DOCS / 'datasets/spectral_earth.md']:
+    guides = ('samplers.md', 'datasets/spectral_earth.md', 'denoising/noise.md')
+    for document in [*pages, *(DOCS / name for name in guides)]:
         make_pictures(document)

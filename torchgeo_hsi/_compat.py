@@ -148,3 +148,19 @@ def processed_batches(trainer: Any) -> int:
         Number of batches, without the one that training is in the middle of.
     """
     return int(trainer.fit_loop.epoch_loop.batch_progress.current.processed)
+
+
+def new_predict_loaders(trainer: Any) -> list[Any]:
+    """Make the loaders of ``predict`` again, to go through the data once more.
+
+    Those of a running prediction share their place in the data with it, so iterating
+    over them would leave nothing to predict.
+
+    Args:
+        trainer: The trainer, which is predicting.
+
+    Returns:
+        New loaders, in their order.
+    """
+    loaders = trainer.predict_loop._data_source.dataloader()
+    return list(loaders) if isinstance(loaders, list | tuple) else [loaders]

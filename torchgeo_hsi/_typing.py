@@ -26,3 +26,16 @@ type Sample = dict[str, Tensor]
 
 #: Anything that names a file or folder.
 type PathLike = str | os.PathLike[str]
+
+
+def resolve_types() -> None:
+    """Make the types of torch and numpy known behind their names here.
+
+    Command lines that are made from signatures look behind the names of types. Parts
+    whose classes are named in configurations call this; they have loaded both anyway.
+    """
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    globals().update(np=np, NDArray=NDArray, Tensor=Tensor)

@@ -7,6 +7,7 @@
 from .. import models as _models  # noqa: F401
 from ._dataset_statistics import dataset_statistics
 from .base import HSIGeoDataModule
+from .denoising import HSIDenoisingDataModule
 from .enmap_l2a import EnMAPL2ADataModule
 from .hyperview import HyperviewDataModule
 from .hyspecnet import HSIHySpecNet11kDataModule
@@ -33,6 +34,7 @@ __all__ = (
     'DESISCDLDataModule',
     'EO1CDLDataModule',
     'EnMAPL2ADataModule',
+    'HSIDenoisingDataModule',
     'HSIGeoDataModule',
     'HSIHySpecNet11kDataModule',
     'HyperviewDataModule',

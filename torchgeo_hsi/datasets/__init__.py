@@ -5,6 +5,7 @@
 
 # naming one of our datasets in a config is enough to register our backbones in timm
 from .. import models as _models  # noqa: F401
+from .._typing import resolve_types
 from .convert import convert_dataset
 from .desis_l2a import DESISL2A
 from .emit_l2a import EMITL2A
@@ -12,6 +13,7 @@ from .enmap_l2a import EnMAPL2A
 from .hsi_cube import HSICube
 from .hyspecnet import HSIHySpecNet11k
 from .label_raster import LabelRaster
+from .mat_pairs import MatPairs
 from .plotting import class_map, false_color, plot_sample, plot_spectrum, true_color
 from .prisma_l2d import PRISMAL2D
 from .region_crops import RegionCrops
@@ -41,6 +43,8 @@ from .splits import (
 from .stored_patches import StoredPatches
 from .temporal_pairs import TemporalPairs
 
+resolve_types()
+
 __all__ = (
     'DESISCDL',
     'DESISL2A',
@@ -52,6 +56,7 @@ __all__ = (
     'HSIHySpecNet11k',
     'Hyperview',
     'LabelRaster',
+    'MatPairs',
     'RegionCrops',
     'SimulatedEnMAP',
     'SpectralEarth',

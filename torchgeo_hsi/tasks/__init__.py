@@ -6,10 +6,11 @@
 # naming one of our tasks in a config is enough to register our backbones in timm
 from ..models.weights import meet_torchgeo as _meet_torchgeo
 from .classification import HSIClassification
+from .denoising import HSIDenoising
 from .regression import HSIRegression
 from .segmentation import HSISegmentation
 
-__all__ = ('HSIClassification', 'HSIRegression', 'HSISegmentation')
+__all__ = ('HSIClassification', 'HSIDenoising', 'HSIRegression', 'HSISegmentation')
 
 # torchgeo looks up weights by name, and now it has been imported
 _meet_torchgeo()

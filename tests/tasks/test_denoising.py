@@ -1,0 +1,341 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Tests of the denoising task."""
+
+import copy
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import seed_everything
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from tasks.restoration import BANDS, Half, Pairs, Residual, loader, registered, trainer
+from torch import Tensor
+
+from torchgeo_hsi.errors import MetadataError, UnitError, UnknownNameError
+from torchgeo_hsi.layers import SceneModel
+from torchgeo_hsi.metrics import mean_spectral_angle, mpsnr, mssim
+from torchgeo_hsi.tasks import HSIDenoising
+
+
+@pytest.fixture(autouse=True)
+def models() -> Iterator[None]:
+    with registered(residual=Residual, half=Half):
+        yield
+
+
+def task(**options: Any) -> HSIDenoising:
+    return HSIDenoising(**({'model': 'residual', 'lr': 3e-3} | options))
+
+
+@pytest.mark.parametrize('loss', ['mse', {'charbonnier': 1.0, 'sam': 0.01}])
+def test_fit_denoises(tmp_path: Path, loss: Any) -> None:
+    seed_everything(0)
+    denoiser = task(loss=loss)
+    run = trainer(tmp_path, epochs=25, gradient_clip_val=1.0)
+    run.fit(denoiser, loader(Pairs(32)), loader(Pairs(seed=1)))
+    noisy = mpsnr(Pairs(seed=1).image, Pairs(seed=1).target).mean()
+    scores = run.callback_metrics
+    assert (scores['val_MPSNR'] - noisy).item() > 3
+    assert {'train_loss', 'val_loss', 'val_MSSIM', 'val_SAM_deg'} <= scores.keys()
+
+
+def test_scores_are_those_of_the_output(tmp_path: Path) -> None:
+    pairs = Pairs(6)
+    denoiser = task(model='half')
+    (scores,) = trainer(tmp_path).test(denoiser, loader(pairs), verbose=False)
+    for prefix, image in (('test_', pairs.image / 2), ('test_noisy_', pairs.image)):
+        both = image, pairs.target
+        expected = {
+            'MPSNR': mpsnr(*both),
+            'MPSNR_clamped': mpsnr(*both, clamp=(0, 1)),
+            'MSSIM': mssim(*both),
+            'SAM_deg': mean_spectral_angle(*both, unit='degrees'),
+        }
+        for name, value in expected.items():
+            assert scores[prefix + name] == pytest.approx(value.mean().item(), rel=1e-5)
+    error = (pairs.image / 2 - pairs.target).square().mean().item()
+    assert scores['test_loss'] == pytest.approx(error, rel=1e-5)
+
+
+def test_invalid_pixels_reach_nothing(tmp_path: Path) -> None:
+    valid = torch.ones(16, 16, dtype=torch.bool)
+    valid[:, 10:] = False
+    pairs = Pairs(6, valid=valid)
+    run, denoiser = trainer(tmp_path), task(model='half')
+    (scores,) = run.test(denoiser, loader(pairs), verbose=False)
+    pairs.target[..., 10:] = torch.nan
+    pairs.image[..., 10:] = 1e9
+    (dirty,) = run.test(denoiser, loader(pairs), verbose=False)
+    assert dirty == scores
+    assert denoiser.model.valid is not None
+
+
+def test_methods_without_parameters_do_not_learn(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='nothing to learn'):
+        trainer(tmp_path).fit(task(model='half'), loader(Pairs()))
+
+
+def test_predict_gives_physical_units(tmp_path: Path) -> None:
+    more = {
+        'scale': torch.tensor(8000.0),
+        'offset': torch.tensor(-50.0),
+        'transform': torch.tensor([30.0, 0, 7e5, 0, -30, 5e6]),
+        'wavelength': torch.linspace(0.4, 1, BANDS),
+        'valid': torch.ones(16, 16, dtype=torch.bool),
+    }
+    pairs = Pairs(3, clean=False, **more)
+    found: Any = trainer(tmp_path).predict(task(model='half'), loader(pairs, 3))
+    torch.testing.assert_close(found[0]['image'], pairs.image / 2 * 8000 - 50)
+    for name in ('transform', 'wavelength', 'valid'):
+        torch.testing.assert_close(found[0][name][1], more[name])
+    assert set(found[0]) == {'image', 'transform', 'wavelength', 'valid'}
+    # without a scale the values are those of the network
+    plain: Any = trainer(tmp_path).predict(task(model='half'), loader(Pairs(3), 3))
+    torch.testing.assert_close(plain[0]['image'], pairs.image / 2)
+
+
+class Centered(SceneModel):
+    """Subtracts the mean of the scene."""
+
+    needs_scene = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchgeo_hsi.layers import ScenePool
+
+        self.pool = ScenePool()
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image - self.pool(image)[..., None, None]
+
+
+def test_predict_looks_at_the_whole_scene_first(tmp_path: Path) -> None:
+    pairs = Pairs(5)
+    with registered(centered=Centered):
+        denoiser = task(model='centered')
+        found: Any = trainer(tmp_path).predict(denoiser, loader(pairs, 2))
+        image = torch.cat([batch['image'] for batch in found])
+        mean = pairs.image.mean((0, 2, 3))[:, None, None]
+        torch.testing.assert_close(image, pairs.image - mean)
+        # each image for itself again
+        assert not denoiser.model.is_settled
+
+
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [
+        (torch.tensor(20.0), torch.full((4, BANDS), 20.0)),
+        (torch.arange(8.0), torch.arange(8.0).expand(4, BANDS)),
+    ],
+)
+def test_noise_maps_are_told_the_level_of_samples(
+    tmp_path: Path, given: Tensor, expected: Tensor
+) -> None:
+    # that of the samples counts more than that of the task
+    denoiser = task(model_kwargs={'noise_map': True}, sigma=7.0)
+    run = trainer(tmp_path)
+    run.test(denoiser, loader(Pairs(4)), verbose=False)
+    torch.testing.assert_close(denoiser.model.sigma, torch.full((4, BANDS), 7.0))
+    pairs = Pairs(4)
+    pairs.more['sigma'] = given
+    run.test(denoiser, loader(pairs), verbose=False)
+    torch.testing.assert_close(denoiser.model.sigma, expected)
+
+
+def test_noise_maps_have_to_be_told(tmp_path: Path) -> None:
+    with pytest.raises(MetadataError, match='Pass sigma'):
+        trainer(tmp_path).test(
+            task(model_kwargs={'noise_map': True}), loader(Pairs()), verbose=False
+        )
+    # a network without such a map is never told
+    blind = task(sigma=7.0)
+    trainer(tmp_path).test(blind, loader(Pairs()), verbose=False)
+    assert blind.model.sigma is None
+
+
+@pytest.mark.parametrize('supervision', ['recorrupted', 'neighbors'])
+def test_learns_from_noise_alone(tmp_path: Path, supervision: Any) -> None:
+    seed_everything(0)
+    # pixels have to resemble their neighbors
+    smooth = {'size': 32, 'sigma': 40.0}
+    denoiser = task(supervision=supervision)
+    run = trainer(tmp_path, epochs=25, gradient_clip_val=1.0)
+    truth = Pairs(8, seed=1, **smooth)
+    run.fit(denoiser, loader(Pairs(16, clean=False, **smooth)), loader(truth))
+    noisy = mpsnr(truth.image, truth.target).mean()
+    assert (run.callback_metrics['val_MPSNR'] - noisy).item() > 2.5
+
+
+def test_learning_from_noise_needs_no_target(tmp_path: Path) -> None:
+    noisy = loader(Pairs(4, clean=False))
+    run = trainer(tmp_path)
+    run.fit(task(supervision='neighbors'), noisy, noisy)
+    assert run.callback_metrics['val_loss'] > 0
+    assert 'val_MPSNR' not in run.callback_metrics
+    (scores,) = run.validate(task(supervision='neighbors'), noisy, verbose=False)
+    assert scores['val_loss'] > 0
+    with pytest.raises(MetadataError, match='pairs of image and target'):
+        run.test(task(supervision='neighbors'), noisy, verbose=False)
+    with pytest.raises(MetadataError, match='supervision="recorrupted"'):
+        trainer(tmp_path).fit(task(), noisy)
+
+
+def test_noise_maps_are_told_of_added_noise(tmp_path: Path) -> None:
+    denoiser = task(
+        supervision='recorrupted', model_kwargs={'noise_map': True}, sigma=20.0
+    )
+    trainer(tmp_path).fit(denoiser, loader(Pairs(4, clean=False)))
+    level = torch.full((4, BANDS), 20 * math.sqrt(1.25))
+    torch.testing.assert_close(denoiser.model.sigma, level)
+
+
+def test_checkpoint_brings_everything_back(tmp_path: Path) -> None:
+    seed_everything(0)
+    denoiser = task(loss={'l1': 1.0, 'gradient': 0.1}, model_kwargs={'bands': BANDS})
+    keeper = ModelCheckpoint(tmp_path, filename='best', monitor='val_MPSNR', mode='max')
+    options = {'callbacks': [keeper], 'enable_checkpointing': True}
+    run = trainer(tmp_path, epochs=2, **options)
+    run.fit(denoiser, loader(Pairs()), loader(Pairs()))
+    again = HSIDenoising.load_from_checkpoint(
+        tmp_path / 'best.ckpt', map_location='cpu'
+    )
+    image = Pairs().image
+    torch.testing.assert_close(again(image), denoiser(image))
+    assert again.criterion.weights == {'l1': 1.0, 'gradient': 0.1}
+
+
+def test_average_of_the_weights(tmp_path: Path) -> None:
+    """Lightning's own callback averages our networks, too."""
+    seed_everything(0)
+    denoiser = task(lr=1e-2, schedule='constant', warmup=0.0)
+    history: list[dict[str, Tensor]] = []
+
+    class Keep(EMAWeightAveraging):
+        def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+            history.append(copy.deepcopy(denoiser.state_dict()))
+            super().on_train_batch_end(*args, **kwargs)
+
+    average = Keep(decay=0.5)
+    run = trainer(tmp_path, epochs=3, callbacks=[average])
+    run.fit(denoiser, loader(Pairs()), loader(Pairs()))
+    name = 'model.layers.0.weight'
+    expected = history[0][name]
+    for state in history[1:]:
+        expected = 0.5 * expected + 0.5 * state[name]
+    assert len(history) == 6
+    torch.testing.assert_close(denoiser.state_dict()[name], expected)
+    assert not torch.equal(history[-1][name], expected)
+
+
+def test_schedule(tmp_path: Path) -> None:
+    denoiser = task(lr=1.0, warmup=0.2)
+    run = trainer(tmp_path, epochs=5)
+    rates: list[float] = []
+    denoiser.on_train_batch_start = lambda *args: rates.append(
+        denoiser.optimizers().param_groups[0]['lr']
+    )
+    run.fit(denoiser, loader(Pairs(8)))
+    # ten steps: two rise, the others fall like a cosine
+    falling = [0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(8)]
+    assert rates == pytest.approx([1 / 3, 2 / 3, *falling])
+
+
+def test_training_without_an_end(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='max_epochs or'):
+        trainer(tmp_path, epochs=-1).fit(task(), loader(Pairs()))
+
+
+@pytest.mark.parametrize('value', [3000.0, torch.nan])
+def test_units_are_checked(tmp_path: Path, value: float) -> None:
+    pairs = Pairs()
+    pairs.image[0, 0, 0, 0] = value
+    for run in (trainer(tmp_path).fit, trainer(tmp_path).predict):
+        with pytest.raises(UnitError, match='HSIDenoisingDataModule'):
+            run(task(), loader(pairs))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'warmup': 1.0}, 'warmup from 0'),
+        ({'schedule': 'step'}, 'cosine, constant'),
+        ({'supervision': 'self'}, 'clean, recorrupted, neighbors'),
+        ({'loss': {'l1': -1.0}}, 'weights of 0 or more'),
+    ],
+)
+def test_options_are_checked(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        task(**options)
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UnknownNameError, match='hsdt_s'):
+        task(model='hsdt')
+    with pytest.raises(UnknownNameError, match='charbonnier'):
+        task(loss='charbon')
+
+
+def test_scene_is_written_in_physical_units(tmp_path: Path) -> None:
+    """Tiles of predict become the scene, with its nodata and wavelengths."""
+    import rasterio
+    from callbacks.cube_scenes import (
+        TRANSFORM,
+        UTM33,
+        WAVELENGTH,
+        StockData,
+        make_scene,
+    )
+
+    from torchgeo_hsi.callbacks import GeoTIFFCubeWriter
+    from torchgeo_hsi.io import write_cog
+
+    class Scaled(StockData):
+        def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+            batch['image'] = ((batch['image'] - 20) / 400).masked_fill(
+                ~batch['valid'][:, None], 0
+            )
+            count = len(batch['image'])
+            batch['scale'], batch['offset'] = (
+                torch.full((count,), value) for value in (400.0, 20.0)
+            )
+            return batch
+
+    (tmp_path / 'in').mkdir()
+    scene = make_scene()
+    write_cog(tmp_path / 'in' / 'scene.tif', scene, UTM33, TRANSFORM, -9999)
+    writer = GeoTIFFCubeWriter(tmp_path / 'out.tif', output='cube', dtype='int16')
+    run = trainer(tmp_path, callbacks=[writer])
+    run.predict(task(model='half'), datamodule=Scaled(str(tmp_path / 'in')))
+    with rasterio.open(tmp_path / 'out.tif') as file:
+        found, known = file.read(), file.dataset_mask() > 0
+        assert file.transform == TRANSFORM
+        waves = [float(file.tags(band)['wavelength']) for band in file.indexes]
+    valid = (scene != -9999).all(0)
+    assert (known == valid).all()
+    expected = (scene - 20) / 2 + 20
+    assert abs(found - expected)[:, valid].max() <= 0.51
+    assert waves == pytest.approx(WAVELENGTH.tolist(), rel=1e-4)
+
+
+@pytest.mark.parametrize('model', ['hsdt_s', 'man_s', 'man_v1_s'])
+def test_networks_of_the_package(tmp_path: Path, model: str) -> None:
+    words = {'num_bands': BANDS} if model == 'hsdt_s' else {}
+    denoiser = HSIDenoising(
+        model, words | {'noise_map': True} if 'v1' not in model else words
+    )
+    data = loader(Pairs(4, sigma=30), 2)
+    before = {k: v.clone() for k, v in denoiser.model.named_parameters()}
+    denoiser.hparams['sigma'] = 30.0
+    run = trainer(tmp_path)
+    run.fit(denoiser, data, data)
+    assert run.callback_metrics['val_loss'].isfinite()
+    moved = [k for k, v in denoiser.model.named_parameters() if not v.equal(before[k])]
+    assert len(moved) > 0.8 * len(before)
+    found: Any = run.predict(denoiser, data)
+    assert found[0]['image'].shape == (2, BANDS, 16, 16)
+    assert not getattr(denoiser.model, 'is_settled', False)

@@ -1,0 +1,178 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Every configuration of denoising runs through torchgeo's own command."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import scipy.io
+import yaml
+from torchgeo.main import main
+
+from torchgeo_hsi.callbacks import read_scores
+
+CONFIGS = sorted((Path(__file__).parents[1] / 'configs/denoising').glob('*.yaml'))
+TRAININGS = [c for c in CONFIGS if c.stem.endswith(('_gaussian', '_mixture'))]
+
+QUICK = [
+    '--trainer.logger=false',
+    '--trainer.accelerator=cpu',
+    '--trainer.enable_progress_bar=false',
+    '--trainer.enable_model_summary=false',
+    '--data.eval_patch_size=24',
+]
+FIT = [
+    '--trainer.max_epochs=1',
+    '--data.patch_size=16',
+    '--data.length=4',
+    '--data.batch_size=2',
+]
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which scenes are simulated once."""
+    return tmp_path_factory.mktemp('denoising')
+
+
+@pytest.fixture(autouse=True)
+def _inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def load(config: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(config.read_text('utf-8'))
+    return content
+
+
+def run(stage: str, config: Path, *options: str, small: bool = True) -> None:
+    sizes = []
+    for split in ('train', 'val', 'test') if small else ():
+        if split in load(config)['data']['init_args']:
+            sizes.append(f'--data.{split}.init_args.size=48')
+            sizes.append(f'--data.{split}.init_args.bands={list(range(0, 80, 2))}')
+    extra = FIT if stage == 'fit' else []
+    if small:
+        # one window of four
+        extra = [*extra, *(f'--trainer.limit_{s}_batches=0.3' for s in ('val', 'test'))]
+    main([stage, '--config', str(config), *sizes, *QUICK, *extra, *options])
+
+
+def check_output(path: Path) -> None:
+    with rasterio.open(path) as src:
+        assert src.count > 200
+        assert src.dtypes[0] == 'int16'
+        assert src.crs.to_epsg() == 32633
+        assert float(src.tags(1)['wavelength']) == pytest.approx(0.42, abs=0.02)
+        assert not src.read(1, masked=True).mask[:32, :32].all()
+
+
+def test_all_configurations_are_tested() -> None:
+    tested = {f'{net}_{noise}' for net in ('hsdt_s', 'man_s') for noise in KINDS}
+    assert {c.stem for c in CONFIGS} == tested | {'method', 'self_supervised'}
+
+
+KINDS = ('gaussian', 'mixture')
+
+
+@pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)
+def test_dotted_paths_only(config: Path) -> None:
+    def walk(node: object) -> Iterator[str]:
+        if isinstance(node, dict):
+            yield from (v for k, v in node.items() if k == 'class_path')
+            for value in node.values():
+                yield from walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from walk(value)
+
+    paths = list(walk(load(config)))
+    assert len(paths) > 3
+    assert all('.' in path for path in paths)
+    # each run has its own output
+    assert f'output/{config.stem}' in config.read_text('utf-8')
+
+
+@pytest.mark.parametrize('config', TRAININGS, ids=lambda path: path.stem)
+def test_training(config: Path, folder: Path) -> None:
+    output = folder / 'output' / config.stem
+    best = f'--ckpt_path={output / "checkpoints" / "best.ckpt"}'
+    run('fit', config)
+    scores = read_scores(output / 'scores.json')['fit']
+    assert np.isfinite([scores['val_MPSNR'], scores['val_loss']]).all()
+    # one of each noise: the rest differs in names that fit has looked at
+    if config.stem in ('hsdt_s_gaussian', 'man_s_mixture'):
+        run('test', config, best)
+        scores = read_scores(output / 'scores.json')['test']
+        assert np.isfinite([scores['test_MPSNR'], scores['test_loss']]).all()
+        assert list((output / 'figures').glob('test_*.png'))
+    if config.stem == 'hsdt_s_gaussian':
+        run('predict', config, best)
+        check_output(output / 'denoised.tif')
+
+
+def test_cubes_on_the_command_line(folder: Path) -> None:
+    """The command that the configurations tell."""
+    rng = np.random.default_rng(0)
+    (folder / 'data' / 'aviris').mkdir(parents=True)
+    for name in ('abu-urban-1', 'abu-urban-4'):
+        cube = rng.integers(0, 3000, (24, 24, 34)).astype(np.int16)
+        scipy.io.savemat(folder / 'data' / 'aviris' / f'{name}.mat', {'data': cube})
+    run(
+        'fit',
+        CONFIGS[0],
+        '--data.train=["data/aviris/abu-*.mat"]',
+        '--data.exclude=["abu-urban-4"]',
+        '--data.val=data/aviris/abu-urban-4.mat',
+        '--data.test=null',
+        small=False,
+    )
+    last = folder / 'output' / CONFIGS[0].stem / 'checkpoints' / 'last.ckpt'
+    assert last.exists()
+    # the best of a Gaussian training is where that of a mixture begins
+    mixture = CONFIGS[0].with_stem('hsdt_s_mixture')
+    run('fit', mixture, f'--model.weights={last}')
+
+
+def test_method(folder: Path) -> None:
+    config = CONFIGS[0].with_stem('method')
+    output = folder / 'output' / 'method'
+    run('test', config)
+    scores = read_scores(output / 'scores.json')['test']
+    assert scores['test_MPSNR'] > scores['test_noisy_MPSNR'] + 3
+    run('predict', config)
+    check_output(output / 'denoised.tif')
+
+
+def test_method_on_pairs_in_files(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    (folder / 'data' / 'icvl_512_50').mkdir(parents=True)
+    clean = rng.random((1, 1, 8)) * np.ones((20, 20, 1))
+    noisy = clean + rng.normal(0, 0.1, clean.shape)
+    path = folder / 'data' / 'icvl_512_50' / 'a.mat'
+    scipy.io.savemat(path, {'input': noisy, 'gt': clean})
+    run(
+        'test',
+        CONFIGS[0].with_stem('method'),
+        '--data.test=torchgeo_hsi.datasets.MatPairs',
+        '--data.test.paths=data/icvl_512_50',
+        '--data.test_noise=null',
+        '--data.scaling=1.0',
+        '--data.eval_patch_size=null',
+        small=False,
+    )
+    scores = read_scores(folder / 'output' / 'method' / 'scores.json')['test']
+    assert scores['test_noisy_MPSNR'] == pytest.approx(20, abs=0.3)
+
+
+def test_self_supervised(folder: Path) -> None:
+    config = CONFIGS[0].with_stem('self_supervised')
+    output = folder / 'output' / 'self_supervised'
+    run('fit', config)
+    run('predict', config, f'--ckpt_path={output / "checkpoints" / "last.ckpt"}')
+    check_output(output / 'denoised.tif')

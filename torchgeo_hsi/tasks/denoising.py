@@ -1,0 +1,380 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Denoising of cubes, with any network or method."""
+
+import math
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torchgeo.tasks import BaseTask
+from torchmetrics import Metric, MetricCollection
+
+from ..errors import MetadataError, UnitError
+from ..losses import RestorationLoss
+from ..metrics import MPSNR, MSSIM, SpectralAngle
+from ..models import get_model
+from ._scene_pass import run_scene_pass
+from ._supervision import estimate_sigma, neighbor_loss, recorrupted_loss
+
+Supervision = Literal['clean', 'recorrupted', 'neighbors']
+
+#: Entries of a batch that say where a prediction belongs.
+_PLACE = ('bounds', 'transform', 'crs', 'wavelength', 'fwhm', 'valid')
+
+#: Values in [0, 1] with whatever noise are not that large; reflectance x 10 000 is.
+_LARGEST = 50.0
+
+
+class HSIDenoising(BaseTask):
+    """Denoising of cubes with any network or method that has a name.
+
+    The data module gives pairs: ``image`` with noise and ``target`` without, both in
+    [0, 1], with ``scale`` and ``offset`` that lead back to physical units; see
+    :class:`~torchgeo_hsi.datamodules.HSIDenoisingDataModule`. Pixels that are not
+    ``valid`` count nowhere. Networks that look at the whole image see all tiles of
+    ``predict`` once before, so that tiles do not show in the result.
+
+    Without clean images, a network can learn from noisy ones alone; see *supervision*.
+
+    Methods without parameters, such as ``'fasthyde'``, can be tested and can predict
+    like networks.
+    """
+
+    def __init__(
+        self,
+        model: str = 'hsdt_s',
+        model_kwargs: dict[str, Any] | None = None,
+        weights: str | None = None,
+        loss: str | dict[str, float] = 'mse',
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        warmup: float = 0.02,
+        schedule: Literal['cosine', 'constant'] = 'cosine',
+        supervision: Supervision = 'clean',
+        sigma: float | list[float] | None = None,
+        data_range: float = 1.0,
+    ) -> None:
+        """Initialize a new HSIDenoising instance.
+
+        Args:
+            model: Name of a network or method, see
+                :func:`~torchgeo_hsi.models.get_model`.
+            model_kwargs: Its arguments, such as ``num_bands`` of HSDT.
+            weights: Name or file of weights to start from.
+            loss: Name of a loss, or weights by name; see
+                :class:`~torchgeo_hsi.losses.RestorationLoss`. Squared error is what has
+                been published.
+            lr: Highest learning rate.
+            weight_decay: Weight decay of AdamW.
+            warmup: Share of the steps in which the learning rate rises.
+            schedule: The learning rate then falls like a cosine, to 0 behind the last
+                step (``'cosine'``), or stays (``'constant'``, for
+                :class:`~torchgeo_hsi.callbacks.StagedTraining`).
+            supervision: What to learn from: the ``target`` (``'clean'``), or the noisy
+                image itself: noise of known or estimated strength is added to and taken
+                from it (``'recorrupted'``), or one half of its pixels predicts the
+                other (``'neighbors'``).
+            sigma: Standard deviation of the noise on the scale of 0 to 255, or one for
+                each band. It is told to networks with a noise map, and used by
+                ``'recorrupted'``, where the samples have no ``sigma``.
+            data_range: Range of the values for the metrics.
+
+        Raises:
+            UnknownNameError: If there is no such model or loss.
+            ValueError: If an option is out of its range.
+        """
+        _check_options(warmup, schedule, supervision)
+        self.weights = weights
+        super().__init__()
+
+    def configure_models(self) -> None:
+        """Build the network."""
+        words = dict(self.hparams['model_kwargs'] or {})
+        if self.weights is not None:
+            words['weights'] = self.weights
+        self.model = get_model(self.hparams['model'], **words)
+        self._arguments = frozenset(signature(self.model.forward).parameters)
+
+    def configure_losses(self) -> None:
+        """Build the loss."""
+        self.criterion = RestorationLoss(self.hparams['loss'])
+
+    def configure_metrics(self) -> None:
+        """Build the metrics: of the result, and in test also of the noisy image."""
+        peak: float = self.hparams['data_range']
+        metrics: dict[str, Metric | MetricCollection] = {
+            'MPSNR': MPSNR(peak),
+            'MPSNR_clamped': MPSNR(peak, clamp=(0, peak)),
+            'MSSIM': MSSIM(peak),
+            'SAM_deg': SpectralAngle('degrees'),
+        }
+        collection = MetricCollection(metrics, compute_groups=False)
+        self.val_metrics = collection.clone(prefix='val_')
+        self.test_metrics = collection.clone(prefix='test_')
+        self.test_noisy_metrics = collection.clone(prefix='test_noisy_')
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimizer and its schedule.
+
+        Returns:
+            AdamW, and a learning rate that changes with every step.
+
+        Raises:
+            ValueError: If there is nothing to learn, or the training has no end.
+        """
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        if not parameters:
+            raise ValueError(
+                f'{self.hparams["model"]!r} has nothing to learn. Use it with test and '
+                'predict, or train a network such as hsdt_s.'
+            )
+        optimizer = AdamW(
+            parameters, self.hparams['lr'], weight_decay=self.hparams['weight_decay']
+        )
+        if self.hparams['schedule'] == 'constant' and not self.hparams['warmup']:
+            return optimizer
+        if math.isinf(self._steps()):
+            raise ValueError(
+                'The schedule needs to know the last step: set trainer.max_epochs or '
+                'trainer.max_steps.'
+            )
+        hparams = self.hparams
+        factor = _Factor(int(self._steps()), hparams['warmup'], hparams['schedule'])
+        scheduler: Any = {'scheduler': LambdaLR(optimizer, factor), 'interval': 'step'}
+        return {'optimizer': optimizer, 'lr_scheduler': scheduler}
+
+    def training_step(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> Tensor:
+        """Compute the training loss.
+
+        Args:
+            batch: A batch of pairs, or of noisy images.
+            batch_idx: Its number.
+            dataloader_idx: Number of the data loader.
+
+        Returns:
+            The loss.
+
+        Raises:
+            MetadataError: If a pair lacks its target.
+            UnitError: If the images are not in [0, 1].
+        """
+        self._check(batch, batch_idx, self.hparams['supervision'] == 'clean')
+        loss = self._loss(batch)
+        self.log('train_loss', loss, batch_size=len(batch['image']))
+        return loss
+
+    def validation_step(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Compute the validation loss, and the metrics if there is a target.
+
+        Args:
+            batch: A batch of pairs, or of noisy images.
+            batch_idx: Its number.
+            dataloader_idx: Number of the data loader.
+
+        Raises:
+            MetadataError: If a pair lacks its target.
+            UnitError: If the images are not in [0, 1].
+        """
+        clean = self.hparams['supervision'] == 'clean'
+        self._check(batch, batch_idx, clean)
+        if 'target' in batch:
+            denoised = self._score(batch, self.val_metrics)
+        loss = self._clean_loss(batch, denoised) if clean else self._loss(batch)
+        self._log_loss('val_loss', loss, batch)
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Compute the metrics of the result, and of what it was made from.
+
+        Args:
+            batch: A batch of pairs.
+            batch_idx: Its number.
+            dataloader_idx: Number of the data loader.
+
+        Raises:
+            MetadataError: If a pair lacks its target.
+            UnitError: If the images are not in [0, 1].
+        """
+        self._check(batch, batch_idx, clean=True)
+        denoised = self._score(batch, self.test_metrics)
+        self.test_noisy_metrics.update(batch['image'], batch['target'], _valid(batch))
+        self.log_dict(self.test_noisy_metrics, batch_size=len(denoised))
+        loss = self._clean_loss(batch, denoised)
+        self._log_loss('test_loss', loss, batch)
+
+    def on_predict_start(self) -> None:
+        """Show the scene to a network that looks at all of it."""
+        run_scene_pass(self, self.model, self.model_inputs)
+
+    def on_predict_end(self) -> None:
+        """Forget the scene."""
+        if getattr(self.model, 'needs_scene', False):
+            self.model.forget()
+
+    def predict_step(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Any]:
+        """Denoise tiles.
+
+        Args:
+            batch: A batch of noisy images.
+            batch_idx: Its number.
+            dataloader_idx: Number of the data loader.
+
+        Returns:
+            ``image``, denoised and in physical units (times ``scale``, plus ``offset`` of
+            the batch), and what says where it belongs.
+
+        Raises:
+            UnitError: If the images are not in [0, 1].
+        """
+        self._check(batch, batch_idx, clean=False)
+        image = self(batch['image'], **self.model_inputs(batch)).float()
+        for name, operation in (('scale', torch.mul), ('offset', torch.add)):
+            if name in batch:
+                image = operation(image, batch[name].reshape(-1, 1, 1, 1))
+        return {'image': image} | {k: batch[k] for k in _PLACE if k in batch}
+
+    def model_inputs(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return what the network wants to know beside the image.
+
+        Args:
+            batch: A batch.
+
+        Returns:
+            Arguments of the network: ``sigma`` if it has a noise map, ``valid`` if it
+            takes that.
+
+        Raises:
+            MetadataError: If nobody knows how strong the noise is.
+        """
+        inputs = {}
+        if 'valid' in self._arguments and 'valid' in batch:
+            inputs['valid'] = batch['valid']
+        if getattr(self.model, 'noise_map', False):
+            sigma = self._sigma(batch)
+            if sigma is None:
+                raise MetadataError(
+                    f'{self.hparams["model"]!r} with a noise map has to be told how '
+                    'strong the noise is, and the samples have no sigma. Pass sigma '
+                    '(on the scale of 0 to 255) to the task.'
+                )
+            inputs['sigma'] = sigma
+        return inputs
+
+    def _steps(self) -> float:
+        """Return the number of steps of the training, or infinity."""
+        return max(float(self.trainer.estimated_stepping_batches), 1.0)
+
+    def _sigma(self, batch: Mapping[str, Any]) -> Tensor | None:
+        """Return the known levels of noise, one for each image and band, or value."""
+        image: Tensor = batch['image']
+        sigma: Any = batch.get('sigma', self.hparams['sigma'])
+        if sigma is None:
+            return None
+        sigma = torch.as_tensor(sigma, dtype=torch.float32, device=image.device)
+        if 'sigma' in batch and sigma.ndim == 1:
+            # one number for each image
+            sigma = sigma[:, None]
+        levels: Tensor = sigma if sigma.ndim == 4 else sigma.expand(image.shape[:2])
+        return levels
+
+    def _score(self, batch: Any, metrics: MetricCollection) -> Tensor:
+        """Denoise, and update and log metrics."""
+        denoised: Tensor = self(batch['image'], **self.model_inputs(batch))
+        metrics.update(denoised, batch['target'], _valid(batch))
+        self.log_dict(metrics, batch_size=len(denoised))
+        return denoised
+
+    def _log_loss(self, name: str, loss: Tensor, batch: Any) -> None:
+        self.log(name, loss, batch_size=len(batch['image']), sync_dist=True)
+
+    def _clean_loss(self, batch: Any, denoised: Tensor) -> Tensor:
+        loss: Tensor = self.criterion(denoised, batch['target'], _valid(batch))
+        return loss
+
+    def _loss(self, batch: Any) -> Tensor:
+        """Compute the loss of the kind of supervision."""
+        inputs = self.model_inputs(batch)
+        kind = self.hparams['supervision']
+        if kind == 'clean':
+            return self._clean_loss(batch, self(batch['image'], **inputs))
+        image, valid = batch['image'], _valid(batch)
+        if kind == 'neighbors':
+            fitting = self.trainer.state.fn == TrainerFn.FITTING
+            share = self.global_step / self._steps() if fitting else 1.0
+            return neighbor_loss(self, self.criterion, image, valid, inputs, share)
+        sigma = self._sigma(batch)
+        if sigma is None:
+            sigma = estimate_sigma(image, valid).expand(image.shape[:2])
+        return recorrupted_loss(self, self.criterion, image, valid, sigma, inputs)
+
+    def _check(self, batch: Any, batch_idx: int, clean: bool) -> None:
+        """Look at the first batch of a run."""
+        if batch_idx:
+            return
+        if clean and 'target' not in batch:
+            raise MetadataError(
+                f'Expected pairs of image and target, got {", ".join(sorted(batch))}. '
+                'Use torchgeo_hsi.datamodules.HSIDenoisingDataModule, or learn from '
+                'noisy images with supervision="recorrupted".'
+            )
+        image = batch['image'].detach().movedim(1, -1)[_valid(batch)]
+        largest = float(image.abs().max()) if image.numel() else 0.0
+        if not largest <= _LARGEST * self.hparams['data_range']:
+            raise UnitError(
+                f'Expected images with values of about 0 to {self.hparams["data_range"]}'
+                f', got {largest:g}. Scale reflectance x 10 000, and take out what is no '
+                'data: torchgeo_hsi.datamodules.HSIDenoisingDataModule does both.'
+            )
+
+
+class _Factor:
+    """Factor of the learning rate at a step; a class, so that it can be pickled."""
+
+    def __init__(self, steps: int, warmup: float, schedule: str) -> None:
+        self.steps = steps
+        self.rising = math.ceil(warmup * steps)
+        self.schedule = schedule
+
+    def __call__(self, step: int) -> float:
+        if step < self.rising:
+            return (step + 1) / (self.rising + 1)
+        if self.schedule == 'constant':
+            return 1.0
+        share = (step - self.rising) / max(self.steps - self.rising, 1)
+        return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+def _valid(batch: Mapping[str, Any]) -> Tensor:
+    """Return the valid pixels of a batch, shape ``(B, H, W)``."""
+    image: Tensor = batch['image']
+    valid = batch.get('valid')
+    if valid is None:
+        return image.new_ones((len(image), *image.shape[-2:]), dtype=torch.bool)
+    found: Tensor = valid.bool()
+    return found
+
+
+def _check_options(warmup: float, schedule: str, supervision: str) -> None:
+    if not 0 <= warmup < 1:
+        raise ValueError(f'Expected a warmup from 0 to below 1, got {warmup}.')
+    for name, value, known in (
+        ('schedule', schedule, ('cosine', 'constant')),
+        ('supervision', supervision, ('clean', 'recorrupted', 'neighbors')),
+    ):
+        if value not in known:
+            raise ValueError(
+                f'Expected a {name} out of {", ".join(known)}, got {value!r}.'
+            )
