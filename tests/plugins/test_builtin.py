@@ -167,6 +167,7 @@ class TestModels:
         networks -= {'FeaturePyramid', 'SpectralAdapter', 'SpectralWhitening'}
         # denoisers of the images of a subspace, by the name of the method around them
         networks -= {'BM3D', 'CollaborativeFilter', 'WaveletShrinkage'}
+        networks -= {'EigenImageNetwork', 'MeanDenoiser'}
         networks -= {name for name in networks if name.endswith('Head')}
         assert networks
         registry = host.registry('models')

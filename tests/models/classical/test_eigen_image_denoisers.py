@@ -3,8 +3,6 @@
 
 """Denoisers of eigen-images, and networks in their place."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from models.classical.painted_fields import SIGMA, gain, gaussian, truth
@@ -131,47 +129,13 @@ def test_eigen_images_have_white_noise() -> None:
     assert (noise.std(1) - 1).abs().max() < 0.15
 
 
-def test_network_gets_numbers_from_zero_to_one() -> None:
-    keep = Keep()
-    noisy = gaussian(truth())
-    plain = SubspaceDenoiser(Keep(), rank=3)(noisy)
-    model = SubspaceDenoiser(keep, rank=3, unit_range=True)
-    torch.testing.assert_close(model(noisy), plain)
-    assert isinstance(keep.sigma, Tensor)
-    assert keep.sigma.shape == (1, 3)
-    inside = (keep.image > 0) & (keep.image < 1)
-    assert inside.float().mean() > 0.95
-    # noise of 1 in the unit of the eigen-images
-    model = SubspaceDenoiser(wide := Keep(), rank=3)
-    model(noisy)
-    width = wide.image.std((2, 3)) / keep.image.std((2, 3))
-    torch.testing.assert_close(keep.sigma, 255 / width, rtol=1e-3, atol=0)
-
-
-def test_network_by_name() -> None:
-    model = get_model('subspace', denoiser='man_s', rank=4)
-    assert model.unit_range
-    assert not any(p.requires_grad for p in model.parameters())
-    image = gaussian(truth(12, 16))
-    assert model(image).shape == image.shape
-
-
-def test_network_with_weights(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = get_model('man_s', noise_map=True)
-    torch.save(network.state_dict(), tmp_path / 'man.pth')
-    image = gaussian(truth(12, 16))
-    by_name = get_model('subspace', denoiser='man_s', weights=tmp_path / 'man.pth')
-    module = get_model('subspace', denoiser=network.eval(), unit_range=True)
-    with torch.no_grad():
-        torch.testing.assert_close(by_name(image), module(image))
-
-
 def test_mistakes_of_names() -> None:
     with pytest.raises(UnknownNameError, match='model'):
         get_model('subspace', denoiser='colaborative')
-    with pytest.raises(ValueError, match='has no weights'):
+    with pytest.raises(ValueError, match='which has none'):
         get_model('subspace', denoiser='wavelet', weights='gaussian')
+    with pytest.raises(ValueError, match='ensemble=True only with the name'):
+        get_model('robust_subspace', denoiser=['wavelet', 'bm3d'], ensemble=True)
     with pytest.raises(ValueError, match='got a module'):
         get_model('subspace', denoiser=Keep(), weights='gaussian')
 

@@ -6,7 +6,9 @@
 from .bm3d import BM3D
 from .bm4d import BM4D, bm4d
 from .collaborative_filter import CollaborativeFilter
+from .eigen_image_network import EigenImageNetwork
 from .low_rank_tv import LowRankTV, lrtv
+from .mean_denoiser import MeanDenoiser
 from .robust_subspace import RobustSubspaceDenoiser, robust_subspace
 from .subspace import SubspaceDenoiser, fasthyde, hyres, subspace, svd
 from .wavelet_shrinkage import WaveletShrinkage
@@ -15,7 +17,9 @@ __all__ = (
     'BM3D',
     'BM4D',
     'CollaborativeFilter',
+    'EigenImageNetwork',
     'LowRankTV',
+    'MeanDenoiser',
     'RobustSubspaceDenoiser',
     'SubspaceDenoiser',
     'WaveletShrinkage',

@@ -41,12 +41,14 @@ class RobustSpace(NamedTuple):
     Args:
         basis: Orthonormal basis of whitened spectra, shape ``(C, K)``.
         power: Mean square of the coefficients, shape ``(K,)``.
+        center: Mean of the coefficients, shape ``(K,)``.
         sigma: Standard deviation of the noise of the bands, shape ``(C,)``.
         repeated: Values that stand for no measurement, shape ``(C, V)``; NaN for none.
     """
 
     basis: Tensor
     power: Tensor
+    center: Tensor
     sigma: Tensor
     repeated: Tensor
 
@@ -145,7 +147,7 @@ def _factorize(
     spectra: Tensor, measured: Tensor, space: RobustSpace, known: bool
 ) -> RobustSpace:
     """Improve a subspace, and the noise unless it is known."""
-    basis, power, sigma, _ = space
+    basis, power, sigma = space.basis, space.power, space.sigma
     present = measured.double()
     weight = present
     for _ in range(_STEPS):
@@ -192,7 +194,7 @@ def fit_space(
     bands, number = spectra.shape
     repeated = find_repeated(spectra)
     empty = spectra.new_empty(0)
-    space = RobustSpace(empty, empty, empty, repeated)
+    space = RobustSpace(empty, empty, empty, empty, repeated)
     measured = space.measured(spectra)
     filled = _tamed(spectra, measured)
     matrix = filled @ filled.T / number
@@ -200,7 +202,7 @@ def fit_space(
     noise = sigma if sigma is not None else band_noise(matrix, number)
     most = min(rank or _MOST, bands, number)
     start = signal_subspace(matrix, noise, number, most)
-    space = RobustSpace(start.basis, start.power, noise, repeated)
+    space = RobustSpace(start.basis, start.power, empty, noise, repeated)
     space = _factorize(spectra, measured, space, known)
     if rank is None and most > 1:
         rng = torch.Generator().manual_seed(0)
@@ -209,7 +211,8 @@ def fit_space(
         edge = _factorize(random, measured, _cut(space, _EDGE), True).power[0]
         rank = int((space.power > _MARGIN * edge).sum())
         space = _factorize(spectra, measured, _cut(space, max(rank, 1)), known)
-    return space
+    white = filled / space.sigma.unsqueeze(1)
+    return space._replace(center=(space.basis.T @ white).mean(1))
 
 
 def _tamed(spectra: Tensor, measured: Tensor) -> Tensor:

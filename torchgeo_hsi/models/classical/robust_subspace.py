@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import BandMismatchError, EmptyDataError, UnknownNameError
+from ..._typing import PathLike
+from ...errors import BandMismatchError, EmptyDataError
 from ...layers import SceneModel
 from ..api import register_model
 from ._robust_fit import RobustSpace, fit_space, outlier_weights, solve_coefficients
 from ._spectral_scene import SIGMA_SCALE, check_image, given_noise
 from .collaborative_filter import CollaborativeFilter
-from .subspace import DENOISERS
+from .eigen_image_denoisers import build_denoiser, denoise_images
 
 #: Spectra from which the subspace is found.
 _SAMPLE = 8192
@@ -71,7 +72,8 @@ class RobustSubspaceDenoiser(SceneModel):
         Args:
             denoiser: Module that takes eigen-images of shape ``(B, K, H, W)`` and the
                 standard deviation of their noise, times 255, of shape ``(B, K)``, and
-                returns them without noise; :class:`CollaborativeFilter` by default.
+                returns them without noise, see :class:`SubspaceDenoiser`;
+                :class:`CollaborativeFilter` by default.
             rank: Dimension of the subspace; found by default.
             passes: How often the measurements are judged by the denoised image.
 
@@ -227,12 +229,17 @@ class RobustSubspaceDenoiser(SceneModel):
             share = space.basis.square().T
             # at first, what is missing is as noisy as the rest
             variance = share @ weight.square() if step else 1 / (share @ weight + 1e-3)
-            code = self._denoise(code, variance, valid, cube.shape[1:])
+            code = self._denoise(code, variance, valid, cube.shape[1:], space)
         result = ((space.basis @ code) * scale).to(cube.dtype).view_as(cube)
         return result if valid is None else torch.where(valid, result, cube)
 
     def _denoise(
-        self, code: Tensor, variance: Tensor, valid: Tensor | None, shape: torch.Size
+        self,
+        code: Tensor,
+        variance: Tensor,
+        valid: Tensor | None,
+        shape: torch.Size,
+        space: RobustSpace,
     ) -> Tensor:
         if valid is not None:
             known = valid.flatten()
@@ -240,7 +247,10 @@ class RobustSubspaceDenoiser(SceneModel):
             code, variance = torch.where(known, code, mean), variance[:, known]
         sigma = SIGMA_SCALE * variance.mean(1).nan_to_num(1).sqrt().clamp_min(1e-3)
         stack = code.float().view(1, -1, *shape)
-        clean: Tensor = self.denoiser(stack, sigma.float()[None])
+        spread = (space.power - space.center.square()).clamp_min(0.25).sqrt()
+        clean = denoise_images(
+            self.denoiser, stack, sigma.float()[None], space.center[None], spread[None]
+        )
         return clean.flatten(2)[0].double()
 
 
@@ -291,21 +301,27 @@ def _other_bands(known: int, got: int) -> BandMismatchError:
 
 @register_model
 def robust_subspace(
-    denoiser: str = 'collaborative', rank: int | None = None
+    denoiser: str | list[str] | nn.Module = 'collaborative',
+    weights: PathLike | None = None,
+    rank: int | None = None,
+    ensemble: bool = False,
 ) -> RobustSubspaceDenoiser:
     """Build :class:`RobustSubspaceDenoiser`.
 
     Args:
         denoiser: ``'collaborative'`` (:class:`CollaborativeFilter`), ``'wavelet'``
-            (:class:`WaveletShrinkage`), or ``'bm3d'`` (:class:`BM3D`).
+            (:class:`WaveletShrinkage`), ``'bm3d'`` (:class:`BM3D`), the name of a
+            network such as ``'man_s'`` (:class:`EigenImageNetwork`), a list of these
+            (:class:`MeanDenoiser`), or a module.
+        weights: Weights of the network, if there is one by name.
         rank: Dimension of the subspace; found by default.
+        ensemble: Whether a network sees the images in eight positions.
 
     Returns:
         The method.
 
     Raises:
-        UnknownNameError: If there is no such denoiser.
+        UnknownNameError: If neither a denoiser nor a network has this name.
+        ValueError: If *weights* are given for something else than the name of a network.
     """
-    if denoiser not in DENOISERS:
-        raise UnknownNameError('denoiser', denoiser, DENOISERS)
-    return RobustSubspaceDenoiser(DENOISERS[denoiser](), rank)
+    return RobustSubspaceDenoiser(build_denoiser(denoiser, weights, ensemble), rank)

@@ -3,29 +3,16 @@
 
 """Denoising of the images of a subspace."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from ..._typing import PathLike
 from ...errors import UnknownNameError
 from ...physics.subspace import RankRule, Subspace, signal_subspace
-from ..api import get_model, register_model
+from ..api import register_model
 from ._spectral_scene import SIGMA_SCALE, SpectralSceneModel
-from .bm3d import BM3D
-from .collaborative_filter import CollaborativeFilter
+from .eigen_image_denoisers import DENOISERS, build_denoiser, denoise_images
 from .wavelet_shrinkage import WaveletShrinkage
-
-#: Denoisers that need no training, by name.
-DENOISERS: dict[str, Callable[[], nn.Module]] = {
-    'bm3d': BM3D,
-    'collaborative': CollaborativeFilter,
-    'wavelet': WaveletShrinkage,
-}
-
-# a network for images in [0, 1] gets six standard deviations of an eigen-image
-_SPREAD = 6.0
 
 
 class SubspaceDenoiser(SpectralSceneModel):
@@ -51,28 +38,22 @@ class SubspaceDenoiser(SpectralSceneModel):
     """
 
     def __init__(
-        self,
-        denoiser: nn.Module | None = None,
-        rank: int | RankRule = 'edge',
-        unit_range: bool = False,
+        self, denoiser: nn.Module | None = None, rank: int | RankRule = 'edge'
     ) -> None:
         """Initialize a new SubspaceDenoiser instance.
 
         Args:
             denoiser: Module that takes eigen-images of shape ``(B, K, H, W)`` and the
-                standard deviation of their noise, times 255, a number or of shape
-                ``(B, K)``, and returns them without noise; by default, they stay as
-                they are.
+                standard deviation of their noise, times 255, and returns them without
+                noise; by default, they stay as they are. The noise of each is 1. With
+                an attribute ``needs_range`` that is true, it also gets the mean and
+                the standard deviation of the images, of shape ``(B, K)`` each.
             rank: Dimension of the subspace, or how to find it, see
                 :func:`~torchgeo_hsi.physics.signal_subspace`.
-            unit_range: Whether *denoiser* is made for numbers in [0, 1]: each
-                eigen-image is brought there by its mean and standard deviation.
-                Otherwise it gets noise of standard deviation 1, which is 255.
         """
         super().__init__()
         self.denoiser = denoiser
         self.rank = rank
-        self.unit_range = unit_range
 
     def forward(
         self,
@@ -115,37 +96,9 @@ class SubspaceDenoiser(SpectralSceneModel):
     def _denoise(self, stack: Tensor, center: Tensor, space: Subspace) -> Tensor:
         if self.denoiser is None:
             return stack
-        if not self.unit_range:
-            clean: Tensor = self.denoiser(stack, SIGMA_SCALE)
-            return clean
-        spread = _SPREAD * (space.power - center.square()).clamp_min(1e-6).sqrt()
-        low = (center - spread / 2).to(stack)[..., None, None]
-        width = spread.to(stack).expand(stack.shape[:2])
-        clean = self.denoiser(
-            (stack - low) / width[..., None, None], SIGMA_SCALE / width
-        )
-        return clean * width[..., None, None] + low
-
-
-def _denoiser(
-    denoiser: str | nn.Module, weights: PathLike | None
-) -> tuple[nn.Module, bool]:
-    """Build a denoiser by name, and say whether it is made for numbers in [0, 1]."""
-    if isinstance(denoiser, nn.Module):
-        if weights is not None:
-            raise ValueError(
-                'Expected weights only with the name of a network, got a module. Load '
-                'them into it before.'
-            )
-        return denoiser, False
-    if denoiser in DENOISERS:
-        if weights is not None:
-            raise ValueError(
-                f'The denoiser {denoiser!r} has no weights; leave them out.'
-            )
-        return DENOISERS[denoiser](), False
-    network = get_model(denoiser, weights=weights, noise_map=True)
-    return network.requires_grad_(False).eval(), True
+        # mean square of the image with its noise, from those of the scene
+        spread = (space.power - center.square()).clamp_min(0.25).sqrt()
+        return denoise_images(self.denoiser, stack, SIGMA_SCALE, center, spread)
 
 
 @register_model
@@ -198,29 +151,26 @@ def hyres(rank: int | RankRule = 'edge') -> SubspaceDenoiser:
 
 @register_model
 def subspace(
-    denoiser: str | nn.Module = 'collaborative',
+    denoiser: str | list[str] | nn.Module = 'collaborative',
     weights: PathLike | None = None,
     rank: int | RankRule = 'edge',
-    unit_range: bool | None = None,
+    ensemble: bool = False,
 ) -> SubspaceDenoiser:
     """Build :class:`SubspaceDenoiser` with any denoiser.
 
     Args:
         denoiser: A name as for :func:`fasthyde`, the name of a network that has an
-            option ``noise_map``, such as ``'man_s'``, or a module that takes images and
-            the strength of their noise.
-        weights: Weights of the network, if it is given by its name.
+            option ``noise_map``, such as ``'man_s'`` (:class:`EigenImageNetwork`), a
+            list of these (:class:`MeanDenoiser`), or a module.
+        weights: Weights of the network, if there is one by name.
         rank: Dimension of the subspace, or how to find it.
-        unit_range: Whether the denoiser is made for numbers in [0, 1]; True for
-            networks given by name, and False otherwise.
+        ensemble: Whether a network sees the images in eight positions.
 
     Returns:
-        The method.
+        The method. A network in it can be trained.
 
     Raises:
         UnknownNameError: If neither a denoiser nor a network has this name.
         ValueError: If *weights* are given for something else than the name of a network.
     """
-    module, is_network = _denoiser(denoiser, weights)
-    unit_range = is_network if unit_range is None else unit_range
-    return SubspaceDenoiser(module, rank, unit_range)
+    return SubspaceDenoiser(build_denoiser(denoiser, weights, ensemble), rank)
