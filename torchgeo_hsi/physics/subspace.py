@@ -112,7 +112,8 @@ def band_noise(correlation: Tensor, count: Tensor | int) -> Tensor:
     floor = power.amax(-1, keepdim=True).clamp_min(1e-30) * _FLOOR**2
     if neighbors == bands - 1:
         solid = matrix + torch.diag_embed((power * 1e-10).clamp_min(floor))
-        residual = 1 / torch.linalg.inv(solid).diagonal(dim1=-2, dim2=-1)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(solid))
+        residual = 1 / inverse.diagonal(dim1=-2, dim2=-1)
     else:
         residual = _near_residual(matrix, power, floor, neighbors)
     number = number.unsqueeze(-1)
@@ -127,12 +128,12 @@ def _near_residual(
     bands = matrix.shape[-1]
     place = torch.arange(bands, device=matrix.device)
     distance = (place[:, None] - place).abs()
-    near = distance.argsort(dim=1, stable=True)[:, : neighbors + 1]
+    # the band itself is the nearest, and comes last
+    near = distance.argsort(dim=1, stable=True)[:, : neighbors + 1].flip(1)
     block = matrix[..., near[:, :, None], near[:, None, :]]
     ridge = (power[..., near] * 1e-10).clamp_min(floor.unsqueeze(-1))
-    inverse = torch.linalg.inv(block + torch.diag_embed(ridge))
-    # the band itself is the nearest
-    residual: Tensor = 1 / inverse[..., 0, 0]
+    factor = torch.linalg.cholesky(block + torch.diag_embed(ridge))
+    residual: Tensor = factor[..., -1, -1].square()
     return residual
 
 

@@ -130,7 +130,7 @@ def test_eigen_images_have_white_noise() -> None:
 
 
 def test_mistakes_of_names() -> None:
-    with pytest.raises(UnknownNameError, match='model'):
+    with pytest.raises(UnknownNameError, match=r'denoiser.*man_s'):
         get_model('subspace', denoiser='colaborative')
     with pytest.raises(ValueError, match='which has none'):
         get_model('subspace', denoiser='wavelet', weights='gaussian')

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from torchgeo_hsi.errors import UnknownNameError
 from torchgeo_hsi.models import RobustSubspaceDenoiser, get_model
-from torchgeo_hsi.models.classical._robust_fit import find_repeated, fit_space
+from torchgeo_hsi.models.classical._robust_fit import (
+    find_repeated,
+    fit_space,
+    solve_coefficients,
+)
 from torchgeo_hsi.transforms.noise import get_noise
 
 
@@ -85,8 +89,8 @@ def test_repeated_values() -> None:
     spectra[0, 1::20] = 1
     spectra[1, :5] = 0.5
     spectra[2] = 0.25
-    # counts of a detector repeat by nature
-    spectra[3] = (spectra[3] * 50).round()
+    # counts of a detector repeat by nature, also where most are small
+    spectra[3] = (spectra[3] ** 8 * 50).round()
     found = find_repeated(spectra)
     assert sorted(found[0][~found[0].isnan()].tolist()) == [0, 1]
     assert found[1:].isnan().all()
@@ -96,6 +100,50 @@ def test_rank_is_that_of_the_materials() -> None:
     spectra = gaussian(truth(), SIGMA)[0].flatten(1).double()
     assert fit_space(spectra).basis.shape == (40, 3)
     assert fit_space(spectra, 5).basis.shape == (40, 5)
+
+
+def test_weak_noise_leaves_many_directions() -> None:
+    rng = torch.Generator().manual_seed(0)
+    number, bands, materials = 3000, 80, 30
+    size = torch.logspace(2, 0.3, materials, dtype=torch.float64)
+    basis = torch.linalg.qr(torch.randn(bands, materials, generator=rng).double()).Q
+    code = size[:, None] * torch.randn(materials, number, generator=rng).double()
+    clean = basis @ code
+    spectra = clean + 0.3 * torch.randn(bands, number, generator=rng).double()
+    # one number in a thousand is wrong
+    wrong = torch.rand(bands, number, generator=rng) < 1e-3
+    space = fit_space(torch.where(wrong, 200, spectra))
+    assert space.basis.shape[1] == materials
+    # the directions are those of the truth
+    white = torch.linalg.qr(basis / space.sigma[:, None]).Q
+    assert torch.linalg.svdvals(white.T @ space.basis).min() > 0.98
+    error = (space.sigma - 0.3).abs()
+    assert error.max() < 0.05
+    assert error.median() < 0.015
+
+
+def test_mean_of_the_coefficients() -> None:
+    spectra = gaussian(truth() + 0.5, SIGMA)[0].flatten(1).double()
+    space = fit_space(spectra)
+    code = space.basis.T @ (spectra / space.sigma[:, None])
+    torch.testing.assert_close(space.center, code.mean(1), rtol=0.02, atol=0.02)
+
+
+def test_pixels_without_outliers_need_no_weights() -> None:
+    rng = torch.Generator().manual_seed(0)
+    space = fit_space(gaussian(truth(), SIGMA)[0].flatten(1).double())
+    white = torch.randn(40, 50, generator=rng).double()
+    weight = torch.rand(40, 50, generator=rng).double()
+    weight[:, :25] = 1
+    code = solve_coefficients(space, weight, white)
+    for pixel in (0, 24, 25, 49):
+        scaled = weight[:, pixel].sqrt()[:, None]
+        prior = torch.diag(space.power.rsqrt())
+        matrix = torch.cat([scaled * space.basis, prior])
+        zeros = torch.zeros(len(prior), 1).double()
+        right = torch.cat([scaled * white[:, pixel, None], zeros])
+        expected = torch.linalg.lstsq(matrix, right).solution[:, 0]
+        torch.testing.assert_close(code[:, pixel], expected)
 
 
 def test_unknown_denoiser() -> None:

@@ -7,14 +7,24 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ...physics.subspace import band_noise, signal_subspace
 
 #: Residuals of so many standard deviations count a quarter.
 _CUT = 6.0
 
-#: Steps of the factorization, and most dimensions that are looked for.
-_STEPS, _MOST = 6, 8
+#: A pixel all of whose weights are larger counts fully: nothing is beyond 4 deviations.
+_PLAIN = 0.47
+
+#: Steps of the factorization, and dimensions that are looked for at first.
+_STEPS, _FIRST = 6, 8
+
+#: Dimensions that are added at a time where these are not enough, and most of them.
+_MORE, _MOST = 16, 64
+
+#: Steps of the factorization after more were added.
+_FEW_STEPS = 2
 
 #: Dimensions that noise is given to find its strongest direction.
 _EDGE = 3
@@ -27,6 +37,9 @@ _TAME = 4.0
 
 #: A value is suspicious if so many of the pixels of a band have it.
 _REPEATED = 0.01
+
+#: ... and so many times as many as have the values next to it.
+_TIMES = 10
 
 #: Values that are suspicious in one band, at most.
 _VALUES = 4
@@ -69,13 +82,21 @@ def find_repeated(spectra: Tensor) -> Tensor:
     found = spectra.new_full((len(spectra), _VALUES), torch.nan)
     for band, values in zip(found, spectra, strict=True):
         value, number = values.unique(return_counts=True)
-        top = number.topk(min(_VALUES, len(number)))
-        usual = 10 * number.double().median()
-        limit = max(_REPEATED * len(values), float(usual))
         # a constant band is what it is
-        many = (top.values > limit) & (len(number) > _VALUES)
-        band[: len(many)] = torch.where(many, value[top.indices], torch.nan)
+        if len(number) <= _VALUES:
+            continue
+        top = number.topk(_VALUES)
+        usual = torch.maximum(number.double().median(), _beside(number)[top.indices])
+        many = (top.values > _REPEATED * len(values)) & (top.values > _TIMES * usual)
+        band[:] = torch.where(many, value[top.indices], torch.nan)
     return found
+
+
+def _beside(number: Tensor) -> Tensor:
+    """Return how often the values next to each one occur; whole numbers repeat, too."""
+    ends = F.pad(number.double()[None, None], (2, 2), value=torch.nan)[0, 0]
+    near = torch.stack([ends[:-4], ends[1:-3], ends[3:-1], ends[4:]])
+    return near.nanmean(0)
 
 
 def outlier_weights(residual: Tensor) -> Tensor:
@@ -97,21 +118,35 @@ def solve_coefficients(space: RobustSpace, weight: Tensor, white: Tensor) -> Ten
     Returns:
         Coefficients of shape ``(K, N)``.
     """
-    basis = space.basis
-    matrix = _normal(basis, weight.T) + torch.diag(1 / space.power.clamp_min(1e-6))
-    right = (weight * white).T @ basis
-    code: Tensor = torch.linalg.solve(matrix, right).T
+    basis, prior = space.basis, 1 / space.power.clamp_min(1e-6)
+    code = (basis.T @ white) / (1 + prior).unsqueeze(1)
+    rest = ~_is_plain(weight)
+    if bool(rest.any()):
+        weight, white = weight[:, rest], white[:, rest]
+        matrix = _normal(basis, weight.T) + torch.diag(prior)
+        right = (weight * white).T @ basis
+        code[:, rest] = torch.linalg.solve(matrix, right).T
     return code
+
+
+def _is_plain(weight: Tensor) -> Tensor:
+    """Tell which pixels have no outlier, shape ``(N,)``: they need no weights."""
+    return (weight > _PLAIN).all(0)
 
 
 def _solve_basis(code: Tensor, weight: Tensor, white: Tensor) -> Tensor:
     """Fit the basis ``(C, K)`` to coefficients ``(K, N)`` by weighted least squares."""
-    matrix = _normal(code.T, weight)
+    plain = _is_plain(weight)
+    shared = code[:, plain]
+    matrix = (shared @ shared.T).expand(len(white), -1, -1)
+    right = white[:, plain] @ shared.T
+    if not bool(plain.all()):
+        code, weight, white = code[:, ~plain], weight[:, ~plain], white[:, ~plain]
+        matrix = matrix + _normal(code.T, weight)
+        right = right + (weight * white) @ code.T
     eye = torch.eye(len(code), dtype=code.dtype, device=code.device)
     size = matrix.diagonal(dim1=1, dim2=2).mean().clamp_min(1e-12)
-    basis: Tensor = torch.linalg.solve(
-        matrix + 1e-8 * size * eye, (weight * white) @ code.T
-    )
+    basis: Tensor = torch.linalg.solve(matrix + 1e-8 * size * eye, right)
     return basis
 
 
@@ -144,13 +179,17 @@ def _balance(basis: Tensor, code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _factorize(
-    spectra: Tensor, measured: Tensor, space: RobustSpace, known: bool
+    spectra: Tensor,
+    measured: Tensor,
+    space: RobustSpace,
+    known: bool,
+    steps: int = _STEPS,
 ) -> RobustSpace:
     """Improve a subspace, and the noise unless it is known."""
     basis, power, sigma = space.basis, space.power, space.sigma
     present = measured.double()
     weight = present
-    for _ in range(_STEPS):
+    for _ in range(steps):
         white = spectra / sigma.unsqueeze(1)
         code = solve_coefficients(space, weight, white)
         basis, code, power = _balance(_solve_basis(code, weight, white), code)
@@ -172,7 +211,8 @@ def _noise_factor(residual: Tensor, measured: Tensor, basis: Tensor) -> Tensor:
     factor = middle / (1 - leverage.clamp_max(0.8)).sqrt()
     factor = factor.clamp_min(1e-3)
     # what a band explains of itself alone says nothing about its noise
-    return factor * (leverage / factor.square() / _LEVERAGE).sqrt().clamp_min(1)
+    limit = _LEVERAGE + (1 - _LEVERAGE) * basis.shape[1] / basis.shape[0]
+    return factor * (leverage / factor.square() / limit).sqrt().clamp_min(1)
 
 
 def fit_space(
@@ -200,19 +240,53 @@ def fit_space(
     matrix = filled @ filled.T / number
     known = sigma is not None
     noise = sigma if sigma is not None else band_noise(matrix, number)
-    most = min(rank or _MOST, bands, number)
-    start = signal_subspace(matrix, noise, number, most)
+    first = min(rank or _FIRST, bands, number)
+    start = signal_subspace(matrix, noise, number, first)
     space = RobustSpace(start.basis, start.power, empty, noise, repeated)
     space = _factorize(spectra, measured, space, known)
-    if rank is None and most > 1:
+    if rank is None and first > 1:
         rng = torch.Generator().manual_seed(0)
         random = torch.randn(bands, number, generator=rng, dtype=spectra.dtype)
         random = random.to(spectra.device) * space.sigma.unsqueeze(1)
         edge = _factorize(random, measured, _cut(space, _EDGE), True).power[0]
+        if bool((space.power > _MARGIN * edge).all()):
+            space = _grown(spectra, measured, space, known)
         rank = int((space.power > _MARGIN * edge).sum())
         space = _factorize(spectra, measured, _cut(space, max(rank, 1)), known)
     white = filled / space.sigma.unsqueeze(1)
     return space._replace(center=(space.basis.T @ white).mean(1))
+
+
+def _grown(
+    spectra: Tensor, measured: Tensor, space: RobustSpace, known: bool
+) -> RobustSpace:
+    """Add directions to a subspace until what it leaves has none in common."""
+    bands, number = spectra.shape
+    most = min(_MOST, bands // 2, number // 4)
+    while space.basis.shape[1] < most:
+        more = _missing(spectra, measured, space)[:, : most - space.basis.shape[1]]
+        if not more.shape[1]:
+            break
+        basis = torch.linalg.qr(torch.cat([space.basis, more], 1)).Q
+        power = torch.cat([space.power, space.power.new_ones(more.shape[1])])
+        space = space._replace(basis=basis, power=power)
+        space = _factorize(spectra, measured, space, known, _FEW_STEPS)
+    return space
+
+
+def _missing(spectra: Tensor, measured: Tensor, space: RobustSpace) -> Tensor:
+    """Find directions that several bands of the residuals have in common."""
+    white = spectra / space.sigma.unsqueeze(1)
+    code = solve_coefficients(space, measured.double(), white)
+    residual = white - space.basis @ code
+    residual = residual * measured * outlier_weights(residual).sqrt()
+    matrix = residual @ residual.T / residual.shape[1]
+    power, basis = torch.linalg.eigh(matrix / matrix.diagonal().mean())
+    edge = (1 + (len(white) / white.shape[1]) ** 0.5) ** 2
+    # one band alone is not the signal
+    shared = basis.square().amax(0) < _LEVERAGE
+    found: Tensor = basis[:, (power > _MARGIN * edge) & shared]
+    return found.flip(1)[:, :_MORE]
 
 
 def _tamed(spectra: Tensor, measured: Tensor) -> Tensor:

@@ -4,11 +4,13 @@
 """Denoisers of eigen-images by name, and how they are called."""
 
 from collections.abc import Callable
+from inspect import signature
 
 from torch import Tensor, nn
 
 from ..._typing import PathLike
-from ..api import get_model
+from ...errors import UnknownNameError
+from ..api import get_builder, get_model, list_models
 from .bm3d import BM3D
 from .collaborative_filter import CollaborativeFilter
 from .eigen_image_network import EigenImageNetwork
@@ -84,6 +86,13 @@ def denoise_images(
 
 
 def _network(name: str, weights: PathLike | None, ensemble: bool) -> EigenImageNetwork:
+    networks = [
+        known
+        for known in list_models()
+        if 'noise_map' in signature(get_builder(known)).parameters
+    ]
+    if name not in networks:
+        raise UnknownNameError('denoiser', name, [*DENOISERS, *networks])
     return EigenImageNetwork(get_model(name, weights=weights, noise_map=True), ensemble)
 
 

@@ -26,6 +26,9 @@ _FITS = 6
 #: Offsets of columns count from so many of their standard errors on.
 _OFFSET = 4.0
 
+#: Share of wrong measurements that does not matter.
+_FEW = 1e-3
+
 #: Rows that a column needs at least to have an offset.
 _ROWS = 16
 
@@ -230,6 +233,9 @@ class RobustSubspaceDenoiser(SceneModel):
             # at first, what is missing is as noisy as the rest
             variance = share @ weight.square() if step else 1 / (share @ weight + 1e-3)
             code = self._denoise(code, variance, valid, cube.shape[1:], space)
+            # nothing was wrong, so there is nothing to judge again
+            if not bool(offset.any()) and (weight < 0.5).double().mean() < _FEW:
+                break
         result = ((space.basis @ code) * scale).to(cube.dtype).view_as(cube)
         return result if valid is None else torch.where(valid, result, cube)
 
