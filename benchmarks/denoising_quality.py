@@ -11,7 +11,10 @@ The last line is one JSON object.
 
     python benchmarks/denoising_quality.py --quick
     python benchmarks/denoising_quality.py --out
-    python benchmarks/denoising_quality.py --methods fasthyde man_s:gaussian
+    python benchmarks/denoising_quality.py --methods fasthyde subspace:man_s:eigen
+
+A method is a model; behind a first colon stands the denoiser of its eigen-images, or
+several with a plus, and behind a second one the weights of the network among them.
 """
 
 import argparse
@@ -30,7 +33,7 @@ from torchgeo_hsi.models import get_model, list_weights
 #: Rows and columns of the crops for BM4D.
 CROP = 24
 
-#: Networks of which weights may ship.
+#: Networks of which weights ship, for eigen-images.
 NETWORKS = ('hsdt_s', 'man_s')
 
 CLASSICAL = ('svd', 'hyres', 'lrtv', 'fasthyde', 'robust_subspace')
@@ -43,24 +46,28 @@ def list_methods() -> list[str]:
     names = ['noisy', *CLASSICAL]
     if find_spec('bm3d'):
         names.append('fasthyde:bm3d')
-    names += [
-        f'{name}:{weights}' for name in NETWORKS for weights in list_weights(name)
-    ]
+    for network in NETWORKS:
+        for weights in list_weights(network):
+            names += [
+                f'{model}:{denoiser}{network}:{weights}'
+                for model in ('subspace', 'robust_subspace')
+                for denoiser in ('', 'collaborative+')
+            ]
     return names
 
 
 def build(name: str) -> Method:
-    """Build a method: a model, with weights or a denoiser behind a colon."""
+    """Build a method from its model, denoiser and weights; see the top."""
     if name == 'noisy':
         return torch.clone
-    model, _, option = name.partition(':')
-    if not option:
-        method = get_model(model)
-    elif option == 'bm3d':
-        method = get_model(model, denoiser=option)
-    else:
-        method = get_model(model, weights=option)
-    return method.eval()
+    model, *options = name.split(':')
+    words: dict[str, Any] = {}
+    if options:
+        denoiser, *weights = options
+        words['denoiser'] = denoiser.split('+') if '+' in denoiser else denoiser
+        if weights:
+            words |= {'weights': weights[0], 'ensemble': True}
+    return get_model(model, **words).eval()
 
 
 def timed(method: Method, noisy: Tensor) -> tuple[Tensor, float]:

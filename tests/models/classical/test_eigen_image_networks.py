@@ -107,6 +107,17 @@ def test_range_is_that_of_the_scene() -> None:
     assert probe.image.mean((2, 3)).abs().max() > 0.05
 
 
+def test_no_query_for_a_number_of_images() -> None:
+    torch.manual_seed(0)
+    model = get_model('subspace', denoiser='hsdt_s').eval()
+    network = model.denoiser.network
+    with torch.no_grad():
+        stack = torch.rand(1, network.num_bands, 16, 16)
+        before = network(stack, 30)
+        network.head.attn.attn.attn_proj.weight.add_(1)
+        torch.testing.assert_close(network(stack, 30), before)
+
+
 def test_network_by_name_learns() -> None:
     torch.manual_seed(0)
     model = get_model('subspace', denoiser='hsdt_s', rank=4)

@@ -86,14 +86,16 @@ def denoise_images(
 
 
 def _network(name: str, weights: PathLike | None, ensemble: bool) -> EigenImageNetwork:
-    networks = [
-        known
-        for known in list_models()
-        if 'noise_map' in signature(get_builder(known)).parameters
-    ]
+    parameters = {
+        known: signature(get_builder(known)).parameters for known in list_models()
+    }
+    networks = [known for known, words in parameters.items() if 'noise_map' in words]
     if name not in networks:
         raise UnknownNameError('denoiser', name, [*DENOISERS, *networks])
-    return EigenImageNetwork(get_model(name, weights=weights, noise_map=True), ensemble)
+    # images have no place in a spectrum that a query could be learned for
+    words = {'flex': True} if 'flex' in parameters[name] else {}
+    network = get_model(name, weights=weights, noise_map=True, **words)
+    return EigenImageNetwork(network, ensemble)
 
 
 def _check_options(weights: PathLike | None, ensemble: bool, got: str) -> None:
