@@ -14,12 +14,16 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 DOCS = Path(__file__).resolve().parent
 IMAGES = DOCS / 'denoising' / 'images'
 
 #: Largest picture in bytes; the repository keeps them forever.
 LIMIT = 150_000
+
+#: Colors of a picture; noise does not compress.
+COLORS = 128
 
 SIZE, SIGMA, SEED = 128, 250.0, 3
 METHOD = 'hyres'
@@ -43,6 +47,9 @@ def save(figure: Figure, name: str) -> None:
     path = IMAGES / name
     figure.savefig(path, dpi=64)
     plt.close(figure)
+    with Image.open(path) as picture:
+        small = picture.convert('RGB').quantize(COLORS)
+    small.save(path, optimize=True)
     if path.stat().st_size > LIMIT:
         raise ValueError(
             f'{name} has {path.stat().st_size} bytes, at most {LIMIT} are allowed.'

@@ -16,7 +16,7 @@ import click
 from ._output import echo_json, json_option, option_words
 
 #: Method of ``restore denoise`` where none is named.
-METHOD = 'fasthyde'
+METHOD = 'pretrained_subspace'
 
 #: Seconds between lines of progress where there is no terminal.
 _INTERVAL = 30.0

@@ -33,6 +33,7 @@ from .heads import ConvHead, FCNHead, FeaturePyramid, LinearHead, MLPHead, UPerN
 from .hsdt import HSDT, hsdt_l, hsdt_m, hsdt_pnp, hsdt_s
 from .man import MAN, man_l, man_m, man_s
 from .man_v1 import MANv1, man_v1, man_v1_b, man_v1_m, man_v1_s
+from .pretrained_subspace import pretrained_subspace
 from .restoration_weights import list_weights, load_restoration_weights
 from .restore_scene import restore_scene
 from .segmenter import Segmenter, segmenter
@@ -119,6 +120,7 @@ __all__ = (
     'man_v1_b',
     'man_v1_m',
     'man_v1_s',
+    'pretrained_subspace',
     'register_model',
     'restore_scene',
     'robust_subspace',

@@ -103,7 +103,7 @@ def restore_scene(
     Example:
         .. code-block:: python
 
-            model = get_model('fasthyde')
+            model = get_model('pretrained_subspace')
             restore_scene(model, 'scene.tif', 'denoised.tif')
     """
     scaling = check_scaling(scaling)
