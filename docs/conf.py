@@ -31,7 +31,7 @@ nitpick_ignore_regex = [
         (
             r'(abc|affine|click|collections|datetime|geopandas|h5py|jsonargparse|kornia'
             r'|lightly|lightning|importlib|matplotlib|np|numpy|os|pathlib|pluggy'
-            r'|pyproj|rasterio|segmentation_models_pytorch|shapely|timm|torch|torchgeo|torchmetrics|torchvision'
+            r'|pyproj|rasterio|skimage|segmentation_models_pytorch|shapely|timm|torch|torchgeo|torchmetrics|torchvision'
             r'|types|typing|xml)(\..*)?'
         ),
     ),
@@ -51,7 +51,8 @@ nitpick_ignore_regex = [
         r'py:class',
         (
             r'torchgeo_hsi\.(datasets\._joined\.Joinable|datasets\._scenes\.SceneDataset'
-            r'|io\._writer\.AtomicWriter'
+            r'|io\._writer\.AtomicWriter|metrics\._images\.ImageMetric'
+            r'|models\.classical\._spectral_scene\.SpectralSceneModel'
             r'|samplers\._epochs\.EpochSampler|samplers\._positions\.Positions'
             r'|io\.store\.items\._Column)'
         ),
@@ -61,8 +62,11 @@ nitpick_ignore_regex = [
         r'py:.*',
         (
             r'(torchgeo_hsi\.)?(_typing\.|datamodules\.patches\.|io\._band_tags\.'
-            r'|samplers\.pairs\.|samplers\.weighted\.)?'
-            r'(BoolArray|Colormap|FloatArray|PairSlice|PathLike|Sample|Split|Weights)'
+            r'|samplers\.pairs\.|samplers\.weighted\.|physics\.noise\.draw\.|physics\.subspace\.'
+            r'|metrics\._images\.|metrics\.mssim\.|metrics\.spectral_angle\.'
+            r'|models\._scene_numbers\.)?'
+            r'(AngleUnit|BoolArray|Clamp|Colormap|Cubes|FloatArray|Level|PairSlice|PathLike'
+            r'|RankRule|Sample|Scaling|Scores|Source|Split|Weights|Window)'
         ),
     ),
 ]

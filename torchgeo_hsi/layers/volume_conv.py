@@ -63,7 +63,7 @@ class VolumeConv(nn.Conv3d):
     def stream(
         self, volume: Tensor, *, up: bool = False, reverse: bool = False
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Convolve a volume a few bands at a time, see :func:`stream_conv`."""
+        """Convolve a volume a few bands at a time, see ``stream_conv``."""
         weight, bias, stride = self.weight, self.bias, self.stride[1:]
         return stream_conv(volume, weight, bias, stride, up=up, reverse=reverse)
 
@@ -95,7 +95,7 @@ class VolumeConvTranspose(nn.ConvTranspose3d):
     def stream(
         self, volume: Tensor, *, up: bool = False, reverse: bool = False
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Convolve a volume a few bands at a time, see :func:`stream_conv`."""
+        """Convolve a volume a few bands at a time, see ``stream_conv``."""
         weight = self._mirrored()
         return stream_conv(volume, weight, self.bias, up=up, reverse=reverse)
 

@@ -78,7 +78,7 @@ def restore_scene(
         sigma: Standard deviation of the noise, as 255 times the one of numbers in
             [0, 1], for networks with a noise map and methods that take it. By default,
             that of each band is estimated from the scene
-            (:func:`~torchgeo_hsi.physics.subspace.band_noise`).
+            (:func:`~torchgeo_hsi.physics.band_noise`).
         tile: Largest number of rows and columns of a tile, a multiple of 8.
         overlap: Rows and columns that two tiles share at least, a multiple of 8.
         passes: How often a network with ``needs_scene`` sees the scene before; see

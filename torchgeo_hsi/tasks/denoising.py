@@ -253,8 +253,7 @@ class HSIDenoising(BaseTask):
             batch: A batch.
 
         Returns:
-            Arguments of the network: ``sigma`` if it has a noise map, ``valid`` if it
-            takes that.
+            ``sigma`` if the network has a noise map, ``valid`` if it takes that.
 
         Raises:
             MetadataError: If nobody knows how strong the noise is.

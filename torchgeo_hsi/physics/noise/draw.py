@@ -78,7 +78,7 @@ def draw_level(
         The levels.
 
     Raises:
-        UnitError: See :func:`check_level`.
+        UnitError: See ``check_level``.
 
     Example:
         >>> seed = torch.Generator().manual_seed(0)
