@@ -48,12 +48,17 @@ def list_methods() -> list[str]:
         names.append('fasthyde:bm3d')
     for network in NETWORKS:
         for weights in list_weights(network):
-            names += [
-                f'{model}:{denoiser}{network}:{weights}'
-                for model in ('subspace', 'robust_subspace')
-                for denoiser in ('', 'collaborative+')
-            ]
+            names += with_weights(network, weights)
     return names
+
+
+def with_weights(network: str, weights: str) -> list[str]:
+    """List the methods that weights for eigen-images are good for."""
+    return [
+        f'{model}:{denoiser}{network}:{weights}'
+        for model in ('subspace', 'robust_subspace')
+        for denoiser in ('', 'collaborative+')
+    ]
 
 
 def build(name: str) -> Method:

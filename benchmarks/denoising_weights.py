@@ -19,7 +19,7 @@ import torch
 import yaml
 from _denoising_cubes import DATA, HELD_BACK, NOISES
 from common import finish, header, option_parser
-from denoising_quality import run
+from denoising_quality import run, with_weights
 from safetensors.torch import save_file
 
 from torchgeo_hsi.models import get_model
@@ -122,11 +122,7 @@ def main() -> None:
     network = get_model(args.model, noise_map=True, weights=args.checkpoint)
     save(network, FOLDER / f'{args.model}_{args.name}.safetensors')
     names = ['noisy', 'fasthyde', 'robust_subspace']
-    names += [
-        f'{method}:{also}{args.model}:{args.name}'
-        for method in ('subspace', 'robust_subspace')
-        for also in ('', 'collaborative+')
-    ]
+    names += with_weights(args.model, args.name)
     cubes = HELD_BACK[-2:] if args.quick else HELD_BACK
     scores = run(names, cubes, NOISES, args.seed)
     data, model = (content[part]['init_args'] for part in ('data', 'model'))

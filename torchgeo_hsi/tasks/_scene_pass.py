@@ -3,7 +3,7 @@
 
 """The first pass over the tiles of ``predict``, for networks that need whole scenes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ def run_scene_pass(
         for _ in range(passes):
             seen = SeenPixels()
             for batch in _batches(trainer):
-                valid = _valid(batch) & _new_pixels(batch, seen)
+                valid = valid_pixels(batch) & _new_pixels(batch, seen)
                 if valid.any():
                     more = {} if inputs is None else dict(inputs(batch))
                     # those of the pixels that count are known better here
@@ -128,8 +128,8 @@ def _batches(trainer: Trainer) -> Any:
             yield trainer.strategy.batch_to_device(batch, dataloader_idx=number)
 
 
-def _valid(batch: dict[str, Any]) -> Tensor:
-    """Return which pixels count, shape ``(B, H, W)``."""
+def valid_pixels(batch: Mapping[str, Any]) -> Tensor:
+    """Return which pixels of a batch count, shape ``(B, H, W)``."""
     image: Tensor = batch['image']
     valid = batch.get('valid')
     if valid is None:

@@ -21,7 +21,7 @@ from ..errors import MetadataError, UnitError
 from ..losses import RestorationLoss
 from ..metrics import MPSNR, MSSIM, SpectralAngle
 from ..models import get_model
-from ._scene_pass import run_scene_pass
+from ._scene_pass import run_scene_pass, valid_pixels
 from ._supervision import estimate_sigma, neighbor_loss, recorrupted_loss
 
 Supervision = Literal['clean', 'recorrupted', 'neighbors']
@@ -208,7 +208,9 @@ class HSIDenoising(BaseTask):
         """
         self._check(batch, batch_idx, clean=True)
         denoised = self._score(batch, self.test_metrics)
-        self.test_noisy_metrics.update(batch['image'], batch['target'], _valid(batch))
+        self.test_noisy_metrics.update(
+            batch['image'], batch['target'], valid_pixels(batch)
+        )
         self.log_dict(self.test_noisy_metrics, batch_size=len(denoised))
         loss = self._clean_loss(batch, denoised)
         self._log_loss('test_loss', loss, batch)
@@ -292,7 +294,7 @@ class HSIDenoising(BaseTask):
     def _score(self, batch: Any, metrics: MetricCollection) -> Tensor:
         """Denoise, and update and log metrics."""
         denoised: Tensor = self(batch['image'], **self.model_inputs(batch))
-        metrics.update(denoised, batch['target'], _valid(batch))
+        metrics.update(denoised, batch['target'], valid_pixels(batch))
         self.log_dict(metrics, batch_size=len(denoised))
         return denoised
 
@@ -300,7 +302,7 @@ class HSIDenoising(BaseTask):
         self.log(name, loss, batch_size=len(batch['image']), sync_dist=True)
 
     def _clean_loss(self, batch: Any, denoised: Tensor) -> Tensor:
-        loss: Tensor = self.criterion(denoised, batch['target'], _valid(batch))
+        loss: Tensor = self.criterion(denoised, batch['target'], valid_pixels(batch))
         return loss
 
     def _loss(self, batch: Any) -> Tensor:
@@ -309,7 +311,7 @@ class HSIDenoising(BaseTask):
         kind = self.hparams['supervision']
         if kind == 'clean':
             return self._clean_loss(batch, self(batch['image'], **inputs))
-        image, valid = batch['image'], _valid(batch)
+        image, valid = batch['image'], valid_pixels(batch)
         if kind == 'neighbors':
             fitting = self.trainer.state.fn == TrainerFn.FITTING
             share = self.global_step / self._steps() if fitting else 1.0
@@ -329,7 +331,7 @@ class HSIDenoising(BaseTask):
                 'Use torchgeo_hsi.datamodules.HSIDenoisingDataModule, or learn from '
                 'noisy images with supervision="recorrupted".'
             )
-        image = batch['image'].detach().movedim(1, -1)[_valid(batch)]
+        image = batch['image'].detach().movedim(1, -1)[valid_pixels(batch)]
         largest = float(image.abs().max()) if image.numel() else 0.0
         if not largest <= _LARGEST * self.hparams['data_range']:
             raise UnitError(
@@ -354,16 +356,6 @@ class _Factor:
             return 1.0
         share = (step - self.rising) / max(self.steps - self.rising, 1)
         return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-
-
-def _valid(batch: Mapping[str, Any]) -> Tensor:
-    """Return the valid pixels of a batch, shape ``(B, H, W)``."""
-    image: Tensor = batch['image']
-    valid = batch.get('valid')
-    if valid is None:
-        return image.new_ones((len(image), *image.shape[-2:]), dtype=torch.bool)
-    found: Tensor = valid.bool()
-    return found
 
 
 def _check_options(warmup: float, schedule: str, supervision: str) -> None:

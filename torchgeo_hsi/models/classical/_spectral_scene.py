@@ -179,6 +179,17 @@ def given_noise(sigma: float | Tensor, like: Tensor) -> Tensor:
     return level.expand(level.shape[0], bands)
 
 
+def in_gaps(image: Tensor, other: Tensor, valid: Tensor | None) -> Tensor:
+    """Return an image that is another one where there is no data.
+
+    Args:
+        image: Images of shape ``(B, C, H, W)``.
+        other: What stands in the gaps, a shape that is broadcast.
+        valid: True for pixels with data, shape ``(B, H, W)``; all if None.
+    """
+    return image if valid is None else torch.where(valid.unsqueeze(1), image, other)
+
+
 def check_image(image: Tensor) -> None:
     """Refuse what is not a batch of images with pixels."""
     if image.ndim != 4:

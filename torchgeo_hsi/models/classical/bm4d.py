@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..api import register_model
 from ._block_matching import load_package
-from ._spectral_scene import SpectralSceneModel
+from ._spectral_scene import SpectralSceneModel, in_gaps
 
 
 class BM4D(SpectralSceneModel):
@@ -54,11 +54,7 @@ class BM4D(SpectralSceneModel):
         """
         moments = self.moments(image, valid)
         noise = self.noise(moments, sigma).expand(len(image), -1)[..., None, None]
-        filled = image.double()
-        if valid is not None:
-            gaps = ~valid.unsqueeze(1)
-            filled = torch.where(gaps, moments.mean[..., None, None], filled)
-        white = filled / noise
+        white = in_gaps(image.double(), moments.mean[..., None, None], valid) / noise
         clean = [
             torch.from_numpy(
                 self._package.bm4d(cube.permute(1, 2, 0).cpu().numpy(), 1.0)
@@ -68,7 +64,7 @@ class BM4D(SpectralSceneModel):
         result = (torch.stack(clean).permute(0, 3, 1, 2).to(noise) * noise).to(
             image.dtype
         )
-        return result if valid is None else torch.where(gaps, image, result)
+        return in_gaps(result, image, valid)
 
 
 @register_model

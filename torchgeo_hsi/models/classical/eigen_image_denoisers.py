@@ -17,6 +17,9 @@ from .eigen_image_network import EigenImageNetwork
 from .mean_denoiser import MeanDenoiser
 from .wavelet_shrinkage import WaveletShrinkage
 
+#: Least standard deviation of an eigen-image; with its noise it has about 1.
+_LEAST = 0.5
+
 #: Denoisers that need no training, by name.
 DENOISERS: dict[str, Callable[[], nn.Module]] = {
     'bm3d': BM3D,
@@ -63,7 +66,7 @@ def denoise_images(
     stack: Tensor,
     sigma: float | Tensor,
     center: Tensor,
-    spread: Tensor,
+    power: Tensor,
 ) -> Tensor:
     """Denoise images, and tell what the denoiser wants to know.
 
@@ -73,12 +76,13 @@ def denoise_images(
         sigma: 255 times the standard deviation of their noise, a number or of shape
             ``(B, K)``.
         center: Mean of each image, shape ``(B, K)`` or ``(1, K)``.
-        spread: Standard deviation of each image, same shape.
+        power: Mean square of each image with its noise, same shape.
 
     Returns:
         Images of the same shape.
     """
     if getattr(denoiser, 'needs_range', False):
+        spread = (power - center.square()).clamp_min(_LEAST**2).sqrt()
         clean: Tensor = denoiser(stack, sigma, center, spread)
     else:
         clean = denoiser(stack, sigma)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..api import register_model
-from ._spectral_scene import SpectralSceneModel
+from ._spectral_scene import SpectralSceneModel, in_gaps
 
 #: Weight of the splitting; it changes how fast the method is, not where it ends.
 _PENALTY = 0.5
@@ -98,15 +98,12 @@ class LowRankTV(SpectralSceneModel):
         """
         moments = self.moments(image, valid)
         scale = self.noise(moments, sigma)[..., None, None]
-        filled = image
-        if valid is not None:
-            gaps = ~valid.unsqueeze(1)
-            filled = torch.where(gaps, moments.mean.to(image)[..., None, None], image)
+        filled = in_gaps(image, moments.mean.to(image)[..., None, None], valid)
         white = (filled.double() / scale).to(
             torch.promote_types(image.dtype, torch.float32)
         )
         result = (self._solve(white) * scale).to(image.dtype)
-        return result if valid is None else torch.where(gaps, image, result)
+        return in_gaps(result, image, valid)
 
     def _solve(self, white: Tensor) -> Tensor:
         """Find the low-rank part of cubes with noise of standard deviation 1."""

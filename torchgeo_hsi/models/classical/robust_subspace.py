@@ -253,10 +253,8 @@ class RobustSubspaceDenoiser(SceneModel):
             code, variance = torch.where(known, code, mean), variance[:, known]
         sigma = SIGMA_SCALE * variance.mean(1).nan_to_num(1).sqrt().clamp_min(1e-3)
         stack = code.float().view(1, -1, *shape)
-        spread = (space.power - space.center.square()).clamp_min(0.25).sqrt()
-        clean = denoise_images(
-            self.denoiser, stack, sigma.float()[None], space.center[None], spread[None]
-        )
+        moments = space.center[None], space.power[None]
+        clean = denoise_images(self.denoiser, stack, sigma.float()[None], *moments)
         return clean.flatten(2)[0].double()
 
 

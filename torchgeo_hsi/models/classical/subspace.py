@@ -10,7 +10,7 @@ from ..._typing import PathLike
 from ...errors import UnknownNameError
 from ...physics.subspace import RankRule, Subspace, signal_subspace
 from ..api import register_model
-from ._spectral_scene import SIGMA_SCALE, SpectralSceneModel
+from ._spectral_scene import SIGMA_SCALE, SpectralSceneModel, in_gaps
 from .eigen_image_denoisers import DENOISERS, build_denoiser, denoise_images
 from .wavelet_shrinkage import WaveletShrinkage
 
@@ -86,19 +86,15 @@ class SubspaceDenoiser(SpectralSceneModel):
         center = ((moments.mean / noise).unsqueeze(1) @ space.basis).squeeze(1)
         there, back = (space.basis / spread).to(image), (space.basis * spread).to(image)
         stack = torch.einsum('bchw,bck->bkhw', image, there.expand(len(image), -1, -1))
-        if valid is not None:
-            gaps = ~valid.unsqueeze(1)
-            stack = torch.where(gaps, center.to(stack)[..., None, None], stack)
+        stack = in_gaps(stack, center.to(stack)[..., None, None], valid)
         stack = self._denoise(stack, center, space)
         result = torch.einsum('bkhw,bck->bchw', stack, back.expand(len(image), -1, -1))
-        return result if valid is None else torch.where(gaps, image, result)
+        return in_gaps(result, image, valid)
 
     def _denoise(self, stack: Tensor, center: Tensor, space: Subspace) -> Tensor:
         if self.denoiser is None:
             return stack
-        # mean square of the image with its noise, from those of the scene
-        spread = (space.power - center.square()).clamp_min(0.25).sqrt()
-        return denoise_images(self.denoiser, stack, SIGMA_SCALE, center, spread)
+        return denoise_images(self.denoiser, stack, SIGMA_SCALE, center, space.power)
 
 
 @register_model
