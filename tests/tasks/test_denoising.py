@@ -245,6 +245,24 @@ def test_schedule(tmp_path: Path) -> None:
     assert rates == pytest.approx([1 / 3, 2 / 3, *falling])
 
 
+def test_schedule_of_a_training_that_goes_on(tmp_path: Path) -> None:
+    """More epochs than those that ended: their cosine, not the end of the old one."""
+    first = trainer(tmp_path, epochs=2)
+    first.fit(task(lr=1.0, warmup=0.0), loader(Pairs(8)))
+    first.save_checkpoint(tmp_path / 'last.ckpt')
+    denoiser = task(lr=1.0, warmup=0.0)
+    rates: list[float] = []
+    denoiser.on_train_batch_start = lambda *args: rates.append(
+        denoiser.optimizers().param_groups[0]['lr']
+    )
+    trainer(tmp_path, epochs=4).fit(
+        denoiser, loader(Pairs(8)), ckpt_path=tmp_path / 'last.ckpt'
+    )
+    # eight steps of which four are done; the rate of the first was set by the old end
+    falling = [0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(5, 8)]
+    assert rates == pytest.approx([0.0, *falling])
+
+
 def test_training_without_an_end(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='max_epochs or'):
         trainer(tmp_path, epochs=-1).fit(task(), loader(Pairs()))

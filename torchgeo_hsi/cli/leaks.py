@@ -44,6 +44,7 @@ _LISTS = ('train', 'val', 'test')
 @click.option(
     '--least', type=click.IntRange(min=1), default=5, help='Pixels a split needs (5).'
 )
+@click.option('--seed', default=0, show_default=True, help='Draws those of --config.')
 @click.option('--report', type=click.Path(dir_okay=False), help='JSON file to write.')
 @click.option('--figure', type=click.Path(dir_okay=False), help='Picture to write.')
 @json_option
@@ -57,6 +58,7 @@ def leaks(
     key: str | None,
     ignore: int,
     least: int,
+    seed: int,
     report: str | None,
     figure: str | None,
     as_json: bool,
@@ -73,7 +75,7 @@ def leaks(
     check_not_inputs([report, figure], read)
     if config is not None:
         words = [*([] if split is None else [split]), *args]
-        found = _of_config(config, words)
+        found = _of_config(config, words, seed)
     elif split is None or args:
         raise click.UsageError('Expected one SPLIT, or --config.')
     elif not os.path.exists(split):
@@ -85,10 +87,14 @@ def leaks(
     show_report(found, report, figure, as_json)
 
 
-def _of_config(config: str, args: list[str]) -> 'LeakReport':
+def _of_config(config: str, args: list[str], seed: int) -> 'LeakReport':
     """Report on the windows of a data module."""
+    import torch
+
     from ..datamodules import datamodule_leaks
 
+    # random crops: the same command reports the same
+    torch.manual_seed(seed)
     datamodule = make_datamodule(config, args)
     datamodule.trainer = _EVALUATION
     return datamodule_leaks(datamodule)

@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from inspect import signature
 from typing import Any, Literal
 
@@ -146,8 +147,13 @@ class HSIDenoising(BaseTask):
                 'The schedule needs to know the last step: set trainer.max_epochs or '
                 'trainer.max_steps.'
             )
-        hparams = self.hparams
-        factor = _Factor(int(self._steps()), hparams['warmup'], hparams['schedule'])
+        steps = int(self._steps())
+        rising = math.ceil(self.hparams['warmup'] * steps)
+        # a partial is pickled but not kept in checkpoints: whoever resumes with more
+        # epochs gets their schedule, not that of the training that ended
+        factor = partial(
+            _factor, steps=steps, rising=rising, schedule=self.hparams['schedule']
+        )
         scheduler: Any = {'scheduler': LambdaLR(optimizer, factor), 'interval': 'step'}
         return {'optimizer': optimizer, 'lr_scheduler': scheduler}
 
@@ -341,21 +347,14 @@ class HSIDenoising(BaseTask):
             )
 
 
-class _Factor:
-    """Factor of the learning rate at a step; a class, so that it can be pickled."""
-
-    def __init__(self, steps: int, warmup: float, schedule: str) -> None:
-        self.steps = steps
-        self.rising = math.ceil(warmup * steps)
-        self.schedule = schedule
-
-    def __call__(self, step: int) -> float:
-        if step < self.rising:
-            return (step + 1) / (self.rising + 1)
-        if self.schedule == 'constant':
-            return 1.0
-        share = (step - self.rising) / max(self.steps - self.rising, 1)
-        return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+def _factor(step: int, steps: int, rising: int, schedule: str) -> float:
+    """Return the factor of the learning rate at a step."""
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    if schedule == 'constant':
+        return 1.0
+    share = (step - rising) / max(steps - rising, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
 def _check_options(warmup: float, schedule: str, supervision: str) -> None:
