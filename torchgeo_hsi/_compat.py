@@ -9,6 +9,7 @@ Each function has a test that fails when the other package changes under it.
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -138,6 +139,20 @@ def pending_loader_states(trainer: Any) -> list[dict[str, Any]]:
     return list(getattr(loop, '_combined_loader_states_to_load', []))
 
 
+def read_loaders_again(trainer: Any) -> None:
+    """Let Lightning make the loaders of a training again that goes on.
+
+    Whoever asks for the number of steps while the optimizer is built has them made
+    before Lightning reads the states of loaders from the checkpoint, and it hands over
+    states only to loaders that it makes: the epoch would start from its first batch.
+
+    Args:
+        trainer: Lightning's trainer, with its optimizer being built.
+    """
+    if trainer.ckpt_path is not None:
+        trainer.fit_loop._combined_loader = None
+
+
 def processed_batches(trainer: Any) -> int:
     """Return how many batches of the epoch have been trained on.
 
@@ -164,3 +179,38 @@ def new_predict_loaders(trainer: Any) -> list[Any]:
     """
     loaders = trainer.predict_loop._data_source.dataloader()
     return list(loaders) if isinstance(loaders, list | tuple) else [loaders]
+
+
+def torchgeo_network(name: str, pretrained: bool, **kwargs: Any) -> Any:
+    """Build a foundation model of torchgeo, which is imported only then.
+
+    What is done with its parts relies on their names, which are no promise of torchgeo.
+
+    Args:
+        name: Its name in ``torchgeo.models.get_model``.
+        pretrained: Whether to load torchgeo's weights, which are downloaded.
+        **kwargs: Arguments of the model.
+
+    Returns:
+        The network.
+
+    Raises:
+        ImportError: If torchgeo is not installed.
+        RuntimeError: If torchgeo has no weights of this network.
+    """
+    try:
+        # by a relative name: no import that belongs to the package
+        models = import_module('.models', 'torchgeo')
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'torchgeo is needed for its model {name}. Install it with '
+            '"pip install torchgeo".'
+        ) from error
+    if pretrained:
+        entries = getattr(models.api, '_model_weights', {}).get(name)
+        if not entries:
+            raise RuntimeError(
+                f'torchgeo has no weights of {name}. Use pretrained=False.'
+            )
+        kwargs['weights'] = next(iter(entries))
+    return models.get_model(name, **kwargs)

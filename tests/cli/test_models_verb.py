@@ -78,7 +78,8 @@ def test_table() -> None:
     result = CliRunner().invoke(models, ['spec_vit_[bs]*'], catch_exceptions=False)
     header, *lines = result.output.splitlines()
     assert header.split() == ['model', 'parameters', 'bands']
-    assert [line.split()[0] for line in lines] == ['spec_vit_base', 'spec_vit_small']
+    names = ['spec_vit_base', 'spec_vit_base_wl', 'spec_vit_small', 'spec_vit_small_wl']
+    assert [line.split()[0] for line in lines] == names
     assert all(line.split()[2] == '202' for line in lines)
 
 

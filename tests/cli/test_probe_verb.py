@@ -4,7 +4,9 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -13,10 +15,11 @@ from click.testing import CliRunner, Result
 
 from torchgeo_hsi.cli.probe import batches, make_datamodule, probe
 from torchgeo_hsi.errors import EmptyDataError, MetadataError
-from torchgeo_hsi.models import get_model
+from torchgeo_hsi.models import get_model, load_spectral_earth_weights
 from torchgeo_hsi.plugins import get_plugin_manager
 
 ROOT = Path(__file__).parents[2]
+TINY = {'depth': 1}
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +123,137 @@ def test_wrong_input(config: Path, tmp_path: Path) -> None:
         run(config, '--weights', str(tmp_path / 'nothing.pth'))
     assert run(config, '--pool', 'max').exit_code == 2
     assert run(config, '--data.nothing=1').exit_code == 2
+
+
+def state_of_dino(seed: int = 0) -> dict[str, Any]:
+    """Make what a checkpoint of our DINO holds: two networks that differ."""
+    content: dict[str, Any] = {}
+    for number, name in enumerate(('backbone', 'teacher_backbone')):
+        torch.manual_seed(seed + number)
+        network = get_model('spec_vit_tiny', in_chans=BANDS, num_classes=0, **TINY)
+        content |= {f'{name}.{k}': v for k, v in network.state_dict().items()}
+    return content | {'student_head.weight': torch.ones(3), 'views.mean': torch.ones(2)}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    hparams = {'model': 'spec_vit_tiny', 'model_kwargs': TINY, 'in_channels': BANDS}
+    path = tmp_path / 'last.ckpt'
+    torch.save({'state_dict': state_of_dino(), 'hyper_parameters': hparams}, path)
+    return path
+
+
+def probed(config: Path, *args: str) -> dict[str, Any]:
+    words = ['--config', str(config), '--json', *args]
+    result = CliRunner().invoke(probe, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
+
+
+def test_checkpoint_says_what_it_holds(
+    config: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def watch(network: Any, *args: Any, **kwargs: Any) -> Any:
+        report = load_spectral_earth_weights(network, *args, **kwargs)
+        seen.append((report.prefix, network.blocks[0].attn.qkv.weight.detach().clone()))
+        return report
+
+    monkeypatch.setattr('torchgeo_hsi.models.load_spectral_earth_weights', watch)
+    state = state_of_dino()
+    for branch, prefix in (
+        ('auto', 'teacher_backbone.'),
+        ('teacher', 'teacher_backbone.'),
+        ('student', 'backbone.'),
+    ):
+        words = ['--weights', str(checkpoint), '--branch', branch, '--knn', '3']
+        report = probed(config, *words, '--no-linear')
+        assert (report['model'], report['branch']) == ('spec_vit_tiny', branch)
+        found, weight = seen.pop()
+        assert found == prefix
+        assert torch.equal(weight, state[f'{prefix}blocks.0.attn.qkv.weight'])
+
+
+def test_baselines_seeds_and_few_labels(config: Path, checkpoint: Path) -> None:
+    words = ['--weights', str(checkpoint), '--baseline', 'random', '--baseline', 'pca']
+    words += ['--shots', '2', '--seeds', '3', '--knn', '1', '--components', '4']
+    report = probed(config, *words)
+    names = [f'{s}{p}' for s in ('', 'random/', 'pca/') for p in ('knn-1', 'linear')]
+    assert list(report['scores']) == list(report['std']) == names
+    assert report['seeds'] == len(report['runs']) == 3
+    for name in names:
+        values = [run[name]['OverallAccuracy'] for run in report['runs']]
+        mean, std = report['scores'][name], report['std'][name]
+        assert mean['OverallAccuracy'] == pytest.approx(np.mean(values))
+        assert std['OverallAccuracy'] == pytest.approx(np.std(values, ddof=1))
+    assert report['scores']['pca/linear']['OverallAccuracy'] == 1
+    # the first of the seeds is what a single one gives
+    assert probed(config, *words, '--seeds', '1')['scores'] == report['runs'][0]
+    result = CliRunner().invoke(probe, ['--config', str(config), *words])
+    assert '±' in result.output
+
+
+def test_pca_is_that_of_scikit_learn(config: Path) -> None:
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+
+    report = probed(
+        config, '--model', 'spec_vit_tiny', '--baseline', 'pca', '--components', '5'
+    )
+    train, test = Rows('train'), Rows('test')
+    x, y = (rows.image.mean((-2, -1)).numpy() for rows in (train, test))
+    pca = PCA(5).fit(x)
+    x, y = pca.transform(x), pca.transform(y)
+    model = LogisticRegression().fit(x, train.label.numpy())
+    want = model.score(y, test.label.numpy())
+    assert report['scores']['pca/linear']['OverallAccuracy'] == pytest.approx(want)
+
+
+def test_pixels_of_all_sources_are_the_same(tmp_path: Path) -> None:
+    report = probed(
+        ROOT / 'configs' / 'demo.yaml',
+        '--model=spec_vit_tiny',
+        '--model-kwargs={"depth": 1}',
+        f'--data.root={tmp_path / "scene"}',
+        '--data.size=96',
+        '--data.gap=2',
+        '--data.patch_size=16',
+        '--data.length=8',
+        '--pixels=20',
+        '--baseline=pca',
+        '--shots=5',
+    )
+    scores = report['scores']
+    assert set(scores) == {'knn-20', 'linear', 'pca/knn-20', 'pca/linear'}
+    # the classes of the simulator are told apart by spectra
+    assert scores['pca/linear']['OverallAccuracy'] > 0.5
+
+
+def test_masked_autoencoders_are_averaged(config: Path, tmp_path: Path) -> None:
+    state = {k: v for k, v in state_of_dino().items() if k.startswith('backbone.')}
+    hparams = {'model': 'spec_vit_tiny', 'model_kwargs': TINY, 'mask_ratio': 0.9}
+    path = tmp_path / 'mae.ckpt'
+    torch.save({'state_dict': state, 'hyper_parameters': hparams}, path)
+    words = ['--weights', str(path), '--data.kind=numbers']
+    found = probed(config, *words)['scores']
+    assert found == probed(config, *words, '--pool', 'avg')['scores']
+    assert found != probed(config, *words, '--pool', 'token')['scores']
+
+
+def test_what_the_checkpoint_does_not_say(config: Path, tmp_path: Path) -> None:
+    def fails(*args: str) -> Any:
+        words = ['--config', str(config), *args]
+        return CliRunner().invoke(probe, words)
+
+    assert isinstance(fails().exception, MetadataError)
+    path = tmp_path / 'plain.pth'
+    torch.save(state_of_dino(), path)
+    found = fails('--weights', str(path)).exception
+    assert isinstance(found, MetadataError)
+    assert 'spec_vit_small' in str(found)
+    assert fails('--model', 'spec_vit_tiny', '--model-kwargs', '[1]').exit_code == 2
+    assert fails('--model', 'spec_vit_tiny', '--model-kwargs', '{').exit_code == 2
+    found = fails('--model', 'spec_vit_tiny', '--shots', '1', '--data.kind=numbers')
+    assert 'no classes' in str(found.exception)

@@ -47,6 +47,7 @@ HELPERS = {
     'load_spectral_earth_weights',
     'register_model',
     'restore_scene',
+    'use_bands',
 }
 
 
@@ -165,13 +166,14 @@ class TestModels:
         }
         # parts of a network, which make no scores by themselves
         networks -= {'FeaturePyramid', 'SpectralAdapter', 'SpectralWhitening'}
+        networks -= {'WavelengthAdapter'}
         # denoisers of the images of a subspace, by the name of the method around them
         networks -= {'BM3D', 'CollaborativeFilter', 'WaveletShrinkage'}
         networks -= {'EigenImageNetwork', 'MeanDenoiser'}
         networks -= {name for name in networks if name.endswith('Head')}
         assert networks
         registry = host.registry('models')
-        backbones = ('spec_resnet50', 'spec_vit_tiny', 'spec_resnet18')
+        backbones = ('spec_resnet50', 'spec_vit_tiny', 'spec_resnet18', 'dofa_small_wl')
         built = set()
         for name in (*backbones, 'spectral_mlp', 'segmenter', 'classifier'):
             words = {'num_classes': 2}

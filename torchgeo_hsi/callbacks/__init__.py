@@ -6,18 +6,27 @@
 # naming one of our callbacks in a config is enough to register our backbones in timm
 from .. import models as _models  # noqa: F401
 from .cube_writer import GeoTIFFCubeWriter
+from .embedding_writer import EmbeddingWriter
 from .map_figure import MapFigure, draw_map
+from .online_probe import OnlineProbe
+from .reconstruction_figures import ReconstructionFigures, draw_reconstruction
+from .representation_report import RepresentationReport
 from .score_file import ScoreFile, read_scores
 from .spectral_figures import SpectralFigures, draw_restoration
 from .stages import StagedTraining
 
 __all__ = (
+    'EmbeddingWriter',
     'GeoTIFFCubeWriter',
     'MapFigure',
+    'OnlineProbe',
+    'ReconstructionFigures',
+    'RepresentationReport',
     'ScoreFile',
     'SpectralFigures',
     'StagedTraining',
     'draw_map',
+    'draw_reconstruction',
     'draw_restoration',
     'read_scores',
 )

@@ -12,7 +12,7 @@ import click
 from ..errors import EmptyDataError, MetadataError
 from ._output import check_not_inputs, json_option
 from ._splits import count_labels, read_boxes, read_labels, read_split, show_report
-from .probe import _EVALUATION, make_datamodule
+from .probe import make_datamodule
 
 if TYPE_CHECKING:
     from ..datasets.splits import LeakReport
@@ -91,12 +91,13 @@ def _of_config(config: str, args: list[str], seed: int) -> 'LeakReport':
     """Report on the windows of a data module."""
     import torch
 
+    from ..callbacks._evaluation import EVALUATION
     from ..datamodules import datamodule_leaks
 
     # random crops: the same command reports the same
     torch.manual_seed(seed)
     datamodule = make_datamodule(config, args)
-    datamodule.trainer = _EVALUATION
+    datamodule.trainer = EVALUATION
     return datamodule_leaks(datamodule)
 
 

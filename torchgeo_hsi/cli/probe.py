@@ -5,34 +5,28 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import EmptyDataError, MetadataError
+from ..errors import MetadataError
 from ..plugins import get_plugin_manager
 from ._output import echo_fields, echo_json, echo_table, json_option
+from .export import read_kwargs
 
 if TYPE_CHECKING:
     import torch
 
     from .._typing import Sample
-    from ..tasks.probing import ProbeFeatures
+    from ..models.checkpoint_backbone import Architecture
+    from ..models.probes import FeatureSource, ProbeFeatures
 
-#: What a data module asks its trainer: evaluation, so that nothing is augmented.
-_EVALUATION = SimpleNamespace(
-    training=False,
-    validating=True,
-    sanity_checking=False,
-    testing=False,
-    predicting=False,
-    global_rank=0,
-    world_size=1,
-)
+#: Scores of probes, by the name of the probe and that of the metric.
+type Scores = dict[str, dict[str, float]]
 
 
 def make_datamodule(config: str, args: Sequence[str]) -> Any:
@@ -64,26 +58,6 @@ def make_datamodule(config: str, args: Sequence[str]) -> Any:
     return parser.instantiate_classes(given)['data']
 
 
-def _loader(datamodule: Any, split: str) -> Any:
-    """Make the loader of a split, in order where its data have one."""
-    from torch.utils.data import DataLoader
-    from torchgeo.datamodules import GeoDataModule
-
-    if isinstance(datamodule, GeoDataModule):
-        return getattr(datamodule, f'{split}_dataloader')()
-    dataset = getattr(datamodule, f'{split}_dataset', None)
-    if dataset is None:
-        raise EmptyDataError(
-            f'{type(datamodule).__name__} has no {split} data. Choose with --on.'
-        )
-    return DataLoader(
-        dataset,
-        batch_size=datamodule.batch_size,
-        num_workers=datamodule.num_workers,
-        collate_fn=datamodule.collate_fn,
-    )
-
-
 def batches(datamodule: Any, split: str, device: 'torch.device') -> Iterator['Sample']:
     """Yield batches as a network gets them in evaluation.
 
@@ -95,36 +69,10 @@ def batches(datamodule: Any, split: str, device: 'torch.device') -> Iterator['Sa
     Yields:
         Normalized batches.
     """
-    datamodule.trainer = _EVALUATION
-    datamodule.setup('test' if split == 'test' else 'fit')
-    for batch in _loader(datamodule, split):
-        moved = datamodule.transfer_batch_to_device(batch, device, 0)
-        yield datamodule.on_after_batch_transfer(moved, 0)
+    # torchgeo takes a while to import
+    from ..callbacks._evaluation import evaluation_batches
 
-
-def _scores(
-    train: 'ProbeFeatures', test: 'ProbeFeatures', knn: int, linear: bool, seed: int
-) -> dict[str, dict[str, float]]:
-    """Run the probes that were asked for."""
-    import torch
-
-    from ..tasks import probing
-
-    outputs = probing.count_classes(train, test)
-
-    def score(prediction: 'torch.Tensor') -> dict[str, float]:
-        return probing.score_probe(prediction, test.labels, test.kind, outputs)
-
-    scores = {}
-    if knn:
-        found = probing.knn_predict(train, test.features, outputs, knn)
-        scores[f'knn-{knn}'] = score(found)
-    if linear:
-        generator = torch.Generator().manual_seed(seed)
-        penalty = probing.choose_penalty(train, outputs, generator=generator)
-        found = probing.linear_predict(train, test.features, outputs, penalty)
-        scores['linear'] = score(found)
-    return scores
+    yield from evaluation_batches(datamodule, split, device)
 
 
 def _write(path: str, report: dict[str, Any]) -> None:
@@ -136,38 +84,106 @@ def _write(path: str, report: dict[str, Any]) -> None:
     scratch.replace(target)
 
 
-def _features(
-    datamodule: Any, model: str, weights: str | None, on: str, options: dict[str, Any]
-) -> tuple['ProbeFeatures', 'ProbeFeatures']:
-    """Compute the features of training and evaluation data."""
+def _sources(
+    architecture: 'Architecture',
+    bands: int,
+    weights: str | None,
+    baselines: Sequence[str],
+    options: Mapping[str, Any],
+) -> dict[str, 'FeatureSource']:
+    """Build what makes features: the backbone, and what it has to beat."""
     import torch
 
     from ..models import load_spectral_earth_weights
     from ..models._features import make_backbone
-    from ..tasks.probing import collect_features
+    from ..models.checkpoint_backbone import default_pool
+    from ..models.probes import BackboneFeatures, Spectra
+
+    found: dict[str, FeatureSource] = {}
+    for name in ('', *baselines):
+        if name == 'pca':
+            found[name] = Spectra()
+            continue
+        backbone = make_backbone(architecture.model, bands, architecture.model_kwargs)
+        if weights and not name:
+            branch = options['branch']
+            load_spectral_earth_weights(
+                backbone, weights, branch=branch, interpolate=True
+            )
+        pool = options['pool'] or default_pool(backbone, architecture)
+        backbone = backbone.to(torch.device(options['device']))
+        found[name] = BackboneFeatures(backbone, pool)
+    return found
+
+
+def _features(
+    datamodule: Any,
+    architecture: 'Architecture',
+    weights: str | None,
+    baselines: Sequence[str],
+    options: Mapping[str, Any],
+) -> dict[str, tuple['ProbeFeatures', 'ProbeFeatures']]:
+    """Compute features of training and evaluation data, of the same images or pixels."""
+    import torch
+
+    from ..models.probes import collect_from, principal_components
 
     device = torch.device(options['device'])
     generator = torch.Generator().manual_seed(options['seed'])
-    words = {k: options[k] for k in ('pool', 'pixels')}
-    words['ignore_index'] = getattr(datamodule, 'ignore_index', None)
+    ignored = getattr(datamodule, 'ignore_index', None)
     # random weights, and the random windows of a scene
     torch.manual_seed(options['seed'])
-    datamodule.prepare_data()
-    backbone = None
-    found = []
-    for split in ('train', on):
+    sources: dict[str, FeatureSource] = {}
+    splits = []
+    for split in ('train', options['on']):
         data = batches(datamodule, split, device)
-        first = next(data, None)
-        if first is None:
-            raise EmptyDataError(f'The {split} data are empty.')
-        if backbone is None:
-            backbone = make_backbone(model, first['image'].shape[-3], None)
-            if weights:
-                load_spectral_earth_weights(backbone, weights)
-            backbone = backbone.to(device)
+        first = next(data)
+        if not sources:
+            bands = first['image'].shape[-3]
+            sources = _sources(architecture, bands, weights, baselines, options)
         data = chain([first], data)
-        found.append(collect_features(backbone, data, generator=generator, **words))
-    return found[0], found[1]
+        splits.append(
+            collect_from(sources, data, options['pixels'], ignored, generator)
+        )
+    found = {name: (splits[0][name], splits[1][name]) for name in sources}
+    if 'pca' in found:
+        train, test = principal_components(
+            *found['pca'], components=options['components']
+        )
+        found['pca'] = train, test
+    return found
+
+
+def _probe(
+    features: Mapping[str, tuple['ProbeFeatures', 'ProbeFeatures']],
+    knn: int,
+    linear: bool,
+    options: Mapping[str, Any],
+) -> Scores:
+    """Run the probes that were asked for."""
+    from ..models.probes import run_probes
+
+    scores: Scores = {}
+    for source, (train, test) in features.items():
+        found = run_probes(train, test, knn, linear, options['shots'], options['seed'])
+        for probe, values in found.items():
+            name = f'knn-{knn}' if probe == 'knn' else probe
+            scores[f'{source}/{name}' if source else name] = values
+    return scores
+
+
+def _summary(runs: Sequence[Scores]) -> tuple[Scores, Scores]:
+    """Average scores over seeds, and say how far they spread."""
+
+    def over(function: Any) -> Scores:
+        return {
+            probe: {
+                name: function([run[probe][name] for run in runs]) for name in values
+            }
+            for probe, values in runs[0].items()
+        }
+
+    return over(fmean), over(stdev) if len(runs) > 1 else {}
 
 
 @click.command(
@@ -181,12 +197,22 @@ def _features(
     type=click.Path(exists=True, dir_okay=False),
     help='Configuration with the data, e.g. one of configs/.',
 )
-@click.option('--model', required=True, help='Backbone of timm, e.g. spec_vit_small.')
+@click.option(
+    '--model', help='Backbone of timm, e.g. spec_vit_small; that of the checkpoint.'
+)
+@click.option('--model-kwargs', help='More of its arguments, as JSON.')
 @click.option('--weights', help='File or entry of its weights; random ones without.')
+@click.option(
+    '--branch',
+    type=click.Choice(['auto', 'student', 'teacher']),
+    default='auto',
+    show_default=True,
+    help='Which of two networks; auto is the teacher of DINO, the student of others.',
+)
 @click.option(
     '--pool',
     type=click.Choice(['token', 'avg']),
-    help='Pooling of a vision transformer; avg for weights of masked autoencoders.',
+    help='Pooling of a vision transformer; avg for our masked autoencoders.',
 )
 @click.option(
     '--knn', default=20, show_default=True, help='Nearest neighbours; 0 for no kNN.'
@@ -194,6 +220,26 @@ def _features(
 @click.option('--linear/--no-linear', default=True, help='Fit a linear probe, too.')
 @click.option(
     '--pixels', default=100, show_default=True, help='Pixels of each image with a mask.'
+)
+@click.option(
+    '--shots', type=click.IntRange(1), help='Labels of each class to learn from.'
+)
+@click.option(
+    '--seeds',
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help='Do all of it so many times, and show mean and standard deviation.',
+)
+@click.option(
+    '--baseline',
+    'baselines',
+    multiple=True,
+    type=click.Choice(['random', 'pca']),
+    help='Probe random weights, or principal components of the spectra, too.',
+)
+@click.option(
+    '--components', default=30, show_default=True, help='Principal components.'
 )
 @click.option(
     '--on',
@@ -209,11 +255,13 @@ def _features(
 @click.argument('args', nargs=-1, type=click.UNPROCESSED)
 def probe(
     config: str,
-    model: str,
+    model: str | None,
+    model_kwargs: str | None,
     weights: str | None,
     knn: int,
     linear: bool,
-    on: str,
+    seeds: int,
+    baselines: tuple[str, ...],
     out: str | None,
     as_json: bool,
     args: tuple[str, ...],
@@ -225,35 +273,57 @@ def probe(
     "--data.root FOLDER". Images with one or several labels or with numbers are probed
     as a whole; of images with a mask some pixels are.
     """
+    from ..models.checkpoint_backbone import find_architecture
+
     datamodule = make_datamodule(config, args)
-    train, test = _features(datamodule, model, weights, on, options)
+    architecture = find_architecture(weights, model, read_kwargs(model_kwargs))
+    datamodule.prepare_data()
+    runs = []
+    for seed in range(options['seed'], options['seed'] + seeds):
+        words = options | {'seed': seed}
+        features = _features(
+            datamodule, architecture, weights, list(dict.fromkeys(baselines)), words
+        )
+        runs.append(_probe(features, knn, linear, words))
+    train, test = features['']
+    scores, spread = _summary(runs)
     report = {
-        'model': model,
+        'model': architecture.model,
         'weights': weights,
         'config': config,
-        'on': on,
         'kind': train.kind,
         'features': train.features.shape[1],
         'train_samples': len(train.features),
         'samples': len(test.features),
+        'seeds': seeds,
         **options,
-        'scores': _scores(train, test, knn, linear, options['seed']),
+        'scores': scores,
     }
+    if spread:
+        report |= {'std': spread, 'runs': runs}
     if out:
         _write(out, report)
     if as_json:
         echo_json(report)
+    else:
+        _show(report, scores, spread)
+
+
+def _show(report: Mapping[str, Any], scores: Scores, spread: Scores) -> None:
+    """Print what was done, and a table with one row for each probe."""
+    hidden = ('scores', 'std', 'runs')
+    echo_fields([(k, str(v)) for k, v in report.items() if k not in hidden])
+    if not scores:
         return
-    echo_fields([(k, str(v)) for k, v in report.items() if k != 'scores'])
-    scores: dict[str, dict[str, float]] = report['scores']
-    if scores:
-        names = list(next(iter(scores.values())))
-        rows = [
-            (probe, *(f'{values[name]:.4f}' for name in names))
-            for probe, values in scores.items()
-        ]
-        click.echo()
-        echo_table(('probe', *names), rows)
+    rows = []
+    for probe, values in scores.items():
+        cells = [f'{value:.4f}' for value in values.values()]
+        if spread:
+            ranges = spread[probe].values()
+            cells = [f'{c} ± {s:.4f}' for c, s in zip(cells, ranges, strict=True)]
+        rows.append((probe, *cells))
+    click.echo()
+    echo_table(('probe', *next(iter(scores.values()))), rows)
 
 
 COMMANDS = (probe,)

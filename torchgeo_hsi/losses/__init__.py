@@ -7,16 +7,26 @@ from .binary_cross_entropy import MaskedBinaryCrossEntropy
 from .charbonnier import CharbonnierLoss
 from .cross_entropy import MaskedCrossEntropy
 from .gradient import GradientLoss
+from .intl import INTLLoss, intl_trace_weight
+from .iterative_normalization import (
+    iterative_normalization,
+    normalized_spectrum,
+    trace_loss,
+)
 from .labelled_pixels import LabelledPixels
 from .masked_l1 import MaskedL1Loss
 from .masked_mse import MaskedMSELoss
 from .normalized_mse import KnownTargets, NormalizedMSELoss
+from .queue_contrast import QueueContrastLoss
 from .restoration import RestorationLoss
+from .soft_whitening import SoftWhiteningLoss
 from .spectral_angle import SpectralAngleLoss
+from .spectral_transformation import SpectralTransformationLoss, spectral_transformation
 
 __all__ = (
     'CharbonnierLoss',
     'GradientLoss',
+    'INTLLoss',
     'KnownTargets',
     'LabelledPixels',
     'MaskedBinaryCrossEntropy',
@@ -24,6 +34,14 @@ __all__ = (
     'MaskedL1Loss',
     'MaskedMSELoss',
     'NormalizedMSELoss',
+    'QueueContrastLoss',
     'RestorationLoss',
+    'SoftWhiteningLoss',
     'SpectralAngleLoss',
+    'SpectralTransformationLoss',
+    'intl_trace_weight',
+    'iterative_normalization',
+    'normalized_spectrum',
+    'spectral_transformation',
+    'trace_loss',
 )

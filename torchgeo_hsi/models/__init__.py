@@ -8,8 +8,12 @@ builds its network by ``timm.create_model`` (or by segmentation_models_pytorch's
 ``tu-`` prefix) knows them.
 """
 
+# the import registers the names that end with _wl
+from . import wavelength_backbones as wavelength_backbones
+from ._bands import use_bands
 from .adapter_backbone import SpectralAdapterBackbone
 from .api import get_builder, get_model, list_models, register_model
+from .checkpoint_backbone import backbone_from_checkpoint
 from .classical import (
     BM3D,
     BM4D,
@@ -29,10 +33,12 @@ from .classical import (
     svd,
 )
 from .classifier import Classifier, classifier
+from .foundation import FoundationTransformer
 from .heads import ConvHead, FCNHead, FeaturePyramid, LinearHead, MLPHead, UPerNetHead
 from .hsdt import HSDT, hsdt_l, hsdt_m, hsdt_pnp, hsdt_s
 from .man import MAN, man_l, man_m, man_s
 from .man_v1 import MANv1, man_v1, man_v1_b, man_v1_m, man_v1_s
+from .masked_autoencoder import MaskedAutoencoder
 from .pretrained_subspace import pretrained_subspace
 from .restoration_weights import list_weights, load_restoration_weights
 from .restore_scene import restore_scene
@@ -58,6 +64,7 @@ from .spectral_earth_weights import (
     SpecViTSmall_Weights,
 )
 from .spectral_mlp import SpectralMLP, SpectralWhitening, spectral_mlp
+from .wavelength_adapter import WavelengthAdapter
 from .weight_report import WeightReport
 from .weights import load_spectral_earth_weights, meet_torchgeo
 from .weights_export import export_spectral_earth_weights
@@ -73,10 +80,12 @@ __all__ = (
     'EigenImageNetwork',
     'FCNHead',
     'FeaturePyramid',
+    'FoundationTransformer',
     'LinearHead',
     'LowRankTV',
     'MANv1',
     'MLPHead',
+    'MaskedAutoencoder',
     'MeanDenoiser',
     'RobustSubspaceDenoiser',
     'Segmenter',
@@ -95,8 +104,10 @@ __all__ = (
     'SpectralWhitening',
     'SubspaceDenoiser',
     'UPerNetHead',
+    'WavelengthAdapter',
     'WaveletShrinkage',
     'WeightReport',
+    'backbone_from_checkpoint',
     'bm4d',
     'classifier',
     'export_spectral_earth_weights',
@@ -135,6 +146,7 @@ __all__ = (
     'spectral_mlp',
     'subspace',
     'svd',
+    'use_bands',
 )
 
 # where torchgeo was imported first; building a network does the same later

@@ -6,7 +6,7 @@
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,12 +46,14 @@ class Checkpoint:
         state: Names, as in the file, and tensors.
         others: Names in the state dict that are not tensors.
         outside: Names of what the file holds beside the state dict.
+        hparams: Hyperparameters of the task that saved it, those with plain values.
     """
 
     name: str
     state: dict[str, Tensor]
     others: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    hparams: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Inert:
@@ -183,6 +185,22 @@ def _find_state(content: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], list[str
     return content, outside
 
 
+def _is_plain(value: object) -> bool:
+    """Whether a value, and all that is in it, is a number, a word or nothing."""
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(part) for part in value)
+    return value is None or isinstance(value, str | int | float)
+
+
+def _plain(hparams: object) -> dict[str, Any]:
+    """Keep the hyperparameters that no class of others is needed for."""
+    if not isinstance(hparams, Mapping):
+        return {}
+    return {str(key): value for key, value in hparams.items() if _is_plain(value)}
+
+
 def unwrap(content: object, name: str, *, where: str = WHERE) -> Checkpoint:
     """Find the state dict in what a checkpoint holds.
 
@@ -200,7 +218,9 @@ def unwrap(content: object, name: str, *, where: str = WHERE) -> Checkpoint:
     state: dict[str, Tensor] = {}
     others: list[str] = []
     outside: list[str] = []
+    hparams: dict[str, Any] = {}
     if isinstance(content, Mapping):
+        hparams = _plain(content.get('hyper_parameters'))
         content, outside = _find_state(content)
         for key, value in content.items():
             if isinstance(key, str) and isinstance(value, Tensor):
@@ -210,4 +230,4 @@ def unwrap(content: object, name: str, *, where: str = WHERE) -> Checkpoint:
     if not state:
         found = ', '.join([*outside, *others][:5]) or type(content).__name__
         raise CorruptFileError(f'{name} holds no state dict, but {found}. {where}')
-    return Checkpoint(name, state, tuple(others), tuple(outside))
+    return Checkpoint(name, state, tuple(others), tuple(outside), hparams)

@@ -19,7 +19,8 @@ ADAPTER = 'spectral_adapter.'
 #: Where heads are, under our names.
 HEADS = ('head.', 'fc.', 'classifier.')
 
-_ANCHOR = f'{ADAPTER}0.weight'
+#: A tensor of each kind of adapter: by position, and by wavelength.
+ANCHORS = (f'{ADAPTER}0.weight', f'{ADAPTER}series.weight')
 #: Parts of names that wrappers of torch add anywhere.
 _WRAPPERS = re.compile(
     r'(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.'
@@ -41,6 +42,7 @@ _REASONS = {
     'criterion': 'loss',
     'loss': 'loss',
     'augment': 'augmentation',
+    'views': 'augmentation',
     'metrics': 'metric',
     'classifier': 'head of the task',
     'head': 'head of the task',
@@ -117,9 +119,10 @@ def find_networks(keys: Iterable[str], file: str) -> dict[str, Network]:
     """
     clean = {key: _clean(key) for key in keys}
     roots = {
-        _root(name.removesuffix(_ANCHOR))
+        _root(name.removesuffix(anchor))
         for name in clean.values()
-        if name == _ANCHOR or name.endswith(f'.{_ANCHOR}')
+        for anchor in ANCHORS
+        if name == anchor or name.endswith(f'.{anchor}')
     }
     if not roots:
         some = ', '.join(list(clean)[:3])
@@ -146,10 +149,12 @@ def is_average(name: str) -> bool:
     return any(word in name for word in _AVERAGES)
 
 
-def _rank(name: str) -> bool:
-    """Whether a network is not the one that is usually evaluated."""
+def _rank(name: str) -> int:
+    """Order networks by how usual it is to evaluate them, by their names."""
     # published evaluations use DINO's teacher, but MoCo's query network
-    return 'student' in name or (is_average(name) and 'teacher' not in name)
+    if 'teacher' in name:
+        return 0
+    return 2 if 'student' in name or is_average(name) else 1
 
 
 def choose_network(
@@ -197,6 +202,19 @@ def what_else(key: str) -> str:
     return next((text for word, text in _REASONS.items() if word in name), 'other part')
 
 
+def kind_of_adapter(keys: Iterable[str]) -> str | None:
+    """Tell adapters apart that see positions, and those that see wavelengths.
+
+    Args:
+        keys: Names of the tensors of a network, under our names.
+
+    Returns:
+        The one of :data:`ANCHORS` that is among them, if there is one.
+    """
+    names = set(keys)
+    return next((anchor for anchor in ANCHORS if anchor in names), None)
+
+
 def describe(network: Mapping[str, tuple[int, ...]]) -> str:
     """Name a network by the shapes of its tensors.
 
@@ -206,13 +224,16 @@ def describe(network: Mapping[str, tuple[int, ...]]) -> str:
     Returns:
         Name of the model if it is one of ours, else a few words.
     """
+    suffix = '_wl' if kind_of_adapter(network) == ANCHORS[1] else ''
     if 'layer1.0.conv1.weight' in network:
-        return 'spec_resnet50'
+        return f'spec_resnet50{suffix}'
     blocks = {key.split('.')[1] for key in network if key.startswith('blocks.')}
     width = network.get('cls_token', (0,))[-1]
     if blocks and width:
         name = SIZES.get((width, len(blocks)))
-        return name or f'a transformer of width {width} with {len(blocks)} blocks'
+        if name:
+            return f'{name}{suffix}'
+        return f'a transformer of width {width} with {len(blocks)} blocks'
     if any(key.startswith('backbone.') for key in network):
         return 'an adapter in front of another backbone'
     return f'a network of {len(network)} tensors'

@@ -23,9 +23,11 @@ from ._checkpoint_layout import (
     choose_network,
     describe,
     find_networks,
+    kind_of_adapter,
     what_else,
 )
 from .spectral_adapter import SpectralAdapter
+from .wavelength_adapter import WavelengthAdapter
 from .weight_report import (
     COPY,
     DIFFERENT_COPY,
@@ -33,12 +35,16 @@ from .weight_report import (
     LOADED,
     NO_TENSOR,
     NOT_ASKED,
+    OTHER_ADAPTER,
     OTHER_SHAPE,
     PRUNED,
     RESIZED,
     UNEXPECTED,
     WeightReport,
 )
+
+#: What can be the adapter of a backbone.
+ADAPTERS = (SpectralAdapter, WavelengthAdapter)
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,12 @@ class _Books:
 
 def find_backbones(model: nn.Module) -> dict[str, nn.Module]:
     """Find the modules that own a spectral adapter, by their name in the model."""
-    if isinstance(model, SpectralAdapter):
+    if isinstance(model, ADAPTERS):
         return {'': nn.ModuleDict({ADAPTER.removesuffix('.'): model})}
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(getattr(module, 'spectral_adapter', None), SpectralAdapter)
+        if isinstance(getattr(module, 'spectral_adapter', None), ADAPTERS)
     }
 
 
@@ -194,6 +200,7 @@ def _match_network(
 ) -> None:
     """Decide about each tensor of the network that was chosen."""
     pruned = pruned_parts(model)
+    other_adapter = kind_of_adapter(network) != kind_of_adapter(own)
     for key, copies in network.items():
         first, *others = copies
         if key.startswith(HEADS) and not wish.head:
@@ -201,6 +208,8 @@ def _match_network(
             fate = HEAD
         elif wish.adapter_only and not key.startswith(ADAPTER):
             fate = NOT_ASKED
+        elif other_adapter and key.startswith(ADAPTER):
+            fate = OTHER_ADAPTER
         elif key not in own:
             fate = PRUNED if key.startswith(pruned) else UNEXPECTED
             if fate == UNEXPECTED:
@@ -212,6 +221,19 @@ def _match_network(
         books.ledger |= dict.fromkeys(others, COPY if equal else DIFFERENT_COPY)
         if not equal and fate in (LOADED, RESIZED):
             books.note('conflicts', key)
+
+
+def _note_untouched(
+    books: _Books, network: Network, own: Mapping[str, Tensor], wish: Wish
+) -> None:
+    """List what of the model keeps its values."""
+    other_adapter = kind_of_adapter(network) != kind_of_adapter(own)
+    for key in own:
+        if key.startswith(HEADS) and not wish.head:
+            books.note('fresh', key)
+        elif key not in network:
+            kept = other_adapter and key.startswith(ADAPTER)
+            books.note('kept' if kept else 'missing', key)
 
 
 def match(
@@ -251,12 +273,7 @@ def match(
         key: books.ledger.get(key) or owners.get(key) or what_else(key)
         for key in checkpoint.state
     } | dict.fromkeys(checkpoint.others, NO_TENSOR)
-    for key in own.keys() - network.keys():
-        is_head = key.startswith(HEADS)
-        books.note('missing' if wish.head or not is_head else 'fresh', key)
-    for key in own.keys() & network.keys():
-        if key.startswith(HEADS) and not wish.head:
-            books.note('fresh', key)
+    _note_untouched(books, network, own, wish)
     order = {key: i for i, key in enumerate(own)}
     report = WeightReport(
         network=describe(
@@ -277,6 +294,11 @@ def match(
 
 def _hint(report: WeightReport, wish: Wish) -> str:
     """Say what to do about a file that does not fit."""
+    if report.kept and wish.adapter_only:
+        return (
+            'One of the two adapters sees positions, the other wavelengths: build the '
+            'model that the file holds.'
+        )
     if report.nonfinite:
         return 'The file holds NaN or infinite values: take an earlier checkpoint.'
     if report.conflicts:

@@ -80,27 +80,30 @@ class SpectralAdapterBackbone(nn.Module):
         num_classes: int = 0,
         pretrained: bool = False,
         features_only: bool = False,
+        adapter_layer: Callable[[int], nn.Module] = SpectralAdapter,
         **kwargs: Any,
     ) -> None:
         """Initialize a new SpectralAdapterBackbone instance.
 
         Args:
             model_name: Name of a model in timm, with the tag of its weights if wanted.
-            in_chans: Number of bands of the input, at least 75.
+            in_chans: Number of bands of the input, at least 75 for the usual adapter.
             num_classes: Number of outputs of the head; 0 for features.
             pretrained: Whether to load the weights that timm has for the backbone. Its
                 first convolution then repeats the three RGB kernels; the adapter has
                 random weights.
             features_only: Whether :meth:`forward` returns a list of feature maps.
+            adapter_layer: Makes the adapter from the number of bands; it puts out 128
+                feature maps.
             **kwargs: Arguments of the backbone and of ``timm.create_model``.
 
         Raises:
-            BandMismatchError: If *in_chans* is below 75.
+            BandMismatchError: If the adapter cannot take *in_chans* bands.
         """
         super().__init__()
         self.in_chans = in_chans
         self.num_classes = 0 if features_only else num_classes
-        self.spectral_adapter = SpectralAdapter(in_chans)
+        self.spectral_adapter = adapter_layer(in_chans)
         if features_only:
             kwargs['features_only'] = True
         else:
@@ -108,7 +111,7 @@ class SpectralAdapterBackbone(nn.Module):
         self.backbone = timm.create_model(
             model_name,
             pretrained=pretrained,
-            in_chans=self.spectral_adapter.out_chans,
+            in_chans=SpectralAdapter.out_chans,
             **kwargs,
         )
         if not features_only:
@@ -230,8 +233,15 @@ class SpectralAdapterBackbone(nn.Module):
         return groups
 
 
-def _default_cfg(name: str) -> Any:
-    """Describe a backbone behind the adapter, as timm wants it."""
+def backbone_cfg(name: str) -> Any:
+    """Describe a backbone behind an adapter, as timm wants it.
+
+    Args:
+        name: A key of :data:`BACKBONES`.
+
+    Returns:
+        The configuration.
+    """
     cfg = timm.get_pretrained_cfg(name)
     assert cfg is not None
     size = BACKBONES[name].get('img_size', cfg.input_size[1])
@@ -272,7 +282,7 @@ def _entry_point(name: str) -> Callable[..., SpectralAdapterBackbone]:
 
 
 default_cfgs = generate_default_cfgs(
-    {f'spec_{name}': _default_cfg(name) for name in BACKBONES}
+    {f'spec_{name}': backbone_cfg(name) for name in BACKBONES}
 )
 
 for _name in BACKBONES:

@@ -112,6 +112,6 @@ def list_models(pattern: str = '*') -> list[str]:
 
     Example:
         >>> list_models('spec_vit_*')[:2]
-        ['spec_vit_base', 'spec_vit_giant']
+        ['spec_vit_base', 'spec_vit_base_wl']
     """
     return _MODELS.list(pattern)

@@ -3,7 +3,7 @@
 
 """ResNet behind a spectral adapter, as in SpectralEarth."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
 import timm
@@ -135,11 +135,12 @@ class SpecResNet(nn.Module):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         zero_init_last: bool = True,
+        adapter_layer: Callable[[int], nn.Module] = SpectralAdapter,
     ) -> None:
         """Initialize a new SpecResNet instance.
 
         Args:
-            in_chans: Number of bands of the input, at least 75.
+            in_chans: Number of bands of the input, at least 75 for the usual adapter.
             num_classes: Number of outputs of the head; 0 for features.
             global_pool: Pooling in front of the head, see timm.
             output_stride: Greatest stride; strides beyond it are replaced by dilated
@@ -152,9 +153,11 @@ class SpecResNet(nn.Module):
             drop_rate: Dropout in front of the head.
             drop_path_rate: Stochastic depth of the last block; less in the others.
             zero_init_last: Whether each block starts as the identity.
+            adapter_layer: Makes the adapter from the number of bands; it puts out 128
+                feature maps.
 
         Raises:
-            BandMismatchError: If *in_chans* is below 75.
+            BandMismatchError: If the adapter cannot take *in_chans* bands.
             ValueError: If *output_stride* is not a power of 2 up to 32, or there are
                 not four *dilations*.
         """
@@ -164,7 +167,7 @@ class SpecResNet(nn.Module):
         self.drop_rate = drop_rate
         self.grad_checkpointing = False
         self.feature_info: list[dict[str, Any]] = []
-        self.spectral_adapter = SpectralAdapter(in_chans)
+        self.spectral_adapter = adapter_layer(in_chans)
         self._add_stages(output_stride, dilations, drop_path_rate)
         self.num_features = _WIDTHS[-1]
         self.global_pool, self.fc = create_classifier(

@@ -3,6 +3,7 @@
 
 """Vision transformers behind a spectral adapter, as in SpectralEarth."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import timm
@@ -135,24 +136,27 @@ class SpecVisionTransformer(VisionTransformer):
         img_size: int | tuple[int, int] = 128,
         patch_size: int | tuple[int, int] = 4,
         num_classes: int = 0,
+        adapter_layer: Callable[[int], nn.Module] = SpectralAdapter,
         **kwargs: Any,
     ) -> None:
         """Initialize a new SpecVisionTransformer instance.
 
         Args:
-            in_chans: Number of bands of the input, at least 75.
+            in_chans: Number of bands of the input, at least 75 for the usual adapter.
             img_size: Height and width of the images in pixels.
             patch_size: Height and width of what becomes one token.
             num_classes: Number of outputs of the head; 0 for features.
+            adapter_layer: Makes the adapter from the number of bands; it puts out 128
+                feature maps.
             **kwargs: Arguments of timm's ``VisionTransformer``: ``embed_dim``,
                 ``depth``, ``num_heads``, ``global_pool`` (``'token'`` or ``'avg'``),
                 ``dynamic_img_size`` (any size of image, with interpolated position
                 embeddings), ...
 
         Raises:
-            BandMismatchError: If *in_chans* is below 75.
+            BandMismatchError: If the adapter cannot take *in_chans* bands.
         """
-        adapter = SpectralAdapter(in_chans)
+        adapter = adapter_layer(in_chans)
         kwargs.setdefault('embed_layer', SpectralPatchEmbed)
         super().__init__(
             img_size=img_size,
@@ -207,7 +211,8 @@ class SpecVisionTransformer(VisionTransformer):
         return groups
 
 
-_SIZES = {
+#: Width, depth and number of heads.
+SIZES = {
     'spec_vit_tiny': (192, 12, 3),
     'spec_vit_small': (384, 12, 6),
     'spec_vit_base': (768, 12, 12),
@@ -228,14 +233,23 @@ default_cfgs = generate_default_cfgs(
             'first_conv': None,
             'classifier': 'head',
         }
-        for name in _SIZES
+        for name in SIZES
     }
 )
 
 
-def _build(name: str, pretrained: bool, **kwargs: Any) -> SpecVisionTransformer:
-    """Build one of the named sizes."""
-    embed_dim, depth, num_heads = _SIZES[name]
+def build_vit(name: str, pretrained: bool, **kwargs: Any) -> SpecVisionTransformer:
+    """Build one of the named sizes.
+
+    Args:
+        name: Name in timm; what is behind the size does not matter.
+        pretrained: Whether to load weights.
+        **kwargs: Arguments of :class:`SpecVisionTransformer` and of timm.
+
+    Returns:
+        The model, or a feature extractor.
+    """
+    embed_dim, depth, num_heads = SIZES['_'.join(name.split('_')[:3])]
     args = {
         'embed_dim': embed_dim,
         'depth': depth,
@@ -265,7 +279,7 @@ def spec_vit_tiny(pretrained: bool = False, **kwargs: Any) -> SpecVisionTransfor
     Returns:
         The model, or a feature extractor with ``features_only=True``.
     """
-    return _build('spec_vit_tiny', pretrained, **kwargs)
+    return build_vit('spec_vit_tiny', pretrained, **kwargs)
 
 
 @register_model
@@ -282,7 +296,7 @@ def spec_vit_small(pretrained: bool = False, **kwargs: Any) -> SpecVisionTransfo
     Returns:
         The model, or a feature extractor with ``features_only=True``.
     """
-    return _build('spec_vit_small', pretrained, **kwargs)
+    return build_vit('spec_vit_small', pretrained, **kwargs)
 
 
 @register_model
@@ -299,7 +313,7 @@ def spec_vit_base(pretrained: bool = False, **kwargs: Any) -> SpecVisionTransfor
     Returns:
         The model, or a feature extractor with ``features_only=True``.
     """
-    return _build('spec_vit_base', pretrained, **kwargs)
+    return build_vit('spec_vit_base', pretrained, **kwargs)
 
 
 @register_model
@@ -316,7 +330,7 @@ def spec_vit_large(pretrained: bool = False, **kwargs: Any) -> SpecVisionTransfo
     Returns:
         The model, or a feature extractor with ``features_only=True``.
     """
-    return _build('spec_vit_large', pretrained, **kwargs)
+    return build_vit('spec_vit_large', pretrained, **kwargs)
 
 
 @register_model
@@ -333,7 +347,7 @@ def spec_vit_huge(pretrained: bool = False, **kwargs: Any) -> SpecVisionTransfor
     Returns:
         The model, or a feature extractor with ``features_only=True``.
     """
-    return _build('spec_vit_huge', pretrained, **kwargs)
+    return build_vit('spec_vit_huge', pretrained, **kwargs)
 
 
 @register_model
@@ -350,4 +364,4 @@ def spec_vit_giant(pretrained: bool = False, **kwargs: Any) -> SpecVisionTransfo
     Returns:
         The model, or a feature extractor with ``features_only=True``.
     """
-    return _build('spec_vit_giant', pretrained, **kwargs)
+    return build_vit('spec_vit_giant', pretrained, **kwargs)

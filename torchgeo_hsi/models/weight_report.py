@@ -15,12 +15,13 @@ DIFFERENT_COPY = 'another copy that differs'
 PRUNED = 'not needed by this feature extractor'
 UNEXPECTED = 'not in the model'
 OTHER_SHAPE = 'of another shape'
+OTHER_ADAPTER = 'adapter of another kind'
 NOT_ASKED = 'not asked for'
 NO_TENSOR = 'no tensor'
 
 #: What makes a file one that does not fit; order of the summary.
 _PROBLEMS = ('missing', 'unexpected', 'mismatched', 'conflicts', 'nonfinite')
-_NOTES = ('resized', 'converted', 'dropped', 'fresh')
+_NOTES = ('kept', 'resized', 'converted', 'dropped', 'fresh')
 
 
 def _list(words: tuple[str, ...]) -> str:
@@ -45,6 +46,8 @@ class WeightReport:
             first of them in the layout of the official trainer is taken.
         nonfinite: Keys with NaN or infinite values in the file.
         dropped: Keys of a head in the file that was left out.
+        kept: Keys of the adapter of the model, which is of another kind than that of
+            the file; they are missing there and keep their values.
         fresh: Keys of the head of the model, which keeps its values.
         resized: Keys that were interpolated to another grid of tokens.
         converted: Keys that the file has in another number format.
@@ -63,6 +66,7 @@ class WeightReport:
     nonfinite: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     resized: tuple[str, ...] = ()
     converted: tuple[str, ...] = ()
     shapes: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(
@@ -73,7 +77,7 @@ class WeightReport:
 
     @property
     def fits(self) -> bool:
-        """Whether the file and the model are the same, up to the head."""
+        """Whether the file and the model are the same, up to the head and adapter."""
         return not any(getattr(self, name) for name in _PROBLEMS)
 
     @property

@@ -4,6 +4,7 @@
 """Published weights of SpectralEarth, and checkpoints of networks like them."""
 
 import logging
+import warnings
 from typing import Any, Literal
 
 from timm.models import build_model_with_cfg
@@ -12,8 +13,9 @@ from torchvision.models._api import WeightsEnum
 
 from .._compat import keep_weights_in_mae, teach_encoders
 from .._typing import PathLike
+from ..errors import HSIWarning
 from ._checkpoint_file import WHERE, Checkpoint, read_checkpoint, unwrap
-from ._checkpoint_layout import ADAPTER
+from ._checkpoint_layout import kind_of_adapter
 from ._weight_matching import Wish, find_backbone, find_backbones, match_strictly
 from .spectral_earth_weights import WEIGHTS, find_weights, register_in_torchgeo
 from .weight_report import WeightReport
@@ -41,7 +43,7 @@ def _encoder_names(encoder: nn.Module, state_dict: dict[str, Any]) -> dict[str, 
         CorruptFileError: If it is another backbone.
     """
     found = find_backbones(encoder)
-    bare = f'{ADAPTER}0.weight' in state_dict
+    bare = kind_of_adapter(state_dict) is not None
     if len(found) != 1 or '' in found or not bare:
         return state_dict
     ((name, backbone),) = found.items()
@@ -120,7 +122,9 @@ def checkpoint_filter_fn(
     # timm's own loaders resize without being asked, so callers of timm expect it
     fits, report = match_strictly(model, checkpoint, Wish(interpolate=True))
     _logger.info('%s', report)
-    return fits
+    # timm wants all tensors
+    own = model.state_dict()
+    return fits | {key: own[key] for key in report.kept}
 
 
 def load_spectral_earth_weights(
@@ -140,7 +144,9 @@ def load_spectral_earth_weights(
     ``state_dict`` around them, and the checkpoints of torchgeo's and our trainers with
     these backbones. Half precision is converted. The spectral adapter has no weight
     that depends on the number of bands, so a model for any number of bands from 75
-    takes them.
+    takes them. A model whose adapter is of the other kind than that of the file (one of
+    the two sees positions, the other wavelengths) takes the rest, and there is a
+    warning.
 
     Nothing but tensors is read from a file: its other objects, e.g. the hyperparameters
     that Lightning saves, are neither imported nor called.
@@ -151,8 +157,8 @@ def load_spectral_earth_weights(
 
     Args:
         model: ``spec_resnet50`` or a ``spec_vit_*``, a feature extractor made of one,
-            a :class:`SpectralAdapterBackbone`, a :class:`SpectralAdapter`, or a model
-            or task that has one of them inside.
+            a :class:`SpectralAdapterBackbone`, a :class:`SpectralAdapter`, a
+            :class:`WavelengthAdapter`, or a model or task that has one of them inside.
         path: The file; or an entry such as ``SpecResNet50_Weights.SPECTRALEARTH_MOCO``,
             or its name, whose file is then looked for.
         branch: Which network of a self-supervised checkpoint: the one that is trained
@@ -164,7 +170,8 @@ def load_spectral_earth_weights(
             the model has.
         interpolate: Whether to resize position embeddings and the patch projection for
             a model that has another grid of tokens.
-        strict: Whether any difference except a head is an error.
+        strict: Whether any difference except a head, or an adapter of another kind, is
+            an error.
 
     Returns:
         What was loaded and what became of everything else in the file.
@@ -181,5 +188,13 @@ def load_spectral_earth_weights(
     checkpoint = read_checkpoint(find_weights(path))
     fits, report = match_strictly(backbone, checkpoint, wish, strict)
     backbone.load_state_dict(fits, strict=False)
+    if report.kept:
+        warnings.warn(
+            f'{checkpoint.name} has another kind of spectral adapter than this '
+            f'{type(backbone).__name__}: what is behind the adapter was loaded, the '
+            'adapter keeps its (random) weights and has to be trained.',
+            HSIWarning,
+            stacklevel=2,
+        )
     _logger.info('%s: %s', checkpoint.name, report)
     return report

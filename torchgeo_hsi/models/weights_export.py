@@ -16,10 +16,10 @@ from .. import __version__
 from .._typing import PathLike
 from ..errors import BandMismatchError, OutputError
 from ._checkpoint_layout import ADAPTER, HEADS, Branch, choose_network
-from ._weight_matching import find_backbones, pruned_parts
+from ._weight_matching import ADAPTERS, find_backbones, pruned_parts
 from .spec_resnet import SpecResNet
 from .spec_vit import SpecVisionTransformer
-from .spectral_adapter import SpectralAdapter
+from .wavelength_adapter import WavelengthAdapter
 
 #: Parts of names that show that a layer does not keep its weights as they are used.
 _ODD = re.compile(
@@ -33,7 +33,7 @@ type Layout = Literal['official', 'timm', 'torchgeo']
 def _find_source(model: nn.Module, branch: Branch) -> nn.Module:
     """Find the backbone to export; of two networks that of the branch."""
     found = find_backbones(model)
-    if not found or isinstance(model, SpectralAdapter):
+    if not found or isinstance(model, ADAPTERS):
         raise BandMismatchError(
             'Expected a model with a spectral adapter and a backbone behind it, got '
             f'{type(model).__name__}.'
@@ -45,6 +45,11 @@ def _find_source(model: nn.Module, branch: Branch) -> nn.Module:
 
 def _official_part(backbone: nn.Module) -> str:
     """Name the part behind the adapter as SpectralEarth does."""
+    if isinstance(backbone.spectral_adapter, WavelengthAdapter):
+        raise BandMismatchError(
+            'The code of SpectralEarth has no adapter that knows wavelengths. Use '
+            "layout='timm'."
+        )
     if isinstance(backbone, SpecVisionTransformer):
         return 'vit_core.'
     if isinstance(backbone, SpecResNet) or 'layer1.0.conv1.weight' in dict(

@@ -7,10 +7,23 @@
 from ..models.weights import meet_torchgeo as _meet_torchgeo
 from .classification import HSIClassification
 from .denoising import HSIDenoising
+from .dino import HSIDINO
+from .intl import INTL
+from .mae import HSIMAE
+from .moco import HSIMoCo
 from .regression import HSIRegression
 from .segmentation import HSISegmentation
 
-__all__ = ('HSIClassification', 'HSIDenoising', 'HSIRegression', 'HSISegmentation')
+__all__ = (
+    'HSIDINO',
+    'HSIMAE',
+    'INTL',
+    'HSIClassification',
+    'HSIDenoising',
+    'HSIMoCo',
+    'HSIRegression',
+    'HSISegmentation',
+)
 
 # torchgeo looks up weights by name, and now it has been imported
 _meet_torchgeo()

@@ -15,9 +15,10 @@ from torchgeo.tasks import BaseTask
 from torchvision.models._api import WeightsEnum
 
 from ..errors import BandMismatchError
-from ..models import load_spectral_earth_weights
+from ..models import load_spectral_earth_weights, use_bands
 from ..models._features import blocks_of
 from ..models.spectral_adapter import SpectralAdapter
+from ..models.wavelength_adapter import WavelengthAdapter
 
 Protocol = Literal['full', 'frozen', 'adapter', 'first_blocks', 'lora']
 Schedule = Literal['onecycle', 'cosine']
@@ -90,7 +91,7 @@ def freeze(
 def _adapter_of(backbone: nn.Module) -> nn.Module:
     """Return the spectral adapter of a backbone."""
     adapter = getattr(backbone, 'spectral_adapter', None)
-    if not isinstance(adapter, SpectralAdapter):
+    if not isinstance(adapter, SpectralAdapter | WavelengthAdapter):
         raise BandMismatchError(
             f'{type(backbone).__name__} has no spectral adapter. Use a backbone whose '
             "name begins with 'spec_', or another protocol."
@@ -170,6 +171,7 @@ class ProtocolMixin(BaseTask):
     *weight_decay*, *warmup* and *schedule*, and a model with a ``backbone``.
     """
 
+    model: nn.Module
     weights: WeightsEnum | str | None
 
     def prepare_backbone(self) -> None:
@@ -204,6 +206,58 @@ class ProtocolMixin(BaseTask):
         if mode and isinstance(getattr(self, 'model', None), nn.Module):
             rest(self.model)
         return self
+
+    def training_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Compute the loss, of bands that the batch may name.
+
+        Args:
+            batch: A batch, maybe with ``wavelength`` and ``fwhm``.
+            batch_idx: Its number.
+            dataloader_idx: Number of the data loader.
+
+        Returns:
+            The loss.
+        """
+        with use_bands(self.model, batch):
+            return super().training_step(batch, batch_idx, dataloader_idx)
+
+    def validation_step(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Evaluate, of bands that the batch may name.
+
+        Args:
+            batch: A batch, maybe with ``wavelength`` and ``fwhm``.
+            batch_idx: Its number.
+            dataloader_idx: Number of the data loader.
+        """
+        with use_bands(self.model, batch):
+            super().validation_step(batch, batch_idx, dataloader_idx)
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Evaluate, of bands that the batch may name.
+
+        Args:
+            batch: A batch, maybe with ``wavelength`` and ``fwhm``.
+            batch_idx: Its number.
+            dataloader_idx: Number of the data loader.
+        """
+        with use_bands(self.model, batch):
+            super().test_step(batch, batch_idx, dataloader_idx)
+
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Predict, of bands that the batch may name.
+
+        Args:
+            batch: A batch, maybe with ``wavelength`` and ``fwhm``.
+            batch_idx: Its number.
+            dataloader_idx: Number of the data loader.
+
+        Returns:
+            What the task of torchgeo returns.
+        """
+        with use_bands(self.model, batch):
+            return super().predict_step(batch, batch_idx, dataloader_idx)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out of the checkpoint what is no argument of the task.

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .._typing import Sample
+from .dihedral import Move, move
 
 #: Rows, columns, height and width of a crop.
-type _Box = tuple[int, int, int, int]
+type Box = tuple[int, int, int, int]
 
 #: Keys that no longer fit once pixels have moved.
 _PLACE = ('bounds', 'transform')
@@ -79,15 +80,30 @@ class RandomResizedCrop(nn.Module):
         Returns:
             A new batch, without ``bounds`` and ``transform``.
         """
+        return resize(batch, self.draw(batch), self.size)
+
+    def draw(self, batch: Sample) -> list[Box]:
+        """Draw the parts that are cut out.
+
+        Args:
+            batch: Batch with ``image`` of shape ``(B, C, H, W)``.
+
+        Returns:
+            For each image, the first row and column, the height and the width.
+        """
         height, width = batch['image'].shape[-2:]
-        boxes = [self._box(height, width) for _ in batch['image']]
-        return _resize(batch, boxes, self.size)
+        return [self._box(height, width) for _ in batch['image']]
+
+    def extra_repr(self) -> str:
+        """Show what the transform was made with."""
+        ratio = tuple(round(bound, 3) for bound in self.ratio)
+        return f'size={self.size}, scale={self.scale}, ratio={ratio}'
 
     def _uniform(self, low: float, high: float) -> float:
         number = float(torch.rand((), generator=self.generator))
         return low + (high - low) * number
 
-    def _box(self, height: int, width: int) -> _Box:
+    def _box(self, height: int, width: int) -> Box:
         """Draw a part; the largest one of an allowed shape where none fits."""
         for _ in range(10):
             area = height * width * self._uniform(*self.scale)
@@ -145,50 +161,80 @@ class CenterResizedCrop(nn.Module):
             return dict(batch)
         side = min(height, width)
         box = (height - side) // 2, (width - side) // 2, side, side
-        return _resize(batch, [box] * len(batch['image']), self.size)
+        return resize(batch, [box] * len(batch['image']), self.size)
 
 
-def _resize(batch: Sample, boxes: list[_Box], size: int) -> Sample:
-    """Cut a box out of each image of a batch and resize it."""
+def resize(
+    batch: Sample, boxes: list[Box], size: int, moves: list[Move] | None = None
+) -> Sample:
+    """Cut a box out of each image of a batch, resize it, and maybe turn it.
+
+    Args:
+        batch: Batch as of :class:`RandomResizedCrop`.
+        boxes: A box for each image.
+        size: Rows and columns of the result.
+        moves: Flip and rotation of each image, after the crop; none by default.
+
+    Returns:
+        A new batch, without ``bounds`` and ``transform``.
+    """
     image = batch['image']
     result = {key: value for key, value in batch.items() if key not in _PLACE}
-    if 'valid' in batch:
-        # what stands in an invalid pixel must not be added to others
-        image = image.masked_fill(~batch['valid'].unsqueeze(-3), 0)
-        shares = _linear(batch['valid'].unsqueeze(-3).float(), boxes, size)
+    # what stands in an invalid pixel must not be added to others
+    valid = batch.get('valid')
+    result['image'] = _linear(image, boxes, size, moves, valid)
+    if valid is not None:
+        shares = _linear(valid.unsqueeze(-3).float(), boxes, size, moves)
         result['valid'] = shares.squeeze(-3) > 1 - 1e-4
-    result['image'] = _linear(image, boxes, size)
     if 'target' in batch and batch['target'].shape[-2:] == image.shape[-2:]:
-        result['target'] = _linear(batch['target'], boxes, size)
+        result['target'] = _linear(batch['target'], boxes, size, moves)
     if 'pan' in batch:
         ratio = batch['pan'].shape[-1] // image.shape[-1]
         fine = [(ratio * t, ratio * x, ratio * h, ratio * w) for t, x, h, w in boxes]
-        result['pan'] = _linear(batch['pan'], fine, ratio * size)
+        result['pan'] = _linear(batch['pan'], fine, ratio * size, moves)
     if 'mask' in batch:
-        result['mask'] = torch.stack(
-            [
-                _nearest(mask, box, size)
-                for mask, box in zip(batch['mask'], boxes, strict=True)
-            ]
-        )
+        parts = zip(batch['mask'], boxes, moves or [Move()] * len(boxes), strict=True)
+        masks = [move(_nearest(mask, box, size), turn) for mask, box, turn in parts]
+        result['mask'] = torch.stack(masks)
     return result
 
 
-def _linear(images: Tensor, boxes: list[_Box], size: int) -> Tensor:
+def _linear(
+    images: Tensor,
+    boxes: list[Box],
+    size: int,
+    moves: list[Move] | None = None,
+    valid: Tensor | None = None,
+) -> Tensor:
     images = images if images.is_floating_point() else images.float()
-    parts = [
-        functional.interpolate(
-            image[None, :, top : top + height, left : left + width],
-            (size, size),
-            mode='bilinear',
-            align_corners=False,
-        )
-        for image, (top, left, height, width) in zip(images, boxes, strict=True)
-    ]
-    return torch.cat(parts)
+    result = images.new_empty((*images.shape[:2], size, size))
+    for k, (top, left, height, width) in enumerate(boxes):
+        place = slice(top, top + height), slice(left, left + width)
+        part = images[k][:, *place]
+        if valid is not None and has_holes(valid[k][place]):
+            part = part.masked_fill(~valid[k][place], 0)
+        if moves is not None:
+            # interpolation copies the part anyway, and it is smaller than the result
+            part = move(part, moves[k])
+        result[k] = functional.interpolate(
+            part[None], (size, size), mode='bilinear', align_corners=False
+        )[0]
+    return result
 
 
-def _nearest(mask: Tensor, box: _Box, size: int) -> Tensor:
+def has_holes(valid: Tensor) -> bool:
+    """Whether there may be pixels without data; to ask a GPU would be to wait for it.
+
+    Args:
+        valid: True for pixels with data.
+
+    Returns:
+        False if there are none for sure.
+    """
+    return valid.device.type != 'cpu' or not bool(valid.all())
+
+
+def _nearest(mask: Tensor, box: Box, size: int) -> Tensor:
     """Take the pixel in whose area the middle of the new one lies."""
     top, left, height, width = box
     steps = (torch.arange(size, device=mask.device) + 0.5) / size

@@ -3,6 +3,8 @@
 
 """Flips and rotations that interpolate nothing."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,18 @@ from .._typing import Sample
 
 #: Keys whose last two axes are spatial, even if of another size than the image.
 SPATIAL_KEYS = ('image', 'target', 'pan', 'mask', 'valid')
+
+
+class Move(NamedTuple):
+    """One of the eight symmetries of the square.
+
+    Args:
+        turns: Rotations by 90 degrees, which come first.
+        flip: Whether columns are reversed then.
+    """
+
+    turns: int = 0
+    flip: bool = False
 
 
 class RandomDihedral(nn.Module):
@@ -53,29 +67,36 @@ class RandomDihedral(nn.Module):
             A new batch.
         """
         count, _, height, width = batch['image'].shape
-        turns = torch.randint(0, 4, (count,), generator=self.generator).tolist()
-        flips = torch.randint(0, 2, (count,), generator=self.generator).tolist()
-        # half a turn is two flips
-        step = 1 if self.rotate and height == width else 2
+        moves = self.draw(count, height == width)
         keys = [
             key
             for key, value in batch.items()
             if key in SPATIAL_KEYS or _is_raster(value, count, height, width)
         ]
-        return {
-            **batch,
-            **{
-                key: torch.stack(
-                    [
-                        _move(tensor, turn // step * step, bool(flip))
-                        for tensor, turn, flip in zip(
-                            batch[key], turns, flips, strict=True
-                        )
-                    ]
-                )
-                for key in keys
-            },
-        }
+        return batch | {key: _move_all(batch[key], moves) for key in keys}
+
+    def draw(self, count: int, square: bool = True) -> list[Move]:
+        """Draw how images are moved.
+
+        Args:
+            count: Number of images.
+            square: Whether they have as many rows as columns.
+
+        Returns:
+            One symmetry for each image.
+        """
+        turns = torch.randint(0, 4, (count,), generator=self.generator).tolist()
+        flips = torch.randint(0, 2, (count,), generator=self.generator).tolist()
+        # half a turn is two flips
+        step = 1 if self.rotate and square else 2
+        return [
+            Move(turn // step * step, bool(flip))
+            for turn, flip in zip(turns, flips, strict=True)
+        ]
+
+    def extra_repr(self) -> str:
+        """Show what the transform was made with."""
+        return f'rotate={self.rotate}'
 
 
 def _is_raster(value: object, count: int, height: int, width: int) -> bool:
@@ -86,6 +107,35 @@ def _is_raster(value: object, count: int, height: int, width: int) -> bool:
     )
 
 
-def _move(tensor: Tensor, turns: int, flip: bool) -> Tensor:
-    turned = torch.rot90(tensor, turns, (-2, -1))
-    return turned.flip(-1) if flip else turned
+def _move_all(images: Tensor, moves: list[Move]) -> Tensor:
+    parts = zip(images, moves, strict=True)
+    return torch.stack([move(image, one) for image, one in parts])
+
+
+def move(image: Tensor, how: Move) -> Tensor:
+    """Rotate and flip one image.
+
+    Args:
+        image: Image of shape ``(..., H, W)``.
+        how: What to do.
+
+    Returns:
+        The image, itself if nothing moves.
+    """
+    # what takes two copies of the pixels takes one as well, or none
+    match how:
+        case (0, False):
+            return image
+        case (1, False):
+            return image.mT.flip(-2)
+        case (2, False):
+            return image.flip(-2, -1)
+        case (3, False):
+            return image.mT.flip(-1)
+        case (0, True):
+            return image.flip(-1)
+        case (1, True):
+            return image.mT.flip(-2, -1)
+        case (2, True):
+            return image.flip(-2)
+    return image.mT

@@ -1,0 +1,136 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""What the tests of tasks that learn without labels share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+
+from torchgeo_hsi._typing import Sample
+from torchgeo_hsi.transforms import MultiView
+
+BANDS = 5
+SIZE = 8
+
+#: A network of a fraction of a second, without batch normalization.
+TINY: dict[str, Any] = {
+    'model': 'vit_tiny_patch16_224',
+    'model_kwargs': {
+        'img_size': SIZE,
+        'patch_size': 4,
+        'embed_dim': 24,
+        'depth': 2,
+        'num_heads': 2,
+    },
+    'in_channels': BANDS,
+    'size': SIZE,
+}
+
+type State = dict[str, Tensor]
+
+
+def images(count: int = 4, bands: int = BANDS, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, bands, SIZE, SIZE, generator=generator)
+
+
+class Plain(nn.Module):
+    """A view without chance: a part of the image, maybe upside down."""
+
+    def __init__(self, flip: bool = False, size: int = SIZE) -> None:
+        super().__init__()
+        self.flip, self.size = flip, size
+
+    def forward(self, batch: Sample) -> Sample:
+        image = batch['image'][..., : self.size, : self.size]
+        return {**batch, 'image': image.flip(-1) if self.flip else image}
+
+
+def plain_views(*sizes: int) -> MultiView:
+    """Make two large views, one of them upside down, and small ones."""
+    return MultiView([Plain(), Plain(flip=True), *(Plain(size=size) for size in sizes)])
+
+
+class Batches:
+    """A loader that goes on in the middle of an epoch, as the one of stores does."""
+
+    def __init__(self, *batches: Sample) -> None:
+        self.batches = batches
+        self.batch_size = len(batches[0]['image'])
+        self.start = self.position = 0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Sample]:
+        first, self.start = self.start, 0
+        for number in range(first, len(self)):
+            self.position = (number + 1) % len(self)
+            yield dict(self.batches[number])
+
+    def state_dict(self) -> dict[str, int]:
+        return {'position': self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.start = self.position = state['position']
+
+
+def batches(count: int = 2, size: int = 4, bands: int = BANDS) -> Batches:
+    return Batches(*({'image': images(size, bands, seed)} for seed in range(count)))
+
+
+def trainer(epochs: int = 1, **kwargs: Any) -> Trainer:
+    options: dict[str, Any] = {
+        'accelerator': 'cpu',
+        'max_epochs': epochs,
+        'logger': False,
+        'enable_progress_bar': False,
+        'enable_model_summary': False,
+        'enable_checkpointing': 'callbacks' in kwargs,
+        'num_sanity_val_steps': 0,
+    }
+    return Trainer(**(options | kwargs))
+
+
+def state_of(task: nn.Module) -> State:
+    return {key: value.clone() for key, value in task.state_dict().items()}
+
+
+def each_step(folder: Path) -> ModelCheckpoint:
+    """Keep a checkpoint of each step."""
+    return ModelCheckpoint(folder, '{step}', every_n_train_steps=1, save_top_k=-1)
+
+
+def check_resume(make: Any, folder: Path, epochs: int = 2, **options: Any) -> None:
+    """Check that a training that stopped anywhere ends as one that did not.
+
+    Args:
+        make: Makes the task, with random views.
+        folder: For the checkpoints.
+        epochs: Epochs of two batches.
+        **options: Of the trainer.
+    """
+    torch.manual_seed(0)
+    whole = make()
+    start = state_of(whole)
+    saver = each_step(folder)
+    trainer(epochs, callbacks=[saver], **options).fit(whole, batches())
+    want = state_of(whole)
+    assert any(not torch.equal(start[key], want[key]) for key in want)
+    paths = sorted(folder.glob('step=*.ckpt'))
+    assert len(paths) > 2
+    for path in paths[:-1]:
+        # neither weights nor random numbers are those of the first time
+        torch.manual_seed(99)
+        again = make()
+        trainer(epochs, **options).fit(again, batches(), ckpt_path=path)
+        found = state_of(again)
+        assert found.keys() == want.keys()
+        different = [key for key in want if not torch.equal(found[key], want[key])]
+        assert not different, (path.name, different)

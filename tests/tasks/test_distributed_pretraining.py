@@ -1,0 +1,79 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Two processes learn with MoCo and DINO what one learns from all of their images."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tasks.distributed_pretraining import BATCH, STEPS, train
+from tasks.pretraining import State
+
+SCRIPT = Path(__file__).with_name('distributed_pretraining.py')
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train with two processes."""
+    folder = tmp_path_factory.mktemp('two')
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    paths = os.pathsep.join((str(ROOT), str(ROOT / 'tests')))
+    run = subprocess.run(
+        [sys.executable, str(SCRIPT), str(port), str(folder)],
+        env={**os.environ, 'MASTER_ADDR': '127.0.0.1', 'PYTHONPATH': paths},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+def results(folder: Path, name: str) -> list[State]:
+    return [
+        torch.load(folder / f'{name}_{rank}.pt', weights_only=True) for rank in range(2)
+    ]
+
+
+@pytest.mark.parametrize('name', ['moco', 'dino'])
+def test_equal_one_process(folder: Path, name: str) -> None:
+    want = train(name, 0, 1)
+    first, second = results(folder, name)
+    loss = (first.pop('loss') + second.pop('loss')) / 2
+    torch.testing.assert_close(loss, want.pop('loss'), rtol=1e-6, atol=0)
+    for found in (first, second):
+        torch.testing.assert_close(found, want, rtol=1e-9, atol=1e-9)
+
+
+def test_queue_has_the_keys_of_both(folder: Path) -> None:
+    (state, _) = results(folder, 'moco')
+    queue = state['criterion.queue']
+    # 24 keys in a queue of 20
+    assert int(state['criterion.position']) == STEPS * BATCH % len(queue)
+    assert len(queue.unique(dim=0)) == len(queue)
+
+
+def test_processes_agree_after_views_by_chance(folder: Path) -> None:
+    first, second = results(folder, 'moco_chance')
+    assert not torch.equal(first.pop('loss'), second.pop('loss'))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_exact_resume(folder: Path) -> None:
+    for whole, again in zip(
+        results(folder, 'moco_chance'),
+        results(folder, 'moco_again_chance'),
+        strict=True,
+    ):
+        torch.testing.assert_close(again, whole, rtol=0, atol=0)
