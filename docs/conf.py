@@ -64,9 +64,9 @@ nitpick_ignore_regex = [
             r'(torchgeo_hsi\.)?(_typing\.|datamodules\.patches\.|io\._band_tags\.'
             r'|samplers\.pairs\.|samplers\.weighted\.|physics\.noise\.draw\.|physics\.subspace\.'
             r'|metrics\._images\.|metrics\.mssim\.|metrics\.spectral_angle\.'
-            r'|models\._scene_numbers\.)?'
+            r'|models\._scene_numbers\.|io\._raster_extras\.)?'
             r'(AngleUnit|BoolArray|Clamp|Colormap|Cubes|FloatArray|Level|PairSlice|PathLike'
-            r'|RankRule|Sample|Scaling|Scores|Source|Split|Weights|Window)'
+            r'|RankRule|RasterExtras|Sample|Scaling|Scores|Source|Split|Weights|Window)'
         ),
     ),
 ]
