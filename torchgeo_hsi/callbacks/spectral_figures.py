@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .._typing import BoolArray
-from ..datasets._spectrum import to_array, usable
+from ..datasets._spectrum import find_gaps, to_array, usable
 from ..datasets.plotting import CLASS_COLORS, NODATA_GRAY, TRUE_COLOR
 from ..metrics import mpsnr
 from ..physics import check_micrometres
@@ -32,6 +32,22 @@ _STRETCH = (2.0, 98.0)
 
 #: Largest distance in micrometres at which a band stands for a color.
 _NEAR = 0.05
+
+
+#: Dots for what was measured, above the line: a network that has learned little changes
+#: so little that two lines would be one.
+_STYLES: dict[str, dict[str, Any]] = {
+    'Noisy': {
+        'ls': 'none',
+        'marker': 'o',
+        'ms': 3.2,
+        'mec': '0.15',
+        'mew': 0.4,
+        'zorder': 3,
+    },
+    'Truth': {'lw': 1.4, 'ls': '--', 'zorder': 2.5},
+    'Restored': {'lw': 1.6},
+}
 
 
 class SpectralFigures(Callback):
@@ -166,7 +182,8 @@ def draw_restoration(
         sample: Sample with ``image`` of shape ``(C, H, W)``; used if present are
             ``target``, ``valid`` and ``wavelength``.
         restored: Restored image of shape ``(C, H, W)``.
-        num_spectra: Number of pixels whose spectra are drawn: dark, bright, and between.
+        num_spectra: Number of pixels whose spectra are drawn: dark, bright, and between,
+            where there are some apart from each other.
 
     Returns:
         The figure. Close it with ``matplotlib.pyplot.close``.
@@ -244,13 +261,27 @@ def _views(
 
 
 def _pixels(best: _Cube, valid: BoolArray, count: int) -> list[tuple[int, int]]:
-    """Choose pixels from dark to bright."""
+    """Choose pixels from dark to bright, apart from each other."""
     rows, cols = np.nonzero(valid)
     if not len(rows):
         return []
     order = np.argsort(best[:, rows, cols].mean(0), kind='stable')
+    places = np.stack((rows, cols), axis=1)[order]
+    # as far as so many pixels can be in a row across the image
+    apart = np.ptp(places, axis=0).max() / (count + 1)
     ranks = np.linspace(0, len(order) - 1, count + 2).round().astype(int)[1:-1]
-    return [(int(rows[i]), int(cols[i])) for i in order[ranks]]
+    half = len(order) // (2 * count + 2)
+    chosen: list[NDArray[np.intp]] = []
+    for rank in ranks:
+        # the next shade begins half-way to it
+        near = np.arange(max(rank - half, 0), min(rank + half + 1, len(order)))
+        near = near[np.argsort(abs(near - rank), kind='stable')]
+        gaps = [np.hypot(*(places[near] - place).T) for place in chosen]
+        distance = np.min([np.full(len(near), np.inf), *gaps], axis=0)
+        fits = distance >= apart
+        best_one = fits.argmax() if fits.any() else distance.argmax()
+        chosen.append(places[near[best_one]])
+    return [(int(row), int(col)) for row, col in chosen]
 
 
 def _show(ax: Axes, view: _Cube, title: str) -> None:
@@ -288,20 +319,22 @@ def _show_spectra(
     count = len(cubes['Noisy'])
     x = np.arange(1, count + 1) if wavelength is None else 1e3 * wavelength
     order = np.argsort(x, kind='stable')
-    styles: dict[str, dict[str, Any]] = {
-        'Noisy': {'lw': 0.6, 'alpha': 0.6},
-        'Truth': {'lw': 1.4, 'ls': '--'},
-        'Restored': {'lw': 1.6},
-    }
+    gaps = find_gaps(x[order]) if wavelength is not None else []
+    for start, stop in gaps:
+        ax.axvspan(start, stop, color='0.9', linewidth=0)
+    # NaN ends a line; what no band has measured is not drawn
+    cuts = [int(np.searchsorted(x[order], stop)) for _, stop in gaps]
+    axis = np.insert(x[order].astype(float), cuts, np.nan)
     for number, (color, (row, col)) in enumerate(
         zip(CLASS_COLORS, pixels, strict=False)
     ):
-        for name, style in styles.items():
+        for name, style in _STYLES.items():
             if name in cubes:
                 label = name if number == 0 else None
-                values = cubes[name][order, row, col]
+                values = cubes[name][order, row, col].astype(float)
                 shade = '0.2' if name == 'Truth' else color
-                ax.plot(x[order], values, color=shade, label=label, **style)
+                line = np.insert(values, cuts, np.nan)
+                ax.plot(axis, line, color=shade, label=label, **style)
     ax.set_xlabel('Band' if wavelength is None else 'Wavelength (nm)')
     ax.set_ylabel('Value')
     if pixels:
