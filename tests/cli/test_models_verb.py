@@ -105,6 +105,19 @@ def test_all_models(recwarn: pytest.WarningsRecorder) -> None:
     assert rows['spectral_mlp'][0] == '-'
 
 
+def not_here() -> nn.Module:
+    raise ImportError('The package bm5d is not installed.')
+
+
+def test_model_that_needs_a_package() -> None:
+    register_model(not_here, owner='tests')
+    try:
+        result = CliRunner().invoke(models, ['not_here'], catch_exceptions=False)
+    finally:
+        del api._MODELS._entries['not_here']
+    assert result.output.splitlines()[1].split() == ['not_here', '-', '?', '?']
+
+
 def test_model_that_needs_arguments() -> None:
     register_model(not_alone, owner='tests')
     try:

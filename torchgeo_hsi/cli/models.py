@@ -72,8 +72,8 @@ def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
 
     Returns:
         Name, kind, number of parameters and number of input bands. Without arguments
-        that it needs, a model is not built, and nothing else is known. A model without a
-        number of bands takes any.
+        that it needs, or a package, a model is not built, and nothing else is known. A
+        model without a number of bands takes any.
     """
     import torch
 
@@ -87,8 +87,12 @@ def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
         # numbers of a file have no place in a model without memory
         known = inspect.signature(builder).parameters
         blank = {'weights': None} if 'weights' in known else {}
-        with torch.device('meta'):
-            model = builder(**blank)
+        try:
+            with torch.device('meta'):
+                model = builder(**blank)
+        except ImportError:
+            # a package that is not installed; building the model says which one
+            return row
         row['parameters'] = sum(p.numel() for p in model.parameters())
         row['bands'] = _input_bands(builder, model)
     return row
