@@ -109,22 +109,16 @@ def not_here() -> nn.Module:
     raise ImportError('The package bm5d is not installed.')
 
 
-def test_model_that_needs_a_package() -> None:
-    register_model(not_here, owner='tests')
+@pytest.mark.parametrize('builder', [not_alone, not_here])
+def test_model_that_cannot_be_built(builder: Callable[..., nn.Module]) -> None:
+    """It needs arguments, or a package."""
+    name = builder.__name__
+    register_model(builder, owner='tests')
     try:
-        result = CliRunner().invoke(models, ['not_here'], catch_exceptions=False)
+        result = CliRunner().invoke(models, [name], catch_exceptions=False)
     finally:
-        del api._MODELS._entries['not_here']
-    assert result.output.splitlines()[1].split() == ['not_here', '-', '?', '?']
-
-
-def test_model_that_needs_arguments() -> None:
-    register_model(not_alone, owner='tests')
-    try:
-        result = CliRunner().invoke(models, ['not_alone'], catch_exceptions=False)
-    finally:
-        del api._MODELS._entries['not_alone']
-    assert result.output.splitlines()[1].split() == ['not_alone', '-', '?', '?']
+        del api._MODELS._entries[name]
+    assert result.output.splitlines()[1].split() == [name, '-', '?', '?']
 
 
 def test_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:

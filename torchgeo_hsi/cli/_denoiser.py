@@ -68,8 +68,8 @@ def build_method(method: str, pairs: Mapping[str, str], weights: str | None) -> 
     # methods of plugins, too
     registry = get_plugin_manager().registry('models')
     builder = registry.get(method)
-    if not _is_denoiser(builder):
-        known = [name for name in registry if _is_denoiser(registry.get(name))]
+    if not is_denoiser(builder):
+        known = [name for name in registry if is_denoiser(registry.get(name))]
         raise click.BadParameter(
             f'{method} is no denoiser. Choose one of {", ".join(known)}.',
             param_hint='--method',
@@ -92,10 +92,16 @@ def build_method(method: str, pairs: Mapping[str, str], weights: str | None) -> 
     return model
 
 
-def _is_denoiser(builder: Callable[..., Any]) -> bool:
+def is_denoiser(builder: Callable[..., Any]) -> bool:
     """Tell denoisers from backbones and classifiers.
 
     Of what plugins bring it is not known; what gives another shape is refused later.
+
+    Args:
+        builder: Function that builds a model.
+
+    Returns:
+        False for a model of this package that is no denoiser.
     """
     from ..layers import SceneModel
 

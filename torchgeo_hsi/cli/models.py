@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..plugins import get_plugin_manager
-from ._denoiser import _is_denoiser as is_denoiser
+from ._denoiser import is_denoiser
 from ._output import echo_json, echo_table, json_option
 
 if TYPE_CHECKING:
