@@ -27,8 +27,8 @@ DATA = Path(os.environ.get('TORCHGEO_HSI_DATA', ROOT.parent / 'shared' / 'data')
 
 CLASSES = (1, 2, 3, 4, 5, 6)
 IGNORE = 255
-#: What the networks see: 16 x 16 pixels; blocks of test keep their distance of it.
-WINDOW = 16
+#: Networks see parts of windows of so many pixels; tests keep their distance of it.
+WINDOW = 8
 SHARES = {'train': 0.5, 'test': 0.5}
 TRIALS = 8
 

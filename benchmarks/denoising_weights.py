@@ -70,7 +70,7 @@ is the mean with that of the collaborative filter; networks see eight positions.
 - Gaussian noise, independent from pixel to pixel. Noise that is correlated in space, as
   in products that were resampled to a map, is not what it has learned.
 - Pixels of 4 to 30 m. What a network has not seen it may smooth.
-- Trained on few scenes, and for as long as a processor takes in about an hour.
+- Trained on few scenes, and for as long as one core of a processor takes in an hour or two.
 
 Licence: MIT. SHA-256 in `SHA256SUMS`.
 """

@@ -46,12 +46,13 @@ nitpick_ignore_regex = [
             r'|(File(Exists|NotFound)|Import|Key|OS|Runtime|Type|Value)Error)'
         ),
     ),
-    # base classes that add nothing of their own to say
+    # base classes that add nothing of their own to say, and a tuple of tensors
     (
         r'py:class',
         (
             r'torchgeo_hsi\.(datasets\._joined\.Joinable|datasets\._scenes\.SceneDataset'
             r'|io\._writer\.AtomicWriter|metrics\._images\.ImageMetric'
+            r'|models\._bands\.BandConditioned|models\._token_mask\.TokenMask'
             r'|models\.classical\._spectral_scene\.SpectralSceneModel'
             r'|samplers\._epochs\.EpochSampler|samplers\._positions\.Positions'
             r'|io\.store\.items\._Column)'
@@ -64,9 +65,11 @@ nitpick_ignore_regex = [
             r'(torchgeo_hsi\.)?(_typing\.|datamodules\.patches\.|io\._band_tags\.'
             r'|samplers\.pairs\.|samplers\.weighted\.|physics\.noise\.draw\.|physics\.subspace\.'
             r'|metrics\._images\.|metrics\.mssim\.|metrics\.spectral_angle\.'
-            r'|models\._scene_numbers\.)?'
-            r'(AngleUnit|BoolArray|Clamp|Colormap|Cubes|FloatArray|Level|PairSlice|PathLike'
-            r'|RankRule|Sample|Scaling|Scores|Source|Split|Weights|Window)'
+            r'|models\._scene_numbers\.|io\._raster_extras\.|transforms\.crop\.'
+            r'|transforms\.dihedral\.|losses\.spectral_transformation\.)?'
+            r'(AngleUnit|BoolArray|Box|Clamp|Colormap|Cubes|FloatArray|Level|Move|PairSlice'
+            r'|PathLike|RankRule|RasterExtras|Sample|Scaling|Scores|Source|Spectrum|Split'
+            r'|Weights|Window)'
         ),
     ),
 ]

@@ -4,6 +4,8 @@
 """Fixtures that every test may use."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib as mpl
@@ -16,6 +18,14 @@ mpl.use('Agg')
 REAL_DATA = Path(
     os.environ.get('TORCHGEO_HSI_DATA', Path(__file__).parents[2] / 'shared' / 'data')
 )
+
+
+@pytest.fixture(autouse=True)
+def closed_figures() -> Iterator[None]:
+    """Close what a test or a page of the docs drew: others count their own figures."""
+    yield
+    if pyplot := sys.modules.get('matplotlib.pyplot'):
+        pyplot.close('all')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 
 """Every configuration of denoising runs through torchgeo's own command."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ import rasterio
 import scipy.io
 import torch
 import yaml
+from jsonargparse import ArgumentParser
+from torchgeo.datamodules import BaseDataModule
 from torchgeo.main import main
 
 from torchgeo_hsi.callbacks import read_scores
 from torchgeo_hsi.models import get_model
 
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs/denoising').glob('*.yaml'))
+USERS = [c for c in CONFIGS if c.stem.startswith(('hsdt_s', 'man_s'))]
 TRAININGS = [c for c in CONFIGS if c.stem.endswith(('_gaussian', '_mixture'))]
 
 GAUSSIAN = CONFIGS[0].with_stem('hsdt_s_gaussian')
@@ -131,9 +135,12 @@ def test_training_of_eigen_images(
     rng = np.random.default_rng(0)
     for kind in ('aviris', 'enmap'):
         (folder / 'data' / kind).mkdir(parents=True, exist_ok=True)
-    for scene in ('abu-urban-1', 'abu-urban-4', 'abu-airport-3', 'jasper_ridge'):
+    aviris = folder / 'data' / 'aviris'
+    for scene in ('abu-urban-1', 'abu-urban-4', 'abu-airport-3'):
         cube = rng.integers(0, 3000, (24, 24, 34)).astype(np.int16)
-        scipy.io.savemat(folder / 'data' / 'aviris' / f'{scene}.mat', {'data': cube})
+        scipy.io.savemat(aviris / f'{scene}.mat', {'data': cube})
+    columns = rng.integers(0, 3000, (30, 10_000)).astype(np.uint16)
+    scipy.io.savemat(aviris / 'jasper_ridge.mat', {'Y': columns})
     profile = {'driver': 'GTiff', 'width': 24, 'height': 24, 'count': 30}
     for tile in ('0_0', '96_0', '128_128'):
         path = folder / 'data' / 'enmap' / f'potsdam_tile_{tile}.tif'
@@ -141,7 +148,8 @@ def test_training_of_eigen_images(
             file.write(rng.random((30, 24, 24), np.float32))
     config = GAUSSIAN.with_stem(f'{name}_eigen')
     run('fit', config, '--data.num_bands=20', small=False)
-    run('test', config, '--ckpt_path=last', small=False)
+    options = ['--ckpt_path=last', '--data.eval_patch_size=100']
+    run('test', config, *options, small=False)
     scores = read_scores(folder / 'output' / config.stem / 'scores.json')
     assert np.isfinite(scores['fit']['val_MPSNR'])
     assert np.isfinite(scores['test']['test_MPSNR'])
@@ -151,6 +159,33 @@ def test_training_of_eigen_images(
     image = torch.rand(1, 25, 16, 16)
     with torch.no_grad():
         assert model(image).isfinite().all()
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize('config', USERS, ids=lambda path: path.stem)
+def test_commands_find_the_real_data(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_data: Path
+) -> None:
+    """The links that the comments make, and the cubes that are read through them."""
+    lines = [line[4:] for line in config.read_text('utf-8').splitlines()]
+    links = [line for line in lines if line.startswith(('mkdir', 'ln -s'))]
+    assert len(links) == 3
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TORCHGEO_HSI_DATA', str(real_data))
+    subprocess.run(['sh', '-ec', '\n'.join(links)], check=True)
+    assert len(list(Path('data/aviris').glob('abu-*.mat'))) == 9
+    assert list(Path('data/enmap').glob('*_tile_96_0.tif'))
+    if not config.stem.endswith('_eigen'):
+        return
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument('--data', type=BaseDataModule)
+    parsed = parser.parse_object({'data': load(config)['data']})
+    # renamed in jsonargparse 4.49
+    new = hasattr(parser, 'instantiate')
+    data = (parser.instantiate if new else parser.instantiate_classes)(parsed).data
+    data.setup('test')
+    shapes = [tuple(sample['image'].shape) for sample in data.test_dataset]
+    assert shapes == [(205, 100, 100)] * 2 + [(198, 100, 100)] + [(218, 32, 32)] * 2
 
 
 def test_cubes_on_the_command_line(folder: Path) -> None:
@@ -205,6 +240,21 @@ def test_method_on_pairs_in_files(folder: Path) -> None:
     )
     scores = read_scores(folder / 'output' / 'method' / 'scores.json')['test']
     assert scores['test_noisy_MPSNR'] == pytest.approx(20, abs=0.3)
+
+
+def test_prediction_with_the_bands_of_weights(folder: Path) -> None:
+    """Weights choose the number of bands; a checkpoint brings it along."""
+    weights = folder / 'twelve.pth'
+    torch.save(get_model('hsdt_s', num_bands=12).state_dict(), weights)
+    config = GAUSSIAN.with_stem('self_supervised')
+    run('fit', config, '--model.model=hsdt_s', f'--model.weights={weights}')
+    weights.unlink()
+    output = folder / 'output' / 'self_supervised'
+    last = output / 'checkpoints' / 'last.ckpt'
+    state = torch.load(last, weights_only=True)
+    assert state['hyper_parameters']['model_kwargs'] == {'num_bands': 12}
+    run('predict', config, f'--ckpt_path={last}')
+    check_output(output / 'denoised.tif')
 
 
 def test_self_supervised(folder: Path) -> None:

@@ -18,6 +18,7 @@ BUILTIN = {
     'JobError': RuntimeError,
     'MetadataError': ValueError,
     'NameClashError': ValueError,
+    'NotFiniteError': ArithmeticError,
     'OutputError': OSError,
     'PluginError': RuntimeError,
     'UnitError': ValueError,

@@ -77,6 +77,9 @@ def check_checkpoint(folder: Path, path: Path) -> Path:
     )
     backbone.load_state_dict(state)
     assert all(value.isfinite().all() for value in state.values())
+    classes = [part['class_path'] for part in config['trainer']['callbacks']]
+    if any(name.endswith('.ReconstructionFigures') for name in classes):
+        assert list((output / 'figures').glob('*.png'))
     return checkpoint
 
 

@@ -12,7 +12,6 @@ import pytest
 import rasterio
 import torch
 import yaml
-from data.spectral_earth.data import write_tree
 from data.spectral_earth_downstream.data import write_downstream
 from torchgeo.main import main
 
@@ -90,8 +89,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_one_configuration_for_each_set_and_protocol() -> None:
     wanted = {f'{name}_{protocol}' for name in SETS for protocol in PROTOCOLS}
-    more = {'cdl_frozen_resnet50', 'pretrain_moco'}
-    assert {path.stem for path in CONFIGS} == wanted | more
+    assert {path.stem for path in CONFIGS} == wanted | {'cdl_frozen_resnet50'}
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -100,8 +98,6 @@ def test_configuration_is_consistent(path: Path) -> None:
     text = path.read_text('utf-8')
     assert f'configs/spectral_earth/{path.name}' in text
     assert config['trainer']['default_root_dir'].endswith(path.stem)
-    if path.stem == 'pretrain_moco':
-        return
     model, name = config['model']['init_args'], set_of(path)
     cls = getattr(datamodules, config['data']['class_path'].rpartition('.')[2])
     assert path.stem.removesuffix('_resnet50') == f'{name}_{model["protocol"]}'
@@ -121,11 +117,7 @@ def test_configuration_is_consistent(path: Path) -> None:
         assert model['ignore_index'] == module.ignore_index == len(module.class_names)
 
 
-@pytest.mark.parametrize(
-    'path',
-    [path for path in CONFIGS if path.stem != 'pretrain_moco'],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_fit_and_test(path: Path, folder: Path, root: Path) -> None:
     config = load(path)
     options = [
@@ -157,27 +149,6 @@ def test_fit_and_test(path: Path, folder: Path, root: Path) -> None:
 def labels_of(config: dict[str, Any]) -> list[str]:
     names: list[str] = config['model']['init_args']['labels']
     return names
-
-
-def test_pretrain(folder: Path) -> None:
-    write_tree(folder / 'data')
-    path = next(path for path in CONFIGS if path.stem == 'pretrain_moco')
-    main(
-        [
-            'fit',
-            '--config',
-            str(path),
-            *FAST,
-            '--model.model=spec_vit_tiny',
-            '--model.size=32',
-            '--model.memory_bank_size=8',
-            '--data.batch_size=2',
-            '--trainer.limit_train_batches=1',
-            f'--data.root={folder / "data"}',
-        ]
-    )
-    output = folder / load(path)['trainer']['default_root_dir']
-    assert (output / 'checkpoints' / 'last.ckpt').is_file()
 
 
 def test_published_weights_are_asked_for(folder: Path, root: Path) -> None:

@@ -35,6 +35,10 @@ class OutputError(HSIError, OSError):
     """An output could not be written; nothing half-written is left behind."""
 
 
+class NotFiniteError(HSIError, ArithmeticError):
+    """A network or method gave numbers that are NaN or infinite."""
+
+
 class DownloadError(HSIError, OSError):
     """A file cannot be had from its server."""
 

@@ -156,6 +156,7 @@ def test_warning_names_what_is_lost(tmp_path: Path) -> None:
         run(tmp_path / 'embeddings.parquet')
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore:. images have no valid')
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this launcher needs forks')
 def test_two_processes_give_the_same_rows(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 
 """Tests of the figures of restoration."""
 
+import itertools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tasks.restoration import BANDS, Half, Pairs, Residual, loader, registered, 
 from torch import Tensor
 
 from torchgeo_hsi.callbacks import SpectralFigures, draw_restoration
+from torchgeo_hsi.callbacks._cube_figure import choose_pixels
 from torchgeo_hsi.datasets.plotting import NODATA_GRAY
 from torchgeo_hsi.errors import OutputError, UnitError
 from torchgeo_hsi.metrics import mpsnr
@@ -124,6 +127,79 @@ def test_unknown_truth_and_wavelength() -> None:
         assert any(ax.get_xlabel() == 'Band' for ax in figure.axes)
     finally:
         plt.close(figure)
+
+
+def spectra_of(given: dict[str, Tensor], restored: Tensor, **options: int) -> Any:
+    figure = draw_restoration(given, restored, **options)
+    (axes,) = (ax for ax in figure.axes if ax.get_xlabel() == 'Wavelength (nm)')
+    plt.close(figure)
+    return axes
+
+
+def test_no_line_where_no_band_has_measured() -> None:
+    wavelength = torch.cat(
+        [torch.linspace(0.9, 1.33, 40), torch.linspace(1.48, 1.8, 30)]
+    )
+    image = torch.rand(70, 12, 12)
+    given = {'image': image, 'target': image, 'wavelength': wavelength}
+    axes = spectra_of(given, image, num_spectra=1)
+    assert len(axes.lines) == 3
+    for line in axes.lines:
+        # neither a measurement is lost nor one added
+        x, y = (np.asarray(part, float) for part in line.get_data())
+        assert (
+            np.isnan(x).tolist() == np.isnan(y).tolist() == [k == 40 for k in range(71)]
+        )
+        np.testing.assert_allclose(np.delete(x, 40), 1e3 * wavelength, rtol=1e-6)
+    (shade,) = axes.patches
+    assert 1330 < shade.get_x() < shade.get_x() + shade.get_width() < 1480
+    # a few bands are no curve
+    few = {'image': image[::7], 'wavelength': wavelength[::7]}
+    assert not spectra_of(few, image[::7]).patches
+
+
+def test_a_network_that_changes_nothing_hides_nothing() -> None:
+    given = sample(wavelength=torch.linspace(0.46, 0.66, BANDS))
+    lines = {
+        line.get_label(): line
+        for line in spectra_of(given, given['image'], num_spectra=1).lines
+    }
+    noisy, restored = lines['Noisy'], lines['Restored']
+    assert noisy.get_marker() not in ('', 'None')
+    assert noisy.get_linestyle() == 'None'
+    assert noisy.get_zorder() > restored.get_zorder()
+    assert noisy.get_markeredgecolor() != restored.get_color()
+
+
+@pytest.mark.parametrize('count', [1, 3, 5])
+def test_pixels_lie_apart(count: int) -> None:
+    # shades that change slowly from left to right: neighbors have neighboring ranks
+    rows, cols = torch.meshgrid(torch.arange(30.0), torch.arange(40.0), indexing='ij')
+    shade = cols + 0.001 * rows
+    pixels = choose_pixels(
+        shade.expand(4, -1, -1).numpy(), np.ones((30, 40), bool), count
+    )
+    assert len(pixels) == count
+    values = [shade[pixel].item() for pixel in pixels]
+    assert values == sorted(values)
+    gaps = [math.dist(a, b) for a, b in itertools.combinations(pixels, 2)]
+    assert all(gap >= 39 / (count + 1) for gap in gaps)
+    # a field of one shade whose pixels differ by noise alone
+    noise = torch.rand(1, 30, 40, generator=torch.Generator().manual_seed(0)).numpy()
+    flat = choose_pixels(noise, np.ones((30, 40), bool), count)
+    gaps = [math.dist(a, b) for a, b in itertools.combinations(flat, 2)]
+    assert all(gap >= 39 / (count + 1) for gap in gaps)
+
+
+def test_fewer_pixels_than_spectra() -> None:
+    valid = np.zeros((4, 4), bool)
+    valid[1, 2] = True
+    assert choose_pixels(np.ones((3, 4, 4), np.float32), valid, 3) == [(1, 2)] * 3
+    valid[3, 0] = True
+    assert set(choose_pixels(np.ones((3, 4, 4), np.float32), valid, 3)) == {
+        (1, 2),
+        (3, 0),
+    }
 
 
 def test_nothing_valid() -> None:

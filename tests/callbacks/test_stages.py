@@ -81,8 +81,44 @@ def test_steps(tmp_path: Path) -> None:
 
 def test_stretch(tmp_path: Path) -> None:
     watch, data = run(tmp_path, STEPS, 2, stretch=0.34)
-    assert watch.rates == pytest.approx([1e-4] * 2 + [5e-3, 1e-2])
+    # the second step would replace that with which the stage begins
+    assert watch.rates == pytest.approx([1e-3] * 2 + [5e-3, 1e-2])
     assert data.noises == ['gaussian_50', 'complex']
+
+
+@pytest.mark.parametrize('stretch', [0.05, 0.02])
+@pytest.mark.parametrize('name', ['hsdt', 'man'])
+def test_stages_keep_their_first_step(name: str, stretch: float) -> None:
+    whole, staged = StagedTraining(name), StagedTraining(name, stretch)
+    epochs = [step['epoch'] for step in staged.steps]
+    assert epochs == sorted(set(epochs))
+    starts = [[s for s in t.steps if 'noise' in s] for t in (whole, staged)]
+    assert len(starts[1]) == 3
+    for before, after in zip(*starts, strict=True):
+        assert {**before, 'epoch': after['epoch']} == after
+    assert staged.num_epochs > epochs[-1]
+
+
+def test_steps_of_the_same_epoch() -> None:
+    steps = [
+        {'epoch': 0, 'lr': 1.0},
+        {'epoch': 1, 'lr': 0.5},
+        {'epoch': 10, 'lr': 0.1},
+        {'epoch': 11, 'noise': 'complex', 'warmup': True},
+        {'epoch': 12, 'lr': 0.2},
+    ]
+    assert StagedTraining(steps, 0.1).steps == [
+        {'epoch': 0, 'lr': 0.5},
+        # what a stage does not change stays as it was by then
+        {'epoch': 1, 'lr': 0.1, 'noise': 'complex', 'warmup': True},
+    ]
+
+
+def test_stages_that_would_be_lost() -> None:
+    with pytest.raises(ValueError, match=r'a stretch of 0\.0334 or more') as caught:
+        StagedTraining('hsdt', 0.01)
+    assert 'two stages begin at epoch 0' in str(caught.value)
+    StagedTraining('hsdt', 0.0334)
 
 
 def test_a_resumed_run_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -123,6 +159,10 @@ def test_data_without_noise_to_change(
     assert watch.rates == [0.5] * 2
     with pytest.raises(MetadataError, match='HSIDenoisingDataModule'):
         run(tmp_path, 'man', 1)
+    # also if the noise changes in a later epoch only
+    steps = [{'epoch': 0, 'lr': 0.5}, {'epoch': 9, 'noise': 'complex'}]
+    with pytest.raises(MetadataError, match='HSIDenoisingDataModule'):
+        run(tmp_path, steps, 1)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +171,12 @@ def test_data_without_noise_to_change(
         ([], 'increasing epochs'),
         ([{'lr': 1e-3}], 'increasing epochs'),
         ([{'epoch': 3}, {'epoch': 2}], 'increasing epochs'),
-        ([{'epoch': 0, 'rate': 1e-3}], 'positive lr, noise or warmup'),
+        ([{'epoch': 0.5}], 'increasing epochs'),
+        ([{'epoch': 'x'}], 'increasing epochs'),
+        ([{'epoch': 0, 'rate': 1e-3}], 'a noise or warmup'),
         ([{'epoch': 0, 'lr': 0.0}], 'positive lr'),
+        ([{'epoch': 0, 'lr': 'x'}], 'positive lr'),
+        ([{'epoch': 0, 'noise': None}], 'name of a noise'),
     ],
 )
 def test_stages_are_checked(stages: Any, message: str) -> None:
@@ -143,5 +187,8 @@ def test_stages_are_checked(stages: Any, message: str) -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(UnknownNameError, match='hsdt'):
         StagedTraining('hsd')
+    steps = [{'epoch': 0, 'lr': 1e-3}, {'epoch': 30, 'noise': 'complx'}]
+    with pytest.raises(UnknownNameError, match='Did you mean complex'):
+        StagedTraining(steps)
     with pytest.raises(ValueError, match='positive stretch'):
         StagedTraining(stretch=0)

@@ -10,7 +10,7 @@ from torch import nn
 
 from torchgeo_hsi.cli.models import describe, models
 from torchgeo_hsi.main import main
-from torchgeo_hsi.models import list_models
+from torchgeo_hsi.models import api, list_models, register_model
 from torchgeo_hsi.plugins import get_plugin_manager
 
 
@@ -52,7 +52,7 @@ def not_alone(bands: int) -> nn.Module:
 def test_describe(
     builder: Callable[..., nn.Module], parameters: int | None, bands: int | None
 ) -> None:
-    expected = {'name': 'x', 'parameters': parameters, 'bands': bands}
+    expected = {'name': 'x', 'kind': None, 'parameters': parameters, 'bands': bands}
     assert describe('x', builder) == expected
 
 
@@ -77,10 +77,49 @@ def test_published_sizes() -> None:
 def test_table() -> None:
     result = CliRunner().invoke(models, ['spec_vit_[bs]*'], catch_exceptions=False)
     header, *lines = result.output.splitlines()
-    assert header.split() == ['model', 'parameters', 'bands']
+    assert header.split() == ['model', 'kind', 'parameters', 'bands']
     names = ['spec_vit_base', 'spec_vit_base_wl', 'spec_vit_small', 'spec_vit_small_wl']
     assert [line.split()[0] for line in lines] == names
-    assert all(line.split()[2] == '202' for line in lines)
+    assert all(line.split()[1] == 'backbone' for line in lines)
+    assert all(line.split()[3] == '202' for line in lines)
+
+
+def with_weights(weights: str | None = 'shipped') -> nn.Module:
+    assert weights is None, 'no numbers are loaded'
+    return nn.Linear(3, 2)
+
+
+def test_no_weights_are_loaded() -> None:
+    assert describe('x', with_weights)['parameters'] == 8
+
+
+def test_all_models(recwarn: pytest.WarningsRecorder) -> None:
+    result = CliRunner().invoke(models, [], catch_exceptions=False)
+    rows = {line.split()[0]: line.split()[1:] for line in result.output.splitlines()}
+    assert set(rows) == {'model', *list_models()}
+    assert not [w for w in recwarn if 'meta' in str(w.message)]
+    # HSDT-S with a noise map
+    assert rows['pretrained_subspace'] == ['denoiser', '134,446', 'any']
+    assert rows['fasthyde'] == ['denoiser', '0', 'any']
+    assert rows['hsdt_s'][0] == rows['man_s'][0] == rows['bm4d'][0] == 'denoiser'
+    assert rows['man_s'][2] == 'any'
+    assert rows['spectral_mlp'][0] == '-'
+
+
+def not_here() -> nn.Module:
+    raise ImportError('The package bm5d is not installed.')
+
+
+@pytest.mark.parametrize('builder', [not_alone, not_here])
+def test_model_that_cannot_be_built(builder: Callable[..., nn.Module]) -> None:
+    """It needs arguments, or a package."""
+    name = builder.__name__
+    register_model(builder, owner='tests')
+    try:
+        result = CliRunner().invoke(models, [name], catch_exceptions=False)
+    finally:
+        del api._MODELS._entries[name]
+    assert result.output.splitlines()[1].split() == [name, '-', '?', '?']
 
 
 def test_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -305,6 +305,40 @@ def test_pairs_that_a_dataset_brings(tmp_path: Path) -> None:
     assert 'target' not in clean
 
 
+class Noisy(NonGeoDataset):
+    """One image with noise of its own, of which it knows how strong it is."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        image = 0.5 + 0.1 * torch.randn(6, 64, 64, generator=generator)
+        return {'image': image, 'sigma': torch.full((6,), 25.5)}
+
+
+@pytest.mark.parametrize('in_memory', [True, False])
+def test_noise_of_the_images_is_that_of_their_own_scale(in_memory: bool) -> None:
+    options = {'train': Noisy(), 'scaling': 1.0, 'in_memory': in_memory, 'length': 64}
+    options |= {'patch_size': 16, 'batch_size': 4}
+    data = HSIDenoisingDataModule(**options, noise=None)
+    data.setup('fit')
+    batches = list(data.train_dataloader())
+    image = torch.cat([batch['image'] for batch in batches])
+    assert 255 * image.std() == pytest.approx(25.5, rel=0.05)
+    assert all((batch['sigma'] == 25.5).all() for batch in batches)
+    # where noise is added, smaller scales are good; what was there before is not known
+    data = HSIDenoisingDataModule(**options, noise='gaussian_10')
+    data.setup('fit')
+    assert len(set(data.train_dataset.weights)) == 3
+    assert all('sigma' not in batch for batch in data.train_dataloader())
+    # the kind of pairs may change until then
+    data = HSIDenoisingDataModule(**options, scales=[1.0, 0.5])
+    data.set_train_noise(None)
+    with pytest.raises(ValueError, match='with noise=None'):
+        data.setup('fit')
+
+
 def mosaic(data: HSIDenoisingDataModule, shape: tuple[int, ...]) -> Iterator[Tensor]:
     """Put tiles at their place; yield physical numbers, and how often each is set."""
     left, top = (
@@ -402,6 +436,14 @@ def test_predict_one_scene_at_a_time(root: Path) -> None:
     ('options', 'match'),
     [
         ({'batch_size': 0}, 'positive batch_size'),
+        ({'num_bands': 0}, 'positive num_bands or None, got 0'),
+        ({'num_bands': -3}, 'positive num_bands'),
+        ({'eval_patch_size': -4}, 'positive eval_patch_size'),
+        ({'eval_patch_size': 0}, 'positive eval_patch_size'),
+        ({'eval_num_bands': 0}, 'positive eval_num_bands'),
+        ({'eval_num_bands': -2}, 'positive eval_num_bands'),
+        ({'length': 0}, 'positive length'),
+        ({'noise': None, 'scales': [1.0, 0.5]}, r'scales=\[1.0\] with noise=None'),
         ({'eval_batch_size': 0}, 'eval_batch_size'),
         ({'patch_size': -1}, 'patch_size'),
         ({'scales': [2.0]}, 'scales above 0'),

@@ -129,6 +129,27 @@ def test_resized_is_the_mean_of_what_is_valid() -> None:
     assert torch.allclose(flat.resized(0.5).image, torch.tensor(7.0))
 
 
+def test_noise_of_a_smaller_scale_is_not_known() -> None:
+    held = cube('min_max', sigma=torch.tensor(10.0))
+    assert held.sigma is not None
+    assert held.resized(0.5).sigma is None
+    crops = CubeCrops([held], 6, scales=(1.0, 0.5))
+    keys = {frozenset(crops[Crop(i, 0, 0, 0, False, False)]) for i in range(2)}
+    assert keys == {frozenset({'image', 'valid', 'scale', 'offset'})}
+
+
+def test_known_noise_of_each_pixel_is_averaged() -> None:
+    level = torch.full((5, 20, 12), 30.0)
+    level[:, :10] = 40
+    level[:, 3, 4] = torch.nan
+    held = cube(10.0, sigma=level, valid=hole())
+    assert held.sigma is not None
+    want = ((119 * 40**2 + 120 * 30**2) / 239) ** 0.5 / 10
+    assert held.sigma.tolist() == pytest.approx([want] * 5)
+    with pytest.raises(BandMismatchError, match='sigma of shape'):
+        cube(sigma=torch.ones(4))
+
+
 def test_padded_does_not_count() -> None:
     small = cube().padded(16)
     assert small.shape == (5, 20, 16)

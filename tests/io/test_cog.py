@@ -15,6 +15,7 @@ from rasterio.crs import CRS
 from rasterio.env import GDALVersion, get_gdal_config
 from rasterio.windows import Window
 
+from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.io import CubeWriter, open_cube, write_cog
 from torchgeo_hsi.io._cog_options import work_block
 from torchgeo_hsi.io._gdal import gdal_cache
@@ -247,3 +248,38 @@ class TestCache:
     def test_work_block(self, bands: int, side: int) -> None:
         assert work_block(bands) == side
         assert bands * side**2 * 8 <= 64 << 20
+
+
+def test_scale_of_each_band(tmp_path: Path) -> None:
+    values = _cube((3, 20, 20))
+    path = tmp_path / 'a.tif'
+    write_cog(path, values, scale=[1e-4, 2e-4, 1.0], offset=[0, 0.1, 0])
+    with rasterio.open(path) as src:
+        assert src.scales == (1e-4, 2e-4, 1.0)
+        assert src.offsets == (0, 0.1, 0)
+    with pytest.raises(BandMismatchError, match='Expected 1 or 3 scale values'):
+        write_cog(tmp_path / 'b.tif', values, scale=[1, 2])
+    assert [found.name for found in tmp_path.iterdir()] == ['a.tif']
+
+
+@pytest.mark.parametrize('nodata', [None, -9999])
+def test_mask(tmp_path: Path, nodata: float | None) -> None:
+    shape = (6, 700, 640)
+    values = _cube(shape, 'int16')
+    mask = np.random.default_rng(1).random(shape[1:]) < 0.5
+    mask[:64] = False
+    path = tmp_path / 'a.tif'
+    with CubeWriter(path, shape, 'int16', UTM33, TRANSFORM, nodata) as out:
+        for row in range(0, 700, 100):
+            window = Window(0, row, 640, 100)
+            out.write(window, values[:, row : row + 100], mask[row : row + 100])
+    with rasterio.open(path) as src:
+        np.testing.assert_array_equal(src.dataset_mask() > 0, mask)
+        np.testing.assert_array_equal(src.read(), values)
+        assert src.tags(ns='IMAGE_STRUCTURE')['LAYOUT'] == 'COG'
+        assert src.overviews(1)
+    with rasterio.open(path, overview_level=0) as src:
+        small = src.dataset_mask() > 0
+    assert not small[:30].any()
+    assert small[40:].any()
+    assert not (tmp_path / 'a.tif.msk').exists()

@@ -7,6 +7,7 @@ import torch
 
 from torchgeo_hsi.errors import EmptyDataError
 from torchgeo_hsi.layers import pad_to_multiple
+from torchgeo_hsi.models import get_model
 
 
 @pytest.mark.parametrize(('height', 'width'), [(5, 8), (6, 9), (7, 7), (16, 13)])
@@ -34,3 +35,24 @@ def test_leaves_multiples_alone() -> None:
 def test_nothing_to_pad() -> None:
     with pytest.raises(EmptyDataError, match='are empty'):
         pad_to_multiple(torch.zeros(1, 3, 0, 4), 4)
+
+
+@pytest.mark.parametrize('name', ['man_s', 'man_v1_s', 'hsdt_s'])
+def test_every_parameter_that_learns_gets_a_gradient(name: str) -> None:
+    """Several processes wait for all gradients: also with other bands than the query."""
+    network = get_model(name).train()
+    network(torch.rand(1, 6, 8, 8)).sum().backward()
+    missing = [
+        n for n, p in network.named_parameters() if p.requires_grad and p.grad is None
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize('name', ['man_s', 'hsdt_s'])
+def test_compiled_networks_take_sizes_that_change(name: str) -> None:
+    network = get_model(name).eval()
+    compiled = torch.compile(network, backend='aot_eager')
+    with torch.inference_mode():
+        for size in ((8, 8), (9, 5), (12, 7)):
+            image = torch.rand(1, 5, *size)
+            torch.testing.assert_close(compiled(image), network(image))

@@ -131,6 +131,8 @@ def test_shapes_are_checked(loss: nn.Module) -> None:
         (lambda: CharbonnierLoss(0), 'positive epsilon'),
         (lambda: GradientLoss(-1), 'weight of 0 or more'),
         (lambda: RestorationLoss({'l1': -1.0}), 'weights of 0 or more'),
+        (lambda: RestorationLoss({'mse': math.inf}), 'finite weights'),
+        (lambda: RestorationLoss({'mse': math.nan}), 'finite weights'),
         (lambda: RestorationLoss({'l1': 0.0}), 'at least one positive'),
         (lambda: RestorationLoss({}), 'at least one positive'),
     ],

@@ -13,7 +13,7 @@ import torchmetrics.functional.image as tm
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
-from torchgeo_hsi.errors import BandMismatchError
+from torchgeo_hsi.errors import BandMismatchError, NodataWarning
 from torchgeo_hsi.metrics import (
     ERGAS,
     MPSNR,
@@ -239,6 +239,35 @@ def test_more_bands_than_filtered_at_once() -> None:
     torch.testing.assert_close(mssim(prediction, truth), each.mean())
 
 
+@pytest.mark.parametrize(('function', 'metric', 'options'), ALL)
+def test_empty_batches(function: Any, metric: Any, options: dict[str, Any]) -> None:
+    nothing = torch.rand(0, 5, 16, 16)
+    assert function(nothing, nothing, **options).shape == (0,)
+    prediction, truth = vector((3, 5, 16, 16))
+    mean = metric(**options)
+    mean.update(nothing, nothing)
+    assert mean.compute().isnan()
+    mean.update(prediction, truth)
+    expected = function(prediction, truth, **options).mean()
+    assert mean.compute().item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(('window', 'side'), [('uniform', 7), ('gaussian', 11)])
+def test_images_smaller_than_the_window_do_not_count(window: Any, side: int) -> None:
+    prediction, truth = vector((2, 5, 16, 16))
+    small = prediction[..., : side - 1], truth[..., : side - 1]
+    metric = MSSIM(window=window)
+    with pytest.warns(NodataWarning, match=f'at least {side} x {side}.*do not count'):
+        metric.update(*small)
+    assert metric.compute().isnan()
+    # said once, and not for every image of every epoch
+    metric.reset()
+    metric.update(*small)
+    metric.update(prediction, truth)
+    expected = mssim(prediction, truth, window=window).mean()
+    assert metric.compute().item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_half_precision() -> None:
     prediction, truth = (x.float() for x in vector())
     found = mpsnr(prediction.bfloat16(), truth.bfloat16())
@@ -263,9 +292,11 @@ def test_shapes_are_checked(call: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ('build', 'message'),
     [
-        (lambda: MPSNR(data_range=0), 'positive data_range'),
+        (lambda: MPSNR(data_range=0), 'positive, finite data_range'),
+        (lambda: MPSNR(math.inf), 'finite data_range'),
         (lambda: MPSNR(limit=0), 'positive limit'),
-        (lambda: MSSIM(data_range=-1), 'positive data_range'),
+        (lambda: MSSIM(data_range=-1), 'positive, finite data_range'),
+        (lambda: MSSIM(math.inf), 'finite data_range'),
         (lambda: MSSIM(window='flat'), "'uniform' or 'gaussian'"),
         (lambda: SpectralAngle('deg'), "'radians' or 'degrees'"),
         (lambda: ERGAS(0), 'positive ratio'),

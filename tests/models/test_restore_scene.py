@@ -499,13 +499,3 @@ def test_one_pixel(tmp_path: Path) -> None:
     source = write(tmp_path / 'in.tif', cube()[:, :1, :1])
     out = restore_scene(Identity(), source, tmp_path / 'out.tif')
     np.testing.assert_array_equal(stored(out), cube()[:, :1, :1])
-
-
-def test_scale_of_each_band(tmp_path: Path) -> None:
-    path = tmp_path / 'in.tif'
-    profile = {'driver': 'GTiff', 'count': 2, 'height': 9, 'width': 9, 'dtype': 'int16'}
-    with rasterio.open(path, 'w', **profile) as dst:
-        dst.write(np.arange(162, dtype='int16').reshape(2, 9, 9))
-        dst.scales = (1e-4, 2e-4)
-    with pytest.raises(OutputError, match='scale for each band'):
-        restore_scene(Identity(), path, tmp_path / 'out.tif')

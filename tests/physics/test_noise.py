@@ -126,6 +126,8 @@ class TestGaussian:
     def test_negative(self) -> None:
         with pytest.raises(UnitError, match='at least 0, got -1'):
             add_gaussian(torch.zeros(2, 2, 2), torch.tensor([1.0, -1.0]))
+        with pytest.raises(UnitError, match='at least 0, got nan'):
+            add_gaussian(torch.zeros(2, 2, 2), math.nan)
 
     def test_correlated_levels(self) -> None:
         want = [
@@ -133,7 +135,9 @@ class TestGaussian:
         ]
         assert correlated_sigma(31).tolist() == pytest.approx(want, rel=1e-6)
 
-    @pytest.mark.parametrize('options', [{'beta': -1.0}, {'eta': 0.0}])
+    @pytest.mark.parametrize(
+        'options', [{'beta': -1.0}, {'eta': 0.0}, {'beta': math.nan}, {'eta': math.nan}]
+    )
     def test_bad_curve(self, options: dict[str, float]) -> None:
         with pytest.raises(UnitError, match='beta of at least 0 and eta above 0'):
             correlated_sigma(31, **options)
@@ -187,6 +191,11 @@ class TestStripes:
     def test_bands_of_another_cube(self) -> None:
         with pytest.raises(BandMismatchError, match='each of the 3 bands'):
             add_stripes(torch.zeros(3, 2, 2), torch.ones(4, dtype=torch.bool))
+
+
+def test_value_of_dead_columns() -> None:
+    with pytest.raises(UnitError, match='finite value of dead pixels, got nan'):
+        add_deadlines(torch.zeros(1, 2, 2), value=math.nan)
 
 
 def test_dead_columns() -> None:
@@ -270,7 +279,17 @@ class TestShot:
         large = add_shot(1e4 * cube, 500.0, peak=1e4, generator=seed(1))
         assert torch.allclose(large, 1e4 * small, atol=0.5)
 
-    @pytest.mark.parametrize(('photons', 'read'), [(0.0, 0.0), (10.0, -1.0)])
+    def test_numbers_that_are_not_finite_stay(self) -> None:
+        cube = torch.full((1, 2, 3), 0.5)
+        cube[0, 0] = torch.tensor([math.nan, math.inf, -math.inf])
+        noisy = add_shot(cube, 100.0, 2.0, generator=seed())
+        torch.testing.assert_close(noisy[0, 0], cube[0, 0], equal_nan=True)
+        assert noisy[0, 1].isfinite().all()
+
+    @pytest.mark.parametrize(
+        ('photons', 'read'),
+        [(0.0, 0.0), (10.0, -1.0), (math.nan, 0.0), (10.0, math.nan)],
+    )
     def test_bad(self, photons: float, read: float) -> None:
         with pytest.raises(UnitError, match='positive number of photons'):
             add_shot(torch.zeros(1, 2, 2), photons, read)
@@ -336,6 +355,7 @@ class TestStriping:
         ('options', 'message'),
         [
             ({'gain': -0.1}, 'gain to be at least 0'),
+            ({'gain': math.nan}, 'gain to be at least 0'),
             ({'offset': -0.1}, 'offset to be at least 0'),
             ({'common': 1.5}, 'common to be a share'),
             ({'angle': 90.0}, 'between -90 and 90'),

@@ -79,6 +79,7 @@ class TestCurve:
                 UnitError,
                 'variance of at least 0',
             ),
+            (([0.5], [float('nan')], [0], [0]), UnitError, 'what is not finite'),
         ],
     )
     def test_bad(
@@ -92,6 +93,7 @@ class TestCurve:
         [
             ({'snr': [0.0]}, 'positive signal-to-noise'),
             ({'snr': [1.0], 'reflectance': 0.0}, 'positive reflectance'),
+            ({'snr': [1.0], 'reflectance': float('nan')}, 'positive reflectance'),
             ({'snr': [1.0], 'read_share': 2.0}, 'read_share from 0 to 1'),
         ],
     )

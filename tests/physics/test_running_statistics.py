@@ -318,3 +318,19 @@ class TestSelect:
             whole.select(['a', 'e'])
         with pytest.raises(BandMismatchError, match='4 bands'):
             whole.select(['B9', 'B1'], [0.61, 0.4])
+
+
+def test_bands_pooled_in_one_sketch() -> None:
+    values = np.random.default_rng(0).normal(50, 200, (4, 999))
+    mask = np.random.default_rng(1).random(values.shape) < 0.7
+    sketch = QuantileSketch(4)
+    sketch.update(values, mask)
+    expected = QuantileSketch(1)
+    chosen = np.concatenate([values[band][mask[band]] for band in (0, 2, 3)])
+    expected.update(chosen[None])
+    shares = np.linspace(0, 1, 21)
+    np.testing.assert_array_equal(
+        sketch.pooled([0, 2, 3]).quantiles(shares), expected.quantiles(shares)
+    )
+    # the bands themselves stay
+    assert sketch.quantiles(shares).shape == (21, 4)

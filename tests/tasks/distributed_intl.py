@@ -1,19 +1,11 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Pretraining with INTL of which each process has a part of the batches.
+"""Pretraining with INTL of which each process has a part of the batches."""
 
-As a script, run by test_intl.py, it trains with two processes.
-"""
-
-import multiprocessing
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from tasks.pretraining import TINY, Batches, State, images, plain_views, trainer
 
 from torchgeo_hsi.tasks.intl import INTL
@@ -53,29 +45,3 @@ def train(name: str, rank: int, world: int, **options: Any) -> State:
     assert None not in found.values()
     found['loss'] = host.callback_metrics['train_loss']
     return {**found, **task.state_dict()}  # type: ignore[dict-item]
-
-
-def work(rank: int, port: int, folder: Path) -> None:
-    """Be one of two processes."""
-    os.environ.update(LOCAL_RANK=str(rank), MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    for name in CASES:
-        found = train(
-            name, rank, 2, devices=2, strategy='ddp', plugins=[LightningEnvironment()]
-        )
-        torch.save(found, folder / f'{name}_{rank}.pt')
-
-
-def main(port: int, folder: Path) -> int:
-    """Start both processes; everything is imported, and nothing has run yet."""
-    start = multiprocessing.get_context('fork').Process
-    runs = [start(target=work, args=(rank, port, folder)) for rank in range(2)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    return max(abs(run.exitcode or 0) for run in runs)
-
-
-if __name__ == '__main__':
-    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))

@@ -1,19 +1,11 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Masked autoencoding of which each process has a part of the batches.
+"""Masked autoencoding of which each process has a part of the batches."""
 
-As a script, run by test_mae.py, it trains with two processes.
-"""
-
-import multiprocessing
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from tasks.pretraining import TINY, Batches, Plain, State, images, trainer
 from torch import Tensor
 
@@ -22,6 +14,8 @@ from torchgeo_hsi.models.masked_autoencoder import Masking
 from torchgeo_hsi.tasks.mae import HSIMAE
 from torchgeo_hsi.transforms import MultiView
 
+#: What is hidden.
+CASES: tuple[Masking, ...] = ('spatial', 'both')
 STEPS = 3
 BATCH = 8
 
@@ -63,29 +57,3 @@ def train(masking: Masking, rank: int, world: int, **options: Any) -> State:
     parts = [images(BATCH, seed=step) for step in range(STEPS)]
     host.fit(task, Batches(*({'image': part.chunk(world)[rank]} for part in parts)))
     return {'loss': host.callback_metrics['train_loss'], **task.state_dict()}
-
-
-def work(rank: int, port: int, folder: Path) -> None:
-    """Be one of two processes."""
-    os.environ.update(LOCAL_RANK=str(rank), MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    names: tuple[Masking, ...] = ('spatial', 'both')
-    for name in names:
-        plugins = [LightningEnvironment()]
-        found = train(name, rank, 2, devices=2, strategy='ddp', plugins=plugins)
-        torch.save(found, folder / f'{name}_{rank}.pt')
-
-
-def main(port: int, folder: Path) -> int:
-    """Start both processes; everything is imported, and nothing has run yet."""
-    start = multiprocessing.get_context('fork').Process
-    runs = [start(target=work, args=(rank, port, folder)) for rank in range(2)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    return max(abs(run.exitcode or 0) for run in runs)
-
-
-if __name__ == '__main__':
-    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))

@@ -3,7 +3,8 @@
 
 """Pretraining with MoCo and DINO of which each process has a part of the batches.
 
-As a script, run by test_distributed_pretraining.py, it trains with two processes.
+As a script, run by test_distributed_pretraining.py, it trains with two processes, also with
+the other methods: most of the time, both are being started.
 """
 
 import multiprocessing
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from tasks import distributed_intl, distributed_mae
 from tasks.pretraining import (
     TINY,
     Batches,
@@ -80,23 +82,22 @@ def work(rank: int, port: int, folder: Path) -> None:
     """Be one of two processes."""
     os.environ.update(LOCAL_RANK=str(rank), MASTER_PORT=str(port))
     torch.set_num_threads(1)
+    options: dict[str, Any] = {'devices': 2, 'strategy': 'ddp'}
     saved = folder / 'checkpoints'
-    for name, options in {
+    for name, more in {
         'moco': {},
         'dino': {},
         'moco_chance': {'callbacks': [each_step(saved)]},
         'moco_again_chance': {'ckpt_path': saved / 'step=1.ckpt'},
     }.items():
-        found = train(
-            name,
-            rank,
-            2,
-            devices=2,
-            strategy='ddp',
-            plugins=[LightningEnvironment()],
-            **options,
-        )
+        plugins = [LightningEnvironment()]
+        found = train(name, rank, 2, plugins=plugins, **options, **more)
         torch.save(found, folder / f'{name}_{rank}.pt')
+    for part in (distributed_intl, distributed_mae):
+        for name in part.CASES:
+            plugins = [LightningEnvironment()]
+            found = part.train(name, rank, 2, plugins=plugins, **options)
+            torch.save(found, folder / f'{name}_{rank}.pt')
 
 
 def main(port: int, folder: Path) -> int:

@@ -16,9 +16,16 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from tasks.restoration import BANDS, Half, Pairs, Residual, loader, registered, trainer
 from torch import Tensor
 
-from torchgeo_hsi.errors import MetadataError, UnitError, UnknownNameError
+from torchgeo_hsi.errors import (
+    BandMismatchError,
+    MetadataError,
+    NodataWarning,
+    UnitError,
+    UnknownNameError,
+)
 from torchgeo_hsi.layers import SceneModel
 from torchgeo_hsi.metrics import mean_spectral_angle, mpsnr, mssim
+from torchgeo_hsi.models import get_model
 from torchgeo_hsi.tasks import HSIDenoising
 
 
@@ -147,6 +154,44 @@ def test_noise_maps_are_told_the_level_of_samples(
     torch.testing.assert_close(denoiser.model.sigma, expected)
 
 
+def test_noise_of_values_and_bands(tmp_path: Path) -> None:
+    denoiser = task(
+        model_kwargs={'noise_map': True}, sigma=[float(b) for b in range(8)]
+    )
+    run = trainer(tmp_path)
+    # as many images as bands: still one number for each band
+    run.test(denoiser, loader(Pairs(8), 8), verbose=False)
+    torch.testing.assert_close(denoiser.model.sigma, torch.arange(8.0).expand(8, 8))
+    level = torch.rand(BANDS, 16, 16)
+    pairs = Pairs(2)
+    pairs.more['sigma'] = level
+    run.test(denoiser, loader(pairs, 2), verbose=False)
+    assert torch.equal(denoiser.model.sigma, level.expand(2, -1, -1, -1))
+    pairs.more['sigma'] = torch.ones(BANDS + 1)
+    with pytest.raises(BandMismatchError, match='Expected sigma of shape'):
+        run.test(denoiser, loader(pairs, 2), verbose=False)
+
+
+def test_masks_of_numbers_are_masks(tmp_path: Path) -> None:
+    valid = torch.ones(16, 16, dtype=torch.uint8)
+    valid[:, 10:] = 0
+    denoiser = task(model='half')
+    run = trainer(tmp_path)
+    (scores,) = run.test(denoiser, loader(Pairs(4, valid=valid)), verbose=False)
+    assert torch.equal(denoiser.model.valid, valid.bool().expand(4, -1, -1))
+    (same,) = run.test(denoiser, loader(Pairs(4, valid=valid.bool())), verbose=False)
+    assert scores == same
+
+
+def test_small_images_do_not_end_a_training(tmp_path: Path) -> None:
+    run, denoiser = trainer(tmp_path), task()
+    small = loader(Pairs(2, size=6))
+    with pytest.warns(NodataWarning, match='do not count in MSSIM'):
+        run.fit(denoiser, loader(Pairs(4)), small)
+    assert run.callback_metrics['val_MSSIM'].isnan()
+    assert run.callback_metrics['val_MPSNR'].isfinite()
+
+
 def test_noise_maps_have_to_be_told(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match='Pass sigma'):
         trainer(tmp_path).test(
@@ -207,6 +252,25 @@ def test_checkpoint_brings_everything_back(tmp_path: Path) -> None:
     image = Pairs().image
     torch.testing.assert_close(again(image), denoiser(image))
     assert again.criterion.weights == {'l1': 1.0, 'gradient': 0.1}
+
+
+def test_checkpoint_remembers_the_bands_of_weights(tmp_path: Path) -> None:
+    torch.save(get_model('hsdt_s', num_bands=12).state_dict(), tmp_path / 'h12.pth')
+    denoiser = HSIDenoising('hsdt_s', weights=str(tmp_path / 'h12.pth'))
+    path = tmp_path / 'c.ckpt'
+    run = trainer(tmp_path)
+    run.fit(denoiser, loader(Pairs(2), 2))
+    run.save_checkpoint(path)
+    # the weights need not be there any more
+    (tmp_path / 'h12.pth').unlink()
+    again = HSIDenoising.load_from_checkpoint(path, map_location='cpu')
+    assert again.model.num_bands == 12
+    image = Pairs(2).image
+    with torch.no_grad():
+        torch.testing.assert_close(again.eval()(image), denoiser.eval()(image))
+    run.predict(again, loader(Pairs(2)), ckpt_path=path)
+    with pytest.raises(BandMismatchError, match=r"model_kwargs=\{'num_bands': 12\}"):
+        run.predict(HSIDenoising('hsdt_s'), loader(Pairs(2)), ckpt_path=path)
 
 
 def test_average_of_the_weights(tmp_path: Path) -> None:
@@ -277,6 +341,12 @@ def test_units_are_checked(tmp_path: Path, value: float) -> None:
             run(task(), loader(pairs))
 
 
+@pytest.mark.parametrize('sigma', [-3, [10.0, -1.0], math.nan, [math.inf], []])
+def test_sigma_is_checked(sigma: Any) -> None:
+    with pytest.raises(UnitError, match='finite sigma of at least 0'):
+        task(sigma=sigma)
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
@@ -284,6 +354,7 @@ def test_units_are_checked(tmp_path: Path, value: float) -> None:
         ({'schedule': 'step'}, 'cosine, constant'),
         ({'supervision': 'self'}, 'clean, recorrupted, neighbors'),
         ({'loss': {'l1': -1.0}}, 'weights of 0 or more'),
+        ({'data_range': math.inf}, 'finite data_range'),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Two processes learn with MoCo and DINO what one learns from all of their images."""
+"""Two processes learn what one learns from all of their images."""
 
 import os
 import socket
@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tasks import distributed_intl, distributed_mae
 from tasks.distributed_pretraining import BATCH, STEPS, train
 from tasks.pretraining import State
+
+from torchgeo_hsi.models.masked_autoencoder import Masking
 
 SCRIPT = Path(__file__).with_name('distributed_pretraining.py')
 ROOT = Path(__file__).parents[2]
@@ -46,14 +49,31 @@ def results(folder: Path, name: str) -> list[State]:
     ]
 
 
-@pytest.mark.parametrize('name', ['moco', 'dino'])
-def test_equal_one_process(folder: Path, name: str) -> None:
-    want = train(name, 0, 1)
+def check_equal(folder: Path, name: str, want: State) -> None:
+    """Check the mean of the losses, and all that both have learned."""
     first, second = results(folder, name)
     loss = (first.pop('loss') + second.pop('loss')) / 2
     torch.testing.assert_close(loss, want.pop('loss'), rtol=1e-6, atol=0)
     for found in (first, second):
         torch.testing.assert_close(found, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize('name', ['moco', 'dino'])
+def test_equal_one_process(folder: Path, name: str) -> None:
+    check_equal(folder, name, train(name, 0, 1))
+
+
+@pytest.mark.parametrize('masking', distributed_mae.CASES)
+def test_masked_autoencoder(folder: Path, masking: Masking) -> None:
+    check_equal(folder, masking, distributed_mae.train(masking, 0, 1))
+
+
+@pytest.mark.parametrize('name', distributed_intl.CASES)
+def test_intl(folder: Path, name: str) -> None:
+    """With gradients: its loss is that of all embeddings, in both processes."""
+    want = distributed_intl.train(name, 0, 1)
+    for found in results(folder, name):
+        torch.testing.assert_close(found, want, atol=1e-6, rtol=1e-6)
 
 
 def test_queue_has_the_keys_of_both(folder: Path) -> None:

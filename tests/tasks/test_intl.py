@@ -4,17 +4,12 @@
 """Tests of pretraining with iterative normalization and trace loss."""
 
 import math
-import os
-import socket
-import subprocess
-import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tasks.distributed_intl import BATCH, CASES, train
 from tasks.pretraining import (
     BANDS,
     TINY,
@@ -35,8 +30,6 @@ from torchgeo_hsi.losses.intl import INTLLoss
 from torchgeo_hsi.tasks.intl import INTL
 from torchgeo_hsi.transforms import MultiView
 
-SCRIPT = Path(__file__).with_name('distributed_intl.py')
-ROOT = Path(__file__).parents[2]
 HEAD: dict[str, Any] = {'hidden_dim': 16, 'output_dim': 40, 'trace_weight': 0.05}
 #: A transformer that takes small crops.
 ANY_SIZE: dict[str, Any] = {
@@ -246,24 +239,6 @@ def test_resume(tmp_path: Path, options: dict[str, Any]) -> None:
 def test_resume_between_added_gradients(tmp_path: Path) -> None:
     words = TINY | HEAD | {'lr': 8.0, 'ema': True}
     check_resume(lambda: INTL(**words), tmp_path, epochs=4, accumulate_grad_batches=2)
-
-
-@pytest.mark.slow
-def test_two_processes_are_one(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
-    paths = os.pathsep.join([str(ROOT), str(ROOT / 'tests')])
-    environment = {**os.environ, 'PYTHONPATH': paths, 'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, str(SCRIPT), port, str(tmp_path)]
-    subprocess.run(command, check=True, env=environment)
-    assert BATCH % 2 == 0
-    for name in CASES:
-        expected = train(name, 0, 1)
-        for rank in range(2):
-            path = tmp_path / f'{name}_{rank}.pt'
-            found = torch.load(path, weights_only=True)
-            torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
 def test_views() -> None:

@@ -3,17 +3,11 @@
 
 """Tests of masked autoencoding."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from data.spectral_earth.data import write_tree
-from tasks.distributed_mae import train
 from tasks.pretraining import (
     BANDS,
     SIZE,
@@ -28,7 +22,6 @@ from tasks.pretraining import (
     trainer,
 )
 from torch.optim import AdamW
-from torchgeo.main import main
 
 from torchgeo_hsi.errors import BandMismatchError, UnitError
 from torchgeo_hsi.models import (
@@ -248,65 +241,6 @@ class TestFeatures:
         assert torch.equal(first, second)
         assert torch.equal(first[~hidden], sample['image'][~hidden])
         assert hidden.float().mean() == 0.5
-
-
-@pytest.mark.parametrize(
-    'config', ['mae', 'mae_small'], ids=lambda name: f'{name}.yaml'
-)
-def test_configuration(
-    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = Path(__file__).parents[2] / 'configs/pretraining' / f'{config}.yaml'
-    monkeypatch.chdir(tmp_path)
-    options = ['--data.batch_size=2', '--trainer.max_epochs=1']
-    options += ['--trainer.accelerator=cpu', '--trainer.logger=false']
-    options += ['--trainer.enable_progress_bar=false']
-    options += ['--trainer.enable_model_summary=false']
-    if config == 'mae':
-        write_tree(tmp_path / 'data', size=16)
-        options += ['--model.model=spec_vit_tiny', '--model.size=16']
-        options += ['--model.model_kwargs={img_size: 16, depth: 1}']
-        options += ['--data.num_workers=0', '--trainer.precision=bf16-mixed']
-    else:
-        options += ['--data.size=128', '--data.length=4']
-    main(['fit', '--config', str(path), *options])
-    output = tmp_path / 'output/pretraining' / config
-    assert (output / 'checkpoints/last.ckpt').is_file()
-    assert list((output / 'figures').glob('*.png'))
-    saved = torch.load(output / 'checkpoints/last.ckpt', weights_only=False)
-    assert saved['hyper_parameters']['mask_ratio'] == (0.9 if config == 'mae' else 0.75)
-
-
-@pytest.mark.slow
-def test_two_processes_equal_one(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    root = Path(__file__).parents[2]
-    script = Path(__file__).with_name('distributed_mae.py')
-    run = subprocess.run(
-        [sys.executable, str(script), str(port), str(tmp_path)],
-        env={
-            **os.environ,
-            'MASTER_ADDR': '127.0.0.1',
-            'PYTHONPATH': os.pathsep.join((str(root), str(root / 'tests'))),
-        },
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=300,
-    )
-    assert run.returncode == 0, run.stderr
-    for name in ('spatial', 'both'):
-        want = train(name, 0, 1)
-        first, second = (
-            torch.load(tmp_path / f'{name}_{rank}.pt', weights_only=True)
-            for rank in range(2)
-        )
-        loss = (first.pop('loss') + second.pop('loss')) / 2
-        torch.testing.assert_close(loss, want.pop('loss'), rtol=1e-6, atol=0)
-        for found in (first, second):
-            torch.testing.assert_close(found, want, rtol=1e-9, atol=1e-9)
 
 
 def test_autoencoder_is_public() -> None:

@@ -154,6 +154,29 @@ class TestDates:
         with pytest.raises(UnitError, match='Expected normalized images'):
             make().dates({'image': image})
 
+    def test_unit_is_looked_at_once_in_each_stage(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks: list[str] = []
+        task = make()
+        look = Tensor.abs
+
+        def spy(image: Tensor) -> Tensor:
+            if image.shape[1] == BANDS:
+                looks.append(task.trainer.state.stage)
+            return look(image)
+
+        monkeypatch.setattr(Tensor, 'abs', spy)
+        # images without data say nothing about those that follow
+        empty, full = {'image': torch.zeros_like(images())}, {'image': images()}
+        trainer().fit(task, Batches(empty, full, full, full), batches(3))
+        assert looks == ['train', 'train', 'validate']
+        looks.clear()
+        # another run may have other data
+        with pytest.raises(UnitError):
+            trainer().predict(task, Batches({'image': 1e4 * images()}))
+        assert looks == ['predict']
+
     def test_errors_end_a_training(self) -> None:
         with pytest.raises(BandMismatchError):
             trainer().fit(make(), batches(bands=7))

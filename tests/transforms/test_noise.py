@@ -182,6 +182,28 @@ class TestAll:
         assert torch.equal(pair['image'], given['image'])
         assert pair['sigma'].isfinite().all()
 
+    def test_empty_batch(self, name: str) -> None:
+        pair = TRANSFORMS[name]()({'image': torch.zeros(0, 12, 4, 5)})
+        assert pair['image'].shape == pair['target'].shape == (0, 12, 4, 5)
+        assert pair['sigma'].shape == (0, 12)
+
+    def test_masks_of_numbers(self, name: str) -> None:
+        given = sample(2)
+        want = TRANSFORMS[name](generator=seed())(given)
+        mask = {**given, 'valid': given['valid'].to(torch.uint8)}
+        pair = TRANSFORMS[name](generator=seed())(mask)
+        assert torch.equal(pair['image'], want['image'])
+        assert torch.equal(pair['sigma'], want['sigma'])
+        assert pair['valid'] is mask['valid']
+
+    def test_numbers_that_are_none(self, name: str) -> None:
+        # of a dataset that does not say what is valid
+        image = torch.rand(2, 12, 24, 30, generator=seed())
+        image[0, :, 3, 4] = torch.nan
+        pair = TRANSFORMS[name](generator=seed())({'image': image})
+        assert pair['sigma'].isfinite().all()
+        assert pair['image'][1].isfinite().all()
+
     def test_wrong_shapes(self, name: str) -> None:
         noise = TRANSFORMS[name]()
         with pytest.raises(BandMismatchError, match='Expected an image of shape'):
@@ -244,6 +266,28 @@ class TestSigma:
     def test_single_number_of_earlier_noise(self) -> None:
         pair = GaussianNoise(30.0)({**sample(2), 'sigma': torch.tensor(40.0)})
         assert pair['sigma'].tolist() == [[50.0] * 12] * 2
+
+    @pytest.mark.parametrize('bands', [2, 12])
+    def test_one_number_for_each_image(self, bands: int) -> None:
+        # as the task understands it, also where there are as many bands as images
+        given = {'image': torch.rand(2, bands, 8, 8), 'sigma': torch.tensor([0, 40.0])}
+        pair = GaussianNoise(30.0)(given)
+        assert pair['sigma'].tolist() == [[30.0] * bands, [50.0] * bands]
+
+    @pytest.mark.parametrize('batch', [(), (2,)])
+    def test_one_number_for_each_value(self, batch: tuple[int, ...]) -> None:
+        level = torch.full((*batch, 12, 24, 30), 40.0)
+        # what is not valid counts nowhere
+        level[..., :5, :] = torch.nan
+        pair = GaussianNoise(30.0)({**sample(*batch), 'sigma': level})
+        torch.testing.assert_close(pair['sigma'], torch.full((*batch, 12), 50.0))
+
+    def test_numbers_that_do_not_fit(self) -> None:
+        given = {**sample(2), 'sigma': torch.ones(12)}
+        with pytest.raises(BandMismatchError, match=r'\(B,\), \(B, C\).*got \(12,\)'):
+            GaussianNoise()(given)
+        with pytest.raises(BandMismatchError, match=r'\(C,\) or that of the image'):
+            GaussianNoise()({**sample(), 'sigma': torch.ones(5)})
 
 
 class TestChoice:
@@ -420,11 +464,15 @@ BAD = [
     (lambda: GaussianNoise(30.0, cyclic=True), 'list of levels to go through'),
     (lambda: BandGaussianNoise([]), 'sigma to be a number'),
     (lambda: CorrelatedNoise(eta=0.0), 'eta above 0'),
+    (lambda: CorrelatedNoise(eta=math.nan), 'eta above 0'),
+    (lambda: CorrelatedNoise(beta=math.nan), 'finite beta'),
+    (lambda: CorrelatedNoise(beta=math.inf), 'finite beta'),
     (lambda: StripeNoise(1.5), 'share of the bands'),
     (lambda: StripeNoise(columns=(0.5, 0.1)), 'shares of the columns'),
     (lambda: StripeNoise(strength=-1.0), 'strength of at least 0'),
     (lambda: DeadlineNoise(-0.1), 'share of the bands'),
     (lambda: DeadlineNoise(columns=(0.5, 2.0)), 'shares of the columns'),
+    (lambda: DeadlineNoise(value=math.nan), 'finite value of dead pixels'),
     (lambda: ImpulseNoise(amounts=[2.0]), 'shares of the pixels'),
     (lambda: ImpulseNoise(2.0), 'share of the bands'),
     (lambda: MixtureNoise(bands=0.5), 'at most 1 / 3'),
@@ -433,6 +481,8 @@ BAD = [
     (lambda: PoissonNoise(0.0), 'positive number of photons'),
     (lambda: PoissonNoise((0.0, 10.0)), 'positive number of photons'),
     (lambda: PoissonNoise(10.0, -1.0), 'positive number of photons'),
+    (lambda: PoissonNoise(10.0, math.nan), 'positive number of photons'),
+    (lambda: SensorNoise(reflectance=math.inf), 'reflectance of 1, got inf'),
     (lambda: SensorNoise(level=-1.0), 'level to be a number'),
     (lambda: PushbroomStriping(gain=-1.0), 'gain to be a number'),
     (lambda: PushbroomStriping(dead=[0.1, 2.0]), 'shares up to 1'),

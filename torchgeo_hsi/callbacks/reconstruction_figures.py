@@ -20,18 +20,21 @@ from torch import Tensor, nn
 
 from .._typing import BoolArray
 from ..datasets._spectrum import to_array, usable
-from ..datasets.plotting import CLASS_COLORS, NODATA_GRAY
+from ..datasets.plotting import CLASS_COLORS
 from ..physics import check_micrometres
 from ..transforms.normalize import denormalize
-from ._figure_file import save_figure
-from ._report import report
-from .spectral_figures import _bands, _pixels, _show, _views
+from ._cube_figure import (
+    Cube,
+    choose_bands,
+    choose_pixels,
+    color_views,
+    publish,
+    show_error,
+    show_view,
+)
 
 #: Where nothing is seen.
 _HIDDEN_GRAY = '#e6e6e6'
-
-#: Percentile of the largest error that is told apart.
-_TOP = 98.0
 
 
 class ReconstructionFigures(Callback):
@@ -159,16 +162,12 @@ class ReconstructionFigures(Callback):
     def _publish(
         self, trainer: Trainer, figure: Figure, stage: str, index: int
     ) -> None:
-        for logger in trainer.loggers:
-            writer = getattr(logger, 'experiment', None)
-            add = getattr(writer, 'add_figure', None)
-            if add is not None:
-                name = f'{stage}/reconstruction_{index}'
-                add(name, figure, global_step=trainer.global_step, close=False)
+        path = None
         if self.folder is not None:
             name = f'{stage}_{index}_epoch_{trainer.current_epoch:04d}.png'
-            save_figure(figure, self.folder / name, 'ReconstructionFigures')
-            report('Figure written to %s', self.folder / name)
+            path = self.folder / name
+        tag = f'{stage}/reconstruction_{index}'
+        publish(trainer, figure, tag, path, 'ReconstructionFigures')
 
 
 def draw_reconstruction(
@@ -201,19 +200,17 @@ def draw_reconstruction(
         wavelength = check_micrometres(to_array(sample['wavelength']), len(truth))
     figure = plt.figure(figsize=(12.8, 6.2), layout='constrained')
     grid = figure.add_gridspec(2, 4, height_ratios=(3.2, 3))
-    views = _views(cubes, truth, valid, wavelength)
+    views = color_views(cubes, truth, valid, wavelength)
     seen = views['Image'].copy()
-    dark = unseen[_bands(len(truth), wavelength)].any(axis=0) & valid
+    dark = unseen[choose_bands(len(truth), wavelength)].any(axis=0) & valid
     seen[dark] = to_rgb(_HIDDEN_GRAY)
     # the spectra of pixels that are seen say nothing
     places = valid & unseen.any(axis=0)
-    pixels = _pixels(truth, places, num_spectra)
+    pixels = choose_pixels(truth, places, num_spectra)
     shown = {'Image': views['Image'], 'What is seen': seen, **views}
     for column, (name, view) in enumerate(shown.items()):
         ax = figure.add_subplot(grid[0, column])
-        _show(ax, view, name)
-        for color, (row, col) in zip(CLASS_COLORS, pixels, strict=False):
-            ax.plot(col, row, 's', mfc='none', mec=color, ms=8, mew=1.6)
+        show_view(ax, view, name, pixels)
     _show_error(figure, figure.add_subplot(grid[0, -1]), cubes, unseen, places)
     _show_spectra(figure.add_subplot(grid[1, :]), cubes, unseen, pixels, wavelength)
     return figure
@@ -222,27 +219,19 @@ def draw_reconstruction(
 def _show_error(
     figure: Figure,
     ax: Axes,
-    cubes: Mapping[str, NDArray[np.float32]],
+    cubes: Mapping[str, Cube],
     hidden: BoolArray,
     places: BoolArray,
 ) -> None:
     """Show the error of what was hidden."""
     square = np.where(hidden, cubes['Reconstruction'] - cubes['Image'], 0) ** 2
     error = np.sqrt(square.sum(0) / hidden.sum(0).clip(1))
-    top = float(np.percentile(error[places], _TOP)) if places.any() else 1.0
-    picture = ax.imshow(
-        np.where(places, error, np.nan), vmin=0, vmax=top or 1.0, cmap='magma'
-    )
-    ax.set_facecolor(NODATA_GRAY)
-    ax.set_title('Error\n(RMS over hidden bands)', fontsize=11)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    figure.colorbar(picture, ax=ax, shrink=0.8)
+    show_error(figure, ax, error, places, 'Error\n(RMS over hidden bands)')
 
 
 def _show_spectra(
     ax: Axes,
-    cubes: Mapping[str, NDArray[np.float32]],
+    cubes: Mapping[str, Cube],
     hidden: BoolArray,
     pixels: list[tuple[int, int]],
     wavelength: NDArray[Any] | None,

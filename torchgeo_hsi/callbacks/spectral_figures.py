@@ -12,26 +12,38 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
 from .._typing import BoolArray
-from ..datasets._spectrum import to_array, usable
-from ..datasets.plotting import CLASS_COLORS, NODATA_GRAY, TRUE_COLOR
+from ..datasets._spectrum import find_gaps, to_array, usable
+from ..datasets.plotting import CLASS_COLORS
 from ..metrics import mpsnr
 from ..physics import check_micrometres
-from ._figure_file import save_figure
-from ._report import report
+from ._cube_figure import (
+    Cube,
+    choose_pixels,
+    color_views,
+    publish,
+    show_error,
+    show_view,
+)
 
-type _Cube = NDArray[np.float32]
-
-#: Percentiles between which the views are stretched.
-_STRETCH = (2.0, 98.0)
-
-#: Largest distance in micrometres at which a band stands for a color.
-_NEAR = 0.05
+#: Dots for what was measured, above the line: a network that has learned little changes
+#: so little that two lines would be one.
+_STYLES: dict[str, dict[str, Any]] = {
+    'Noisy': {
+        'ls': 'none',
+        'marker': 'o',
+        'ms': 3.2,
+        'mec': '0.15',
+        'mew': 0.4,
+        'zorder': 3,
+    },
+    'Truth': {'lw': 1.4, 'ls': '--', 'zorder': 2.5},
+    'Restored': {'lw': 1.6},
+}
 
 
 class SpectralFigures(Callback):
@@ -142,16 +154,12 @@ class SpectralFigures(Callback):
             self._drawn += 1
 
     def _publish(self, trainer: Trainer, figure: Figure, stage: str) -> None:
-        for logger in trainer.loggers:
-            writer = getattr(logger, 'experiment', None)
-            add = getattr(writer, 'add_figure', None)
-            if add is not None:
-                name = f'{stage}/restoration_{self._drawn}'
-                add(name, figure, global_step=trainer.global_step, close=False)
+        path = None
         if self.folder is not None:
             name = f'{stage}_{self._drawn}_epoch_{trainer.current_epoch:04d}.png'
-            save_figure(figure, self.folder / name, 'SpectralFigures')
-            report('Figure written to %s', self.folder / name)
+            path = self.folder / name
+        tag = f'{stage}/restoration_{self._drawn}'
+        publish(trainer, figure, tag, path, 'SpectralFigures')
 
 
 def draw_restoration(
@@ -166,7 +174,8 @@ def draw_restoration(
         sample: Sample with ``image`` of shape ``(C, H, W)``; used if present are
             ``target``, ``valid`` and ``wavelength``.
         restored: Restored image of shape ``(C, H, W)``.
-        num_spectra: Number of pixels whose spectra are drawn: dark, bright, and between.
+        num_spectra: Number of pixels whose spectra are drawn: dark, bright, and between,
+            where there are some apart from each other.
 
     Returns:
         The figure. Close it with ``matplotlib.pyplot.close``.
@@ -175,7 +184,7 @@ def draw_restoration(
         UnitError: If the wavelengths look like nanometres.
         BandMismatchError: If there is not one wavelength for each band.
     """
-    cubes: dict[str, _Cube] = {'Noisy': to_array(sample['image'])}
+    cubes: dict[str, Cube] = {'Noisy': to_array(sample['image'])}
     cubes['Restored'] = to_array(restored)
     if 'target' in sample:
         cubes['Truth'] = to_array(sample['target'])
@@ -187,13 +196,11 @@ def draw_restoration(
     columns = len(cubes) + 1
     figure = plt.figure(figsize=(3.2 * columns, 6.2), layout='constrained')
     grid = figure.add_gridspec(2, columns, height_ratios=(3.2, 3))
-    views = _views(cubes, best, valid, wavelength)
-    pixels = _pixels(best, valid, num_spectra)
+    views = color_views(cubes, best, valid, wavelength)
+    pixels = choose_pixels(best, valid, num_spectra)
     for column, (name, view) in enumerate(views.items()):
         ax = figure.add_subplot(grid[0, column])
-        _show(ax, view, name + _score(name, cubes, valid))
-        for color, (row, col) in zip(CLASS_COLORS, pixels, strict=False):
-            ax.plot(col, row, 's', mfc='none', mec=color, ms=8, mew=1.6)
+        show_view(ax, view, name + _score(name, cubes, valid), pixels)
     _show_difference(figure, figure.add_subplot(grid[0, -1]), cubes, valid)
     _show_spectra(figure.add_subplot(grid[1, :]), cubes, pixels, wavelength)
     return figure
@@ -203,7 +210,7 @@ def _nothing(batch: Any) -> dict[str, Any]:
     return {}
 
 
-def _score(name: str, cubes: Mapping[str, _Cube], valid: BoolArray) -> str:
+def _score(name: str, cubes: Mapping[str, Cube], valid: BoolArray) -> str:
     """Return the score of an image, if the truth is known."""
     if name == 'Truth' or 'Truth' not in cubes or not valid.any():
         return ''
@@ -212,75 +219,20 @@ def _score(name: str, cubes: Mapping[str, _Cube], valid: BoolArray) -> str:
     return f'\n{score:.2f} dB'
 
 
-def _bands(count: int, wavelength: NDArray[Any] | None) -> list[int]:
-    """Choose bands for red, green and blue."""
-    if wavelength is not None:
-        distance = np.abs(wavelength - np.array(TRUE_COLOR)[:, None])
-        if (distance.min(axis=1) <= _NEAR).all():
-            return [int(band) for band in distance.argmin(axis=1)]
-    # evenly spaced bands still show where things are
-    return [count * part // 4 for part in (3, 2, 1)]
-
-
-def _views(
-    cubes: Mapping[str, _Cube],
-    best: _Cube,
-    valid: BoolArray,
-    wavelength: NDArray[Any] | None,
-) -> dict[str, _Cube]:
-    """Make color views with one stretch."""
-    bands = _bands(len(best), wavelength)
-    views = {}
-    for name, cube in cubes.items():
-        view = np.empty((*valid.shape, 3), np.float32)
-        view[:] = to_rgb(NODATA_GRAY)
-        if valid.any():
-            low, high = np.percentile(best[bands][:, valid], _STRETCH, axis=1)
-            span = np.where(high > low, high - low, 1)
-            pixels = cube[bands][:, valid].T
-            view[valid] = np.clip((pixels - low) / span, 0, 1)
-        views[name] = view
-    return views
-
-
-def _pixels(best: _Cube, valid: BoolArray, count: int) -> list[tuple[int, int]]:
-    """Choose pixels from dark to bright."""
-    rows, cols = np.nonzero(valid)
-    if not len(rows):
-        return []
-    order = np.argsort(best[:, rows, cols].mean(0), kind='stable')
-    ranks = np.linspace(0, len(order) - 1, count + 2).round().astype(int)[1:-1]
-    return [(int(rows[i]), int(cols[i])) for i in order[ranks]]
-
-
-def _show(ax: Axes, view: _Cube, title: str) -> None:
-    ax.imshow(view, interpolation='nearest')
-    ax.set_title(title, fontsize=11)
-    ax.axis('off')
-
-
 def _show_difference(
-    figure: Figure, ax: Axes, cubes: Mapping[str, _Cube], valid: BoolArray
+    figure: Figure, ax: Axes, cubes: Mapping[str, Cube], valid: BoolArray
 ) -> None:
     """Show the error, or what was taken out where nobody knows the truth."""
     other, title = (
         ('Truth', 'Error') if 'Truth' in cubes else ('Noisy', 'What was taken out')
     )
     error = np.sqrt(((cubes['Restored'] - cubes[other]) ** 2).mean(0))
-    top = float(np.percentile(error[valid], _STRETCH[1])) if valid.any() else 1.0
-    picture = ax.imshow(
-        np.where(valid, error, np.nan), vmin=0, vmax=top or 1.0, cmap='magma'
-    )
-    ax.set_facecolor(NODATA_GRAY)
-    ax.set_title(f'{title}\n(RMS over bands)', fontsize=11)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    figure.colorbar(picture, ax=ax, shrink=0.8)
+    show_error(figure, ax, error, valid, f'{title}\n(RMS over bands)')
 
 
 def _show_spectra(
     ax: Axes,
-    cubes: Mapping[str, _Cube],
+    cubes: Mapping[str, Cube],
     pixels: list[tuple[int, int]],
     wavelength: NDArray[Any] | None,
 ) -> None:
@@ -288,20 +240,22 @@ def _show_spectra(
     count = len(cubes['Noisy'])
     x = np.arange(1, count + 1) if wavelength is None else 1e3 * wavelength
     order = np.argsort(x, kind='stable')
-    styles: dict[str, dict[str, Any]] = {
-        'Noisy': {'lw': 0.6, 'alpha': 0.6},
-        'Truth': {'lw': 1.4, 'ls': '--'},
-        'Restored': {'lw': 1.6},
-    }
+    gaps = find_gaps(x[order]) if wavelength is not None else []
+    for start, stop in gaps:
+        ax.axvspan(start, stop, color='0.9', linewidth=0)
+    # NaN ends a line; what no band has measured is not drawn
+    cuts = [int(np.searchsorted(x[order], stop)) for _, stop in gaps]
+    axis = np.insert(x[order].astype(float), cuts, np.nan)
     for number, (color, (row, col)) in enumerate(
         zip(CLASS_COLORS, pixels, strict=False)
     ):
-        for name, style in styles.items():
+        for name, style in _STYLES.items():
             if name in cubes:
                 label = name if number == 0 else None
-                values = cubes[name][order, row, col]
+                values = cubes[name][order, row, col].astype(float)
                 shade = '0.2' if name == 'Truth' else color
-                ax.plot(x[order], values, color=shade, label=label, **style)
+                line = np.insert(values, cuts, np.nan)
+                ax.plot(axis, line, color=shade, label=label, **style)
     ax.set_xlabel('Band' if wavelength is None else 'Wavelength (nm)')
     ax.set_ylabel('Value')
     if pixels:

@@ -3,13 +3,15 @@
 
 """Learning rate and noise by epoch, as restoration networks have been trained."""
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ..errors import MetadataError, UnknownNameError
+from ..transforms import get_noise
 from ._report import report
 
 
@@ -96,13 +98,17 @@ class StagedTraining(Callback):
         Args:
             stages: Name of a recipe, or steps, each with the ``epoch`` at which it
                 begins, from 0, and what changes: the learning rate ``lr``, the name of
-                the ``noise`` of the training data, and ``warmup``: whether the rate
-                rises from 0 during that epoch.
-            stretch: Factor of all epochs: 0.1 for a tenth of a recipe.
+                the ``noise`` of the training data, see
+                :func:`~torchgeo_hsi.transforms.get_noise`, and ``warmup``: whether the
+                rate rises from 0 during that epoch.
+            stretch: Factor of all epochs: 0.1 for a tenth of a recipe. Of steps that
+                come to the same epoch, that with which a stage begins counts, by its
+                noise or its warm-up, or else the last one.
 
         Raises:
-            UnknownNameError: If there is no such recipe.
-            ValueError: If steps are not in order, or not understood.
+            UnknownNameError: If there is no such recipe or noise.
+            ValueError: If steps are not in order, or not understood, or two stages
+                would begin at the same epoch.
         """
         if isinstance(stages, str):
             if stages not in _RECIPES:
@@ -111,18 +117,21 @@ class StagedTraining(Callback):
         else:
             steps, last = stages, 0
         _check(steps, stretch)
-        self.steps = [
-            {**step, 'epoch': round(step['epoch'] * stretch)} for step in steps
-        ]
+        self.steps = _stretched(steps, stretch)
         #: Number of epochs of the recipe; 0 for steps of one's own.
-        self.num_epochs = round(last * stretch)
+        self.num_epochs = 0
+        if last:
+            # the last step has an epoch, too
+            least = self.steps[-1]['epoch'] + 1
+            self.num_epochs = max(_scaled(last, stretch), least)
         self._noise: str | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check that nothing else changes the learning rate.
+        """Check that nothing else changes the learning rate, and that noise can change.
 
         Raises:
-            MetadataError: If the task has a schedule.
+            MetadataError: If the task has a schedule, or the data module cannot change
+                its noise.
         """
         self._noise = None
         if trainer.lr_scheduler_configs:
@@ -130,29 +139,20 @@ class StagedTraining(Callback):
                 'The task has a schedule of its own, which StagedTraining would '
                 'contradict. Pass schedule: constant and warmup: 0 to the task.'
             )
+        if any('noise' in step for step in self.steps):
+            # now, and not when the first of them begins
+            _noise_setter(trainer)
 
     def on_train_epoch_start(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> None:
-        """Set what this epoch changes, and what a resumed run has missed.
-
-        Raises:
-            MetadataError: If the data module cannot change its noise.
-        """
+        """Set what this epoch changes, and what a resumed run has missed."""
         rate, noise = self._now(trainer.current_epoch, 'lr'), self.noise(trainer)
         if rate is not None:
             _set_rate(trainer, rate)
         if noise is None or noise == self._noise:
             return
-        setter = getattr(getattr(trainer, 'datamodule', None), 'set_train_noise', None)
-        if setter is None:
-            raise MetadataError(
-                'StagedTraining changes the noise of the training data, and the data '
-                'module has no set_train_noise(). Use '
-                'torchgeo_hsi.datamodules.HSIDenoisingDataModule, or stages without '
-                'noise.'
-            )
-        setter(noise)
+        _noise_setter(trainer)(noise)
         self._noise = noise
         report('Epoch %d: noise %s', trainer.current_epoch, noise)
 
@@ -192,29 +192,84 @@ class StagedTraining(Callback):
         return values[-1] if values else None
 
 
+def _noise_setter(trainer: Trainer) -> Callable[[str], None]:
+    setter: Callable[[str], None] | None = getattr(
+        getattr(trainer, 'datamodule', None), 'set_train_noise', None
+    )
+    if setter is None:
+        raise MetadataError(
+            'StagedTraining changes the noise of the training data, and the data module '
+            'has no set_train_noise(). Use '
+            'torchgeo_hsi.datamodules.HSIDenoisingDataModule, or stages without noise.'
+        )
+    return setter
+
+
 def _set_rate(trainer: Trainer, rate: float) -> None:
     for optimizer in trainer.optimizers:
         for group in optimizer.param_groups:
             group['lr'] = rate
 
 
+def _scaled(epoch: int, stretch: float) -> int:
+    # halves always upwards: epochs that lie one apart never come together
+    return math.floor(epoch * stretch + 0.5)
+
+
+def _begins(step: Mapping[str, Any]) -> bool:
+    """Tell whether a stage begins with a step."""
+    return 'noise' in step or bool(step.get('warmup'))
+
+
+def _stretched(
+    steps: Sequence[Mapping[str, Any]], stretch: float
+) -> list[dict[str, Any]]:
+    """Move steps to other epochs, of which each has one step.
+
+    Raises:
+        ValueError: If two stages would begin at the same epoch.
+    """
+    moved: dict[int, dict[str, Any]] = {}
+    for step in steps:
+        epoch = _scaled(step['epoch'], stretch)
+        before = moved.get(epoch)
+        if before is None or not _begins(before):
+            moved[epoch] = {**(before or {}), **step, 'epoch': epoch}
+        elif _begins(step):
+            starts = [s['epoch'] for s in steps if _begins(s)]
+            gap = min(b - a for a, b in itertools.pairwise(starts))
+            raise ValueError(
+                f'With stretch={stretch:g}, two stages begin at epoch {epoch}, and one '
+                f'would be lost. Pass a stretch of {math.ceil(1e4 / gap) / 1e4:g} or '
+                'more.'
+            )
+    return list(moved.values())
+
+
 def _check(steps: Sequence[Mapping[str, Any]], stretch: float) -> None:
     """Check the steps.
 
     Raises:
+        UnknownNameError: If there is no such noise.
         ValueError: If they are not in order, or not understood.
     """
-    if not stretch > 0:
+    if not 0 < stretch < math.inf:
         raise ValueError(f'Expected a positive stretch, got {stretch}.')
     epochs = [step.get('epoch', -1) for step in steps]
-    if not epochs or epochs != sorted(set(epochs)) or epochs[0] < 0:
+    whole = all(isinstance(epoch, int) for epoch in epochs)
+    if not whole or not epochs or epochs != sorted(set(epochs)) or epochs[0] < 0:
         raise ValueError(
             f'Expected stages with increasing epochs from 0 on, got {epochs}.'
         )
     for step in steps:
         unknown = sorted(set(step) - {'epoch', 'lr', 'noise', 'warmup'})
-        if unknown or not step.get('lr', 1) > 0:
+        rate, noise = step.get('lr', 1.0), step.get('noise', '')
+        is_rate = isinstance(rate, int | float) and 0 < rate < math.inf
+        if unknown or not is_rate or not isinstance(noise, str):
             raise ValueError(
-                'Expected stages with epoch, and a positive lr, noise or warmup, got '
-                f'{dict(step)}.'
+                'Expected stages with epoch, and a positive lr, the name of a noise or '
+                f'warmup, got {dict(step)}.'
             )
+        if 'noise' in step:
+            # a wrong name is found now, and not after the epochs before it
+            get_noise(noise)

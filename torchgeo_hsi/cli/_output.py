@@ -110,7 +110,7 @@ def option_words(names: Iterable[str], verbatim: str) -> Iterator[None]:
     try:
         yield
     except HSIError as error:
-        parts = str(error).split(verbatim)
+        parts = str(error).split(verbatim) if verbatim else [str(error)]
         told = (pattern.sub(lambda m: '--' + m[1].replace('_', '-'), p) for p in parts)
         error.args = (verbatim.join(told),)
         raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..plugins import get_plugin_manager
+from ._denoiser import is_denoiser
 from ._output import echo_json, echo_table, json_option
 
 if TYPE_CHECKING:
@@ -42,6 +43,26 @@ def _input_bands(builder: Callable[..., Any], model: 'nn.Module') -> int | None:
     return int(size[0]) if size else None
 
 
+def _kind(name: str, builder: Callable[..., Any]) -> str | None:
+    """Tell what a model is for, as far as it is known.
+
+    Args:
+        name: Its name.
+        builder: Function that builds it.
+
+    Returns:
+        ``'denoiser'`` for what ``restore denoise`` takes, ``'backbone'`` for what timm
+        builds, None for others, and for those of plugins.
+    """
+    import timm
+
+    if timm.is_model(name):
+        return 'backbone'
+    if not str(getattr(builder, '__module__', '')).startswith('torchgeo_hsi.'):
+        return None
+    return 'denoiser' if is_denoiser(builder) else None
+
+
 def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
     """Describe a model without allocating its weights.
 
@@ -50,15 +71,28 @@ def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
         builder: Function that builds it.
 
     Returns:
-        Name, number of parameters and number of input bands; None where the model
-        cannot be built without arguments.
+        Name, kind, number of parameters and number of input bands. Without arguments
+        that it needs, or a package, a model is not built, and nothing else is known. A
+        model without a number of bands takes any.
     """
     import torch
 
-    row: dict[str, Any] = {'name': name, 'parameters': None, 'bands': None}
+    row: dict[str, Any] = {
+        'name': name,
+        'kind': _kind(name, builder),
+        'parameters': None,
+        'bands': None,
+    }
     if not _needs_arguments(builder):
-        with torch.device('meta'):
-            model = builder()
+        # numbers of a file have no place in a model without memory
+        known = inspect.signature(builder).parameters
+        blank = {'weights': None} if 'weights' in known else {}
+        try:
+            with torch.device('meta'):
+                model = builder(**blank)
+        except ImportError:
+            # a package that is not installed; building the model says which one
+            return row
         row['parameters'] = sum(p.numel() for p in model.parameters())
         row['bands'] = _input_bands(builder, model)
     return row
@@ -68,7 +102,7 @@ def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
 @click.argument('pattern', default='*')
 @json_option
 def models(pattern: str, as_json: bool) -> None:
-    """List models with their parameters and input bands.
+    """List models with what they are for, their parameters and input bands.
 
     PATTERN is a shell-style wildcard, e.g. 'spec_vit_*'; put it in quotes.
     """
@@ -81,15 +115,16 @@ def models(pattern: str, as_json: bool) -> None:
     if as_json:
         echo_json(rows)
     else:
-        table = [
-            (row['name'], _number(row['parameters']), _number(row['bands']))
-            for row in rows
-        ]
-        echo_table(('model', 'parameters', 'bands'), table)
+        table = [_cells(row) for row in rows]
+        echo_table(('model', 'kind', 'parameters', 'bands'), table)
 
 
-def _number(value: int | None) -> str:
-    return '?' if value is None else f'{value:,}'
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    name, kind = row['name'], row['kind'] or '-'
+    if row['parameters'] is None:
+        return name, kind, '?', '?'
+    bands = 'any' if row['bands'] is None else f'{row["bands"]:,}'
+    return name, kind, f'{row["parameters"]:,}', bands
 
 
 COMMANDS = (models,)

@@ -3,8 +3,7 @@
 
 """``torchgeo-hsi restore``: better images from the command line."""
 
-import inspect
-import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,15 +12,33 @@ from typing import Any
 
 import click
 
+from ._arguments import convert_pairs, read_pairs
+from ._denoiser import METHOD, build_method, check_device
 from ._output import echo_json, json_option, option_words
-
-#: Method of ``restore denoise`` where none is named.
-METHOD = 'pretrained_subspace'
 
 #: Seconds between lines of progress where there is no terminal.
 _INTERVAL = 30.0
 
 _ERASE = '\r\x1b[K'
+
+
+def _check_sigma(
+    ctx: click.Context, param: click.Parameter, value: float | None
+) -> float | None:
+    """Refuse what is no strength of noise."""
+    if value is not None and not 0 < value < math.inf:
+        raise click.BadParameter(
+            f'Expected a positive number, got {value:g}. Leave it out to have the noise '
+            'estimated.'
+        )
+    return value
+
+
+def _check_path(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Refuse an empty name, which would be the folder of the call."""
+    if not value.strip():
+        raise click.BadParameter('Name a file or folder.')
+    return value
 
 
 @click.group(short_help='Restore images: remove noise.')
@@ -30,14 +47,14 @@ def restore() -> None:
 
 
 @restore.command
-@click.argument('source', metavar='IN')
-@click.argument('output', metavar='OUT', type=click.Path())
+@click.argument('source', metavar='IN', callback=_check_path)
+@click.argument('output', metavar='OUT', type=click.Path(), callback=_check_path)
 @click.option(
     '--method',
     default=METHOD,
     show_default=True,
     metavar='NAME',
-    help='A denoiser of "torchgeo-hsi models".',
+    help='A denoiser of "torchgeo-hsi models"; another name lists them.',
 )
 @click.option('--weights', metavar='NAME|FILE', help='Weights of a network.')
 @click.option(
@@ -49,7 +66,8 @@ def restore() -> None:
 )
 @click.option(
     '--sigma',
-    type=click.FloatRange(min=0),
+    type=float,
+    callback=_check_sigma,
     help='Noise level for networks with a noise map: 255 times its standard deviation '
     'in scaled numbers.',
 )
@@ -108,26 +126,17 @@ def denoise(
 
     IN is a file or product folder: EnMAP, PRISMA, DESIS, EMIT, GeoTIFF, ENVI, .mat,
     NetCDF or a stored scene. OUT is a GeoTIFF (.tif) with the data type, scale, nodata,
-    coordinates and wavelengths of IN; or, for an EnMAP product, a folder that becomes
-    the same product with a denoised image.
+    mask, coordinates, wavelengths and tags of IN; or, for an EnMAP product, a folder
+    that becomes the same product with a denoised image.
 
     OUT appears when it is complete, and memory holds a few tiles, never the scene.
     """
-    import torch
-
     from ..models import restore_scene
 
     start = time.monotonic()
-    if device is None:
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        torch.device(device)
-    except RuntimeError as error:
-        raise click.BadParameter(str(error), param_hint='--device') from error
-    words = _pairs(arguments, '--model')
-    if weights is not None:
-        words['weights'] = weights
-    model = _build(method, words)
+    device = check_device(device)
+    model = build_method(method, read_pairs(arguments, '--model'), weights)
+    reader_options = _opening(source, opening)
     with option_words(['overwrite'], output), _progress() as progress:
         restore_scene(
             model,
@@ -135,7 +144,7 @@ def denoise(
             output,
             device=device,
             overwrite=overwrite,
-            reader_options=_pairs(opening, '--open'),
+            reader_options=reader_options,
             name=method if weights is None else f'{method} ({weights})',
             progress=progress,
             **options,
@@ -147,37 +156,18 @@ def denoise(
         click.echo(f'Denoised with {method} in {seconds:.0f} s: {output}')
 
 
-def _build(method: str, arguments: dict[str, Any]) -> Any:
-    """Build a method by its name."""
-    from ..plugins import get_plugin_manager
+def _opening(source: str, words: Sequence[str]) -> dict[str, Any]:
+    """Read the options of the reader."""
+    from ..io.open import option_kinds
 
-    # methods of plugins, too
-    builder = get_plugin_manager().registry('models').get(method)
-    known = inspect.signature(builder).parameters
-    is_open = any(word.kind is word.VAR_KEYWORD for word in known.values())
-    unknown = [word for word in arguments if word not in known and not is_open]
-    if unknown:
-        raise click.UsageError(
-            f'{method} has no argument {", ".join(unknown)}. It knows: '
-            f'{", ".join(known) or "none"}.'
-        )
-    return builder(**arguments)
-
-
-def _pairs(words: Sequence[str], option: str) -> dict[str, Any]:
-    """Read ``KEY=VALUE``; values that are JSON are numbers, lists and so on."""
-    found: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition('=')
-        if not equals or not key.isidentifier():
-            raise click.BadParameter(
-                f'Expected KEY=VALUE, got {word!r}.', param_hint=option
-            )
-        try:
-            found[key] = json.loads(text)
-        except json.JSONDecodeError:
-            found[key] = text
-    return found
+    if not words:
+        return {}
+    kinds = option_kinds(source)
+    for name in {'wavelength', 'fwhm'} & kinds.keys():
+        # anything that numpy takes, of which JSON knows one form
+        kinds[name] = list[float]
+    pairs = read_pairs(words, '--open')
+    return convert_pairs(pairs, kinds, '--open', infinite=['nodata'])
 
 
 @contextmanager

@@ -105,7 +105,6 @@ class CubeCrops(Dataset[Sample]):
         check_bands(cubes, num_bands, 'num_bands')
         self.size = size
         self.num_bands = num_bands
-        self.keys = common_keys(cubes)
         self.cubes: list[Cube] = []
         self.places: list[Places] = []
         for cube in cubes:
@@ -117,6 +116,8 @@ class CubeCrops(Dataset[Sample]):
                 f'No crop of {size} x {size} pixels has {min_valid:.0%} valid pixels. '
                 'Lower min_valid or patch_size, or add 1 to scales.'
             )
+        # smaller scales know less: how strong the noise is
+        self.keys = common_keys(self.cubes)
         # a mirrored edge gives a small cube more places, and nothing more to learn
         self.weights = [float(cube.valid.sum()) for cube in self.cubes]
 
@@ -170,7 +171,6 @@ class StreamedCrops(Dataset[Sample]):
         self.size = size
         self.num_bands = num_bands
         self.min_valid = min_valid
-        self.keys = common_keys(first)
         least = min(first[0].shape[1:])
         self.scales = [s for s in scales if s == 1 or least * s >= size]
         if not self.scales:
@@ -178,6 +178,9 @@ class StreamedCrops(Dataset[Sample]):
                 f'Images of {least} pixels are too small for crops of {size} at the '
                 f'scales {list(scales)}. Lower patch_size, or add 1 to scales.'
             )
+        self.keys = common_keys(
+            [first[0] if s == 1 else first[0].resized(s) for s in self.scales]
+        )
         self.weights = [s**2 for s in self.scales] * len(cubes)
 
     @property

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from .._typing import Sample
 from ..errors import BandMismatchError, EmptyDataError
 from ..models._scene_numbers import PERCENTILES, REFLECTANCE, Scaling
+from ..physics.noise import noise_levels
+from ..physics.noise.levels import band_power
 
 #: Numbers that quantiles are computed from; more change nothing that can be seen.
 _QUANTILE_NUMBERS = 1 << 23
@@ -81,10 +83,9 @@ class Cube:
             for key in ('wavelength', 'fwhm')
             if key in sample and sample[key].shape == image.shape[:1]
         }
-        sigma = sample.get('sigma')
-        if sigma is not None:
-            level = torch.as_tensor(sigma).float() / (high - low)
-            axis['sigma'] = level.expand(len(image)).clone()
+        if sample.get('sigma') is not None:
+            power = band_power(noise_levels(sample['sigma'], image), valid[None])
+            axis['sigma'] = power[0].sqrt().float() / (high - low)
         fill = torch.tensor(means, dtype=torch.float32)
         return cls(image, valid, high - low, low, fill, target, **axis)
 
@@ -132,7 +133,9 @@ class Cube:
             factor: Factor of the rows and columns, less than 1.
 
         Returns:
-            The cube. A pixel is valid if all that contribute to it are.
+            The cube. A pixel is valid if all that contribute to it are. How strong its
+            noise is is not known any more: averaging takes some of it, and pixels that
+            share what they average share noise.
         """
         _, height, width = self.shape
         size = round(height * factor), round(width * factor)
@@ -150,6 +153,7 @@ class Cube:
             image=shrink(self.image),
             target=None if self.target is None else shrink(self.target),
             valid=weight[0] > _WHOLE,
+            sigma=None,
         )
 
     def cut(

@@ -23,6 +23,9 @@ from ._cube_windows import CubeWindows
 from ._cubes import Cube
 from ._scene_tiles import DatasetTiles, SceneTiles
 
+#: Scales of training crops, as published.
+_SCALES = (1.0, 0.5, 0.25)
+
 type _Split = Literal['train', 'val', 'test']
 
 # command lines are made from it, which know no `type` statements of other modules
@@ -78,7 +81,7 @@ class HSIDenoisingDataModule(BaseDataModule):
         scaling: str | float = 'percentile',
         patch_size: int = 64,
         num_bands: int | None = None,
-        scales: Sequence[float] = (1.0, 0.5, 0.25),
+        scales: Sequence[float] | None = None,
         length: int | None = None,
         batch_size: int = 16,
         dihedral: bool = True,
@@ -115,8 +118,9 @@ class HSIDenoisingDataModule(BaseDataModule):
                 at their edge; the mirror image does not count.
             num_bands: Neighboring bands of a training crop, from a random one on; all
                 by default.
-            scales: Factors of the rows and columns of the training cubes; a scale at
-                which a crop does not fit into a cube is left out.
+            scales: Factors of the rows and columns of the training cubes: 1, 0.5 and
+                0.25 by default, and only 1 where no noise is added. A scale at which a
+                crop does not fit into a cube is left out.
             length: Crops per training epoch; by default as many as cover the cubes.
             batch_size: Crops per training batch.
             dihedral: Whether to flip and turn training crops.
@@ -144,12 +148,11 @@ class HSIDenoisingDataModule(BaseDataModule):
             UnknownNameError: If there is no such noise.
         """
         super().__init__(NonGeoDataset, batch_size, num_workers)
-        _check(batch_size, patch_size, eval_batch_size, reverse, list(scales))
-        _check_tiles(tile_size, overlap)
         self.sources: dict[str, _Cubes] = {'train': train, 'val': val, 'test': test}
         self.predict_source = predict
         self.scaling = check_scaling(scaling)  # type: ignore[arg-type]
-        self._crops = (patch_size, num_bands, list(scales), check_share(min_valid))
+        self.scales = scales
+        self._crops = (patch_size, num_bands, check_share(min_valid))
         self._moves = (dihedral, reverse)
         self._parts = (eval_patch_size, eval_num_bands)
         self._tiling = (tile_size, overlap)
@@ -161,8 +164,36 @@ class HSIDenoisingDataModule(BaseDataModule):
         self.reader_options = reader_options or {}
         #: Noise that is added to training batches, or None.
         self.train_noise: NoiseTransform | None = _noise(noise)
+        self._check_numbers()
         others = {'val': val_noise, 'test': test_noise}
         self._eval_noise = {k: _own_noise(v, noise) for k, v in others.items()}
+
+    def _check_numbers(self) -> None:
+        """Refuse numbers that are out of their range.
+
+        Raises:
+            ValueError: If there is one.
+        """
+        patch_size, num_bands, _ = self._crops
+        _check_counts(
+            batch_size=self.batch_size,
+            patch_size=patch_size,
+            eval_batch_size=self.eval_batch_size,
+        )
+        eval_patch_size, eval_num_bands = self._parts
+        _check_counts(
+            ' or None',
+            num_bands=num_bands,
+            length=self.length,
+            eval_patch_size=eval_patch_size,
+            eval_num_bands=eval_num_bands,
+        )
+        if not 0 <= self._moves[1] <= 1:
+            raise ValueError(
+                f'Expected a share from 0 to 1 in reverse=, got {self._moves[1]}.'
+            )
+        _scales(self.scales, self.train_noise is not None)
+        _check_tiles(*self._tiling)
 
     def set_train_noise(self, noise: str | NoiseTransform | None) -> None:
         """Choose another noise for training; validation and test keep theirs.
@@ -193,6 +224,7 @@ class HSIDenoisingDataModule(BaseDataModule):
         Raises:
             MetadataError: If no cubes were named for it.
             EmptyDataError: If there are none, or fewer crops than a batch holds.
+            ValueError: If scales do not go with noise that images bring with them.
             BandMismatchError: If their samples make no batch.
         """
         if stage == 'fit' and self.train_dataset is None:
@@ -220,11 +252,15 @@ class HSIDenoisingDataModule(BaseDataModule):
 
     def _setup_training(self) -> None:
         cubes = self._cubes('train', self.train_noise is not None)
+        # another noise may have been chosen by now
+        scales = _scales(self.scales, self.train_noise is not None)
+        patch_size, num_bands, min_valid = self._crops
+        options = (patch_size, num_bands, scales, min_valid)
         crops: CubeCrops | StreamedCrops
         if isinstance(cubes, StreamedCubes):
-            crops = StreamedCrops(cubes, *self._crops)
+            crops = StreamedCrops(cubes, *options)
         else:
-            crops = CubeCrops(cubes, *self._crops)
+            crops = CubeCrops(cubes, *options)
         length = self.length or crops.cover
         if length < self.batch_size:
             raise EmptyDataError(
@@ -326,22 +362,30 @@ def _own_noise(
     return copy.deepcopy(_noise(chosen))
 
 
-def _check(
-    batch_size: int,
-    patch_size: int,
-    eval_batch_size: int,
-    reverse: float,
-    scales: list[float],
-) -> None:
-    if min(batch_size, patch_size, eval_batch_size) < 1:
-        raise ValueError(
-            'Expected a positive batch_size, patch_size and eval_batch_size, got '
-            f'{batch_size}, {patch_size} and {eval_batch_size}.'
-        )
+def _check_counts(other: str = '', **counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f'Expected a positive {name}{other}, got {count}.')
+
+
+def _scales(scales: Sequence[float] | None, is_noise_added: bool) -> list[float]:
+    """Return the scales of training crops.
+
+    Raises:
+        ValueError: If there are none, or they do not go with noise of the images.
+    """
+    if scales is None:
+        return list(_SCALES) if is_noise_added else [1.0]
+    scales = list(scales)
     if not scales or not all(0 < scale <= 1 for scale in scales):
         raise ValueError(f'Expected scales above 0 and up to 1, got {scales}.')
-    if not 0 <= reverse <= 1:
-        raise ValueError(f'Expected a share from 0 to 1 in reverse=, got {reverse}.')
+    if not is_noise_added and min(scales) < 1:
+        raise ValueError(
+            f'Expected scales=[1.0] with noise=None, got {scales}: smaller ones are '
+            'averages, whose noise is weaker than that of the images, and no longer '
+            'independent from pixel to pixel.'
+        )
+    return scales
 
 
 def _check_tiles(tile_size: int, overlap: int) -> None:

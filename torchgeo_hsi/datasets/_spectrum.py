@@ -119,11 +119,27 @@ def _breaks(
     for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1):
         if run.size:
             breaks.append((float(x[run[0]]) - half, float(x[run[-1]]) + half))
-    if is_spectral and len(x) >= _CURVE:
-        limit = max(_GAP, _GAP_STEPS * float(np.median(steps)))
-        for i in np.flatnonzero(steps > limit):
-            breaks.append((float(x[i]) + half, float(x[i + 1]) - half))
+    if is_spectral:
+        breaks += find_gaps(x)
     return sorted(breaks)
+
+
+def find_gaps(x: FloatArray) -> list[tuple[float, float]]:
+    """Find the ranges in which a spectrum has no bands.
+
+    Args:
+        x: Wavelengths in nanometres, increasing.
+
+    Returns:
+        Where each gap begins and ends, half a band from the bands beside it; none for a
+        few bands, which are no curve.
+    """
+    steps = np.diff(x)
+    if len(x) < _CURVE:
+        return []
+    usual = float(np.median(steps))
+    wide = np.flatnonzero(steps > max(_GAP, _GAP_STEPS * usual))
+    return [(float(x[i]) + usual / 2, float(x[i + 1]) - usual / 2) for i in wide]
 
 
 def _draw_curve(

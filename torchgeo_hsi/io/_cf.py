@@ -94,9 +94,23 @@ def scale_of(array: Any) -> tuple[float | None, float | None]:
     gain, offset = (_number(array, name) for name in ('scale_factor', 'add_offset'))
     if gain is None and offset is None:
         return None, None
-    unit = (text(array.attrs.get('units')) or '').lower()
-    factor = 1e4 if unit in _UNITLESS else 1.0
+    factor = 1e4 if _is_unitless(array) else 1.0
     return (1.0 if gain is None else gain) * factor, (offset or 0.0) * factor
+
+
+def reflectance_scale(array: Any) -> tuple[float | None, float | None]:
+    """Return the factor and summand to reflectance that the file declares, if any.
+
+    Args:
+        array: The cube, an array of h5py.
+    """
+    if not _is_unitless(array):
+        return None, None
+    return _number(array, 'scale_factor'), _number(array, 'add_offset')
+
+
+def _is_unitless(array: Any) -> bool:
+    return (text(array.attrs.get('units')) or '').lower() in _UNITLESS
 
 
 def nodata_of(array: Any) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from .._typing import PathLike
+from .._typing import BoolArray, PathLike
 from ..errors import OutputError
 from ._enmap_xml import EnMAPProduct
 from ._files import siblings
@@ -80,18 +80,21 @@ class EnMAPProductCopy(AtomicWriter):
         assert self._scratch is not None
         return self._scratch.path / 'product'
 
-    def write(self, window: Window, array: NDArray[Any]) -> None:
+    def write(
+        self, window: Window, array: NDArray[Any], mask: BoolArray | None = None
+    ) -> None:
         """Write one window of the image.
 
         Args:
             window: Rows and columns to write.
             array: Values of shape ``(C, h, w)`` in the data type of the image.
+            mask: True where there are data, see :meth:`CubeWriter.write`.
 
         Raises:
             OutputError: If the array does not fit, or the disk is full.
         """
         with self._guard():
-            self._image.write(window, array)
+            self._image.write(window, array, mask)
 
     def close(self) -> None:
         """Complete the image, copy the other files, and move the folder to its place.

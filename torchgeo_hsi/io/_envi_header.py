@@ -231,9 +231,9 @@ def scale_of(fields: Header) -> tuple[FloatArray | None, FloatArray | None]:
     Returns:
         Gain and offset, each one value or one for each band, or None.
     """
-    factor = real(fields, 'reflectance scale factor')
-    if factor:
-        return np.array([1e4 / factor]), None
+    factor = reflectance_scale(fields)
+    if factor is not None:
+        return np.array([1e4 * factor]), None
     for prefix, scale in (('data reflectance', 1e4), ('data', 1.0)):
         gain = numbers(items(fields, f'{prefix} gain values'))
         offset = numbers(items(fields, f'{prefix} offset values'))
@@ -243,6 +243,16 @@ def scale_of(fields: Header) -> tuple[FloatArray | None, FloatArray | None]:
                 None if offset is None else offset * scale,
             )
     return None, None
+
+
+def reflectance_scale(fields: Header) -> float | None:
+    """Return the factor from stored numbers to reflectance, if the header has one.
+
+    Args:
+        fields: The header.
+    """
+    factor = real(fields, 'reflectance scale factor')
+    return 1 / factor if factor else None
 
 
 def place_of(fields: Header) -> tuple[CRS | None, Affine | None]:

@@ -46,7 +46,20 @@ class MaskedTarget:
         self._some = np.zeros(shape[1:], dtype=bool)
         self._filled = np.zeros(shape[0], dtype=bool)
         self._covered = np.zeros(shape[1:], dtype=bool)
+        self._hidden: BoolArray | None = None
         self._lock = threading.Lock()
+
+    def hide(self, mask: BoolArray, area: tuple[slice, slice]) -> None:
+        """Leave out pixels of the parts that follow.
+
+        Args:
+            mask: False for pixels without data.
+            area: Rows and columns where it applies.
+        """
+        if mask.all():
+            return
+        self._hidden = np.zeros(self._bad.shape, dtype=bool)
+        self._hidden[area] = ~mask
 
     def put(
         self, raw: NDArray[Any], band: int = 0, row: int = 0, column: int = 0
@@ -100,6 +113,12 @@ class MaskedTarget:
         target = self.values[bands, *area][:, lines]
         target[...] = piece
         missing = find_missing(piece, self.marker)
+        if self._hidden is not None:
+            hidden = self._hidden[area][lines]
+            if missing is not None:
+                missing |= hidden
+            elif hidden.any():
+                missing = np.broadcast_to(hidden, piece.shape)
         for factors, apply in ((self.gain, np.multiply), (self.offset, np.add)):
             if factors is not None:
                 apply(target, factors[bands, None, None], out=target)

@@ -9,12 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from .._typing import BoolArray, FloatArray
 from ..errors import BandMismatchError, MetadataError
 from ._masked_target import MaskedTarget
+from ._raster_extras import RasterExtras
+from ._scale import uniform
 from .cube_info import CubeInfo
 from .masked import MaskedCube
 
@@ -57,6 +59,24 @@ class CubeReader(ABC):
             Array of shape ``(C, H, W)`` in the data type of the file.
         """
 
+    #: Bands, from 0, that hold no data but say where there are some (alpha).
+    mask_bands: tuple[int, ...] = ()
+
+    def _read_mask(self, window: Window) -> BoolArray | None:
+        """Read the mask that files keep besides their numbers; there is none by default.
+
+        Args:
+            window: Integer window that lies inside the file.
+
+        Returns:
+            True where there is data, shape ``(H, W)``; None if there is no mask.
+        """
+        return None
+
+    def _extras(self) -> RasterExtras | None:
+        """Return what the file says besides its numbers; nothing by default."""
+        return None
+
     def read(
         self, indexes: Sequence[int] | None = None, window: Window | None = None
     ) -> tuple[FloatArray, BoolArray]:
@@ -84,14 +104,13 @@ class CubeReader(ABC):
         columns, rows = round(window.width), round(window.height)
         inner = _clip(left, top, columns, rows, width, height)
         if inner == (left, top, columns, rows):
-            return self._to_values(self._read_raw(bands, Window(*inner)), bands)
+            return self._read_values(bands, window)
         values = np.zeros((len(bands), rows, columns), dtype=np.float32)
         valid = np.zeros(values.shape, dtype=bool)
         if inner is not None:
             row, column = inner[1] - top, inner[0] - left
             target = np.s_[:, row : row + inner[3], column : column + inner[2]]
-            raw = self._read_raw(bands, Window(*inner))
-            values[target], valid[target] = self._to_values(raw, bands)
+            values[target], valid[target] = self._read_values(bands, Window(*inner))
         return values, valid
 
     def read_masked(
@@ -135,6 +154,10 @@ class CubeReader(ABC):
         inner = _clip(left, top, columns, rows, width, height)
         if inner is not None and bands:
             row, column = inner[1] - top, inner[0] - left
+            mask = self._read_mask(Window(*inner))
+            if mask is not None:
+                area = np.s_[row : row + inner[3], column : column + inner[2]]
+                target.hide(mask, area)
 
             def put(raw: NDArray[Any], band: int, down: int, right: int) -> None:
                 target.put(raw, band, row + down, column + right)
@@ -264,11 +287,15 @@ class CubeReader(ABC):
             )
         return bands
 
-    def _to_values(
-        self, raw: NDArray[Any], bands: list[int]
+    def _read_values(
+        self, bands: list[int], window: Window
     ) -> tuple[FloatArray, BoolArray]:
         """Apply gain and offset, and put 0 where there is no data."""
+        raw = self._read_raw(bands, window)
         valid = data_mask(raw, self.info.nodata)
+        mask = self._read_mask(window)
+        if mask is not None:
+            valid &= mask
         values: NDArray[np.float32] = raw.astype(np.float32)
         for factors, apply in (
             (self.info.gain, np.multiply),
@@ -339,36 +366,6 @@ def stored_nodata(dtype: np.dtype[Any], nodata: float | None) -> Any:
     # a float64 tag has to be compared in the precision of the file
     with np.errstate(over='ignore'):
         return dtype.type(nodata)
-
-
-def uniform(
-    gain: ArrayLike | None, offset: ArrayLike | None, count: int
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Bring gain and offset into the form of :class:`CubeInfo`.
-
-    Args:
-        gain: One factor, one for each band, or None.
-        offset: One summand, one for each band, or None.
-        count: Number of bands.
-
-    Returns:
-        One gain and one offset for each band; None where they would do nothing.
-
-    Raises:
-        BandMismatchError: If the number of values is neither 1 nor *count*.
-    """
-    result: list[tuple[float, ...] | None] = []
-    for values, neutral in ((gain, 1.0), (offset, 0.0)):
-        array = np.atleast_1d(neutral if values is None else np.asarray(values, float))
-        if array.shape not in ((1,), (count,)):
-            raise BandMismatchError(
-                f'Expected 1 or {count} scale values, got shape {array.shape}.'
-            )
-        full = np.broadcast_to(array, count)
-        # a factor such as 0.0001 * 10 000 is 1 up to rounding
-        same = np.allclose(full, neutral, rtol=1e-9, atol=1e-12)
-        result.append(None if same else tuple(full.tolist()))
-    return result[0], result[1]
 
 
 def _clip(

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from .._typing import PathLike
+from .._typing import BoolArray, PathLike
 from ..errors import OutputError
 from ..physics import BandSet
 from ._band_tags import check_bands, write_class_tags, write_spectral_tags
 from ._cog_options import check_cog_options, cog_block, creation_options, work_block
 from ._gdal import check_blocks
+from ._raster_extras import RasterExtras, write_extras
+from ._scale import declared
 from ._writer import AtomicWriter, open_scratch
 
 
@@ -48,9 +50,12 @@ class CubeWriter(AtomicWriter):
         colormap: Colors by class code, for one band of uint8 or uint16.
         class_names: Names by class code; written as JSON to the tag ``class_names``
             of the first band.
-        scale: Factor from stored numbers to values, as band metadata.
-        offset: Summand after the factor, as band metadata.
+        scale: Factor from stored numbers to values, as band metadata; one number, or
+            one for each band.
+        offset: Summand after the factor, in the same way.
         tags: More tags of the file.
+        extras: Tags, ground control points and the like of another raster; *tags* and
+            *bands* go before them.
         compress: Compression: ``'deflate'``, ``'lzw'``, ``'zstd'``, ``'lzma'`` or
             ``'none'``.
         overview_resampling: Resampling of the overviews, e.g. ``'nearest'``;
@@ -61,7 +66,8 @@ class CubeWriter(AtomicWriter):
 
     Raises:
         OutputError: If the file exists and *overwrite* is False, or cannot be created.
-        BandMismatchError: If *bands*, *descriptions* or *colormap* do not fit *shape*.
+        BandMismatchError: If *bands*, *descriptions*, *colormap*, *scale* or *offset*
+            do not fit *shape*.
         ValueError: If *compress* or *overview_resampling* does not exist.
 
     Example:
@@ -84,9 +90,10 @@ class CubeWriter(AtomicWriter):
         descriptions: Sequence[str] | None = None,
         colormap: Mapping[int, tuple[int, ...]] | None = None,
         class_names: Mapping[int, str] | None = None,
-        scale: float = 1.0,
-        offset: float = 0.0,
+        scale: float | Sequence[float] = 1.0,
+        offset: float | Sequence[float] = 0.0,
         tags: Mapping[str, str] | None = None,
+        extras: RasterExtras | None = None,
         compress: str = 'deflate',
         overview_resampling: str | None = None,
         overwrite: bool = False,
@@ -111,22 +118,36 @@ class CubeWriter(AtomicWriter):
         self._filled = np.zeros((shape[0], *blocks), dtype=bool)
         with self._guard():
             self._dataset = self._create(crs, transform)
-            for i, name in enumerate(names or (), start=1):
-                self._dataset.set_band_description(i, name)
+            if extras is not None:
+                write_extras(self._dataset, extras, bands is not None)
+            self._describe(names, tags, *declared(scale, offset, shape[0]))
             write_spectral_tags(self._dataset, bands)
             write_class_tags(self._dataset, colormap, class_names, nodata)
-            self._dataset.update_tags(**(tags or {}))
-            if (scale, offset) != (1.0, 0.0):
-                self._dataset.scales = (scale,) * shape[0]
-                self._dataset.offsets = (offset,) * shape[0]
 
-    def write(self, window: Window, array: NDArray[Any]) -> None:
+    def _describe(
+        self,
+        names: Sequence[str] | None,
+        tags: Mapping[str, str] | None,
+        scales: tuple[float, ...] | None,
+        offsets: tuple[float, ...] | None,
+    ) -> None:
+        for i, name in enumerate(names or (), start=1):
+            self._dataset.set_band_description(i, name)
+        self._dataset.update_tags(**(tags or {}))
+        if scales is not None:
+            self._dataset.scales, self._dataset.offsets = scales, offsets
+
+    def write(
+        self, window: Window, array: NDArray[Any], mask: BoolArray | None = None
+    ) -> None:
         """Write one window.
 
         Args:
             window: Rows and columns to write, inside the raster.
             array: Values of shape ``(C, h, w)``, or ``(h, w)`` for one band, in the
                 data type of the file.
+            mask: True where there are data, shape ``(h, w)``, besides the nodata value;
+                for all windows or for none.
 
         Raises:
             OutputError: If the writer is closed, the window leaves the raster, the
@@ -151,7 +172,11 @@ class CubeWriter(AtomicWriter):
                     f'Expected an array of {self.dtype}, got {array.dtype}. Scale, '
                     'round and convert it first.'
                 )
-            self._dataset.write(array, window=Window(col, row, width, height))
+            place = Window(col, row, width, height)
+            self._dataset.write(array, window=place)
+            if mask is not None:
+                with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+                    self._dataset.write_mask(mask, window=place)
             self._mark(array, row, col)
 
     def close(self) -> None:

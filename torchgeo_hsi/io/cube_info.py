@@ -31,6 +31,10 @@ class CubeInfo:
             this very file), ``'nominal'`` (table of the sensor), ``'user'`` or
             ``'none'``.
         stop: End of the acquisition, ISO 8601, or None.
+        file_scale: Factor per band from stored numbers to reflectance as the file
+            declares it, also where *gain* is None because nothing changes (0.0001).
+        file_offset: Summand per band as the file declares it, applied after the factor;
+            None for 0.
     """
 
     path: str
@@ -46,3 +50,5 @@ class CubeInfo:
     start: str | None = None
     spectral_source: str = 'none'
     stop: str | None = None
+    file_scale: tuple[float, ...] | None = None
+    file_offset: tuple[float, ...] | None = None

@@ -23,6 +23,8 @@ from ._desis_xml import (
     find_desis_product,
     read_desis_metadata,
 )
+from ._raster_extras import RasterExtras, read_extras
+from ._raster_mask import RasterMask
 from ._spectral import FileBands, spectral_axis
 from .base import CubeInfo, CubeReader, uniform
 from .geotiff import open_raster, read_raster
@@ -103,6 +105,7 @@ class DESISL2AReader(CubeReader):
         self.metadata: DESISMetadata = read_desis_metadata(self.product.metadata)
         self._quality: DatasetReader | None = None
         self._src = open_raster(self.product.image)
+        self._mask = RasterMask(self._src, alpha=False)
         self.pixel_interleaved = self._src.profile.get('interleave') == 'pixel'
         try:
             meta = self.metadata
@@ -196,6 +199,13 @@ class DESISL2AReader(CubeReader):
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
         return read_raster(self._src, indexes, window)
+
+    def _read_mask(self, window: Window) -> BoolArray | None:
+        return self._mask.read(window)
+
+    def _extras(self) -> RasterExtras:
+        """Return tags of the image and the like."""
+        return read_extras(self._src)
 
     def close(self) -> None:
         """Close all files of the product; further reads fail."""

@@ -27,10 +27,19 @@ from ._enmap_xml import (
     read_metadata,
     time_of_name,
 )
+from ._raster_extras import RasterExtras, read_extras
+from ._raster_mask import RasterMask
 from ._spectral import FileBands, spectral_axis
 from ._tiff_regions import Put, TIFFRegions
 from .base import CubeInfo, CubeReader, uniform
-from .geotiff import open_raster, raster_scale, read_raster, read_tags, start_time
+from .geotiff import (
+    file_scale,
+    open_raster,
+    raster_scale,
+    read_raster,
+    read_tags,
+    start_time,
+)
 
 #: Pixel value of L2A outside of the swath; the metadata file often says 0 instead.
 L2A_NODATA = -32768
@@ -112,6 +121,7 @@ class EnMAPL2AReader(CubeReader):
         self._layers: dict[str, DatasetReader] = {}
         self._src = open_raster(self.product.image)
         self._regions = TIFFRegions(self._src)
+        self._mask = RasterMask(self._src, alpha=False)
         try:
             found = self._found()
             axis = spectral_axis(
@@ -160,9 +170,12 @@ class EnMAPL2AReader(CubeReader):
             # names in band tags are those of whoever wrote the file
             names = () if meta is None else meta.names
             bands = name_bands(bands, image, names)
+        own = file_scale(src, scale)
         if scale is not None or meta is None:
             gain, offset = raster_scale(src, scale)
         else:
+            # the metadata file holds them, as those of the image do not count
+            own = None, None
             self._check_gain(meta)
             gain, offset = uniform(meta.gain * 1e4, meta.offset * 1e4, src.count)
         start = meta.start if meta else time_of_name(image) or start_time(src)
@@ -180,6 +193,8 @@ class EnMAPL2AReader(CubeReader):
             start=start,
             spectral_source=source,
             stop=None if meta is None else meta.stop,
+            file_scale=own[0],
+            file_offset=own[1],
         )
 
     def _check_gain(self, meta: EnMAPMetadata) -> None:
@@ -266,6 +281,13 @@ class EnMAPL2AReader(CubeReader):
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
         return read_raster(self._src, indexes, window)
+
+    def _read_mask(self, window: Window) -> BoolArray | None:
+        return self._mask.read(window)
+
+    def _extras(self) -> RasterExtras:
+        """Return tags of the image and the like."""
+        return read_extras(self._src)
 
     def _read_parts(self, indexes: list[int], window: Window, put: Put) -> None:
         box = window.row_off, window.col_off, window.height, window.width

@@ -20,10 +20,12 @@ from ._envi_header import (
     place_of,
     read_header,
     real,
+    reflectance_scale,
     scale_of,
 )
+from ._scale import declared, uniform
 from ._spectral import spectral_axis
-from .base import CubeInfo, CubeReader, uniform
+from .base import CubeInfo, CubeReader
 
 #: Axes on disk of each interleave: band, row, column.
 _INTERLEAVES = {'bsq': (0, 1, 2), 'bil': (1, 0, 2), 'bip': (2, 0, 1)}
@@ -83,6 +85,7 @@ class ENVIReader(CubeReader):
         )
         factor, add = scale_of(fields) if scale is None else (scale, None)
         gain, summand = uniform(factor, add, count)
+        own = reflectance_scale(fields) if scale is None else None
         crs, transform = place_of(fields)
         self.info = CubeInfo(
             path=binary,
@@ -97,6 +100,7 @@ class ENVIReader(CubeReader):
             transform=transform,
             start=fields.get('acquisition time'),
             spectral_source=source,
+            file_scale=declared(own, None, count)[0],
         )
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:

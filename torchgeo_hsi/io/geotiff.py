@@ -17,12 +17,15 @@ from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from .._typing import PathLike
+from .._typing import BoolArray, PathLike
 from ..errors import CorruptFileError
 from ._files import check_file
+from ._raster_extras import RasterExtras, read_extras
+from ._raster_mask import RasterMask
+from ._scale import declared, uniform
 from ._spectral import FileBands, numbers, spectral_axis
 from ._tiff_regions import Put, TIFFRegions
-from .base import CubeInfo, CubeReader, uniform
+from .base import CubeInfo, CubeReader
 
 #: Names under which files keep the same thing, in lower case.
 _WAVELENGTH = ('wavelength', 'wavelengths')
@@ -38,7 +41,8 @@ class GeoTIFFReader(CubeReader):
     ``wavelength_units``, as the EnMAP-Box writes them), from the ``IMAGERY`` metadata
     of GDAL 3.10 (``CENTRAL_WAVELENGTH_UM``, ``FWHM_UM``), or from the ENVI fields of
     the whole file. A GDAL scale and offset lead to reflectance; see
-    :class:`~torchgeo_hsi.io.CubeReader`.
+    :class:`~torchgeo_hsi.io.CubeReader`. Pixels that a mask leaves out have no data,
+    be it a mask in the file, in a ``.msk`` file beside it, or an alpha band.
 
     Args:
         path: The file.
@@ -79,9 +83,12 @@ class GeoTIFFReader(CubeReader):
                 fwhm=fwhm,
             )
             gain, offset = raster_scale(src, scale)
+            own = file_scale(src, scale)
         except Exception:
             src.close()
             raise
+        self._mask = RasterMask(src, alpha=bands is None)
+        self.mask_bands = self._mask.bands
         has_place = not src.transform.is_identity
         self.info = CubeInfo(
             path=name,
@@ -96,10 +103,19 @@ class GeoTIFFReader(CubeReader):
             transform=src.transform if has_place else None,
             start=start_time(src),
             spectral_source=source,
+            file_scale=own[0],
+            file_offset=own[1],
         )
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
         return read_raster(self._src, indexes, window)
+
+    def _read_mask(self, window: Window) -> BoolArray | None:
+        return self._mask.read(window)
+
+    def _extras(self) -> RasterExtras:
+        """Return tags, ground control points and the like."""
+        return read_extras(self._src, self.mask_bands)
 
     def _read_parts(self, indexes: list[int], window: Window, put: Put) -> None:
         box = window.row_off, window.col_off, window.height, window.width
@@ -227,10 +243,27 @@ def raster_scale(
     """
     if scale is not None:
         return uniform(scale, None, src.count)
-    gains, offsets = np.array(src.scales), np.array(src.offsets)
-    if np.all(gains == 1) and np.all(offsets == 0):
+    scales, offsets = file_scale(src, None)
+    if scales is None or offsets is None:
         return None, None
-    return uniform(gains * 1e4, offsets * 1e4, src.count)
+    return uniform(np.array(scales) * 1e4, np.array(offsets) * 1e4, src.count)
+
+
+def file_scale(
+    src: DatasetReader, scale: float | None
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Return scale and offset of each band as GDAL keeps them.
+
+    Args:
+        src: The open file.
+        scale: Factor of the caller; replaces the file's own.
+
+    Returns:
+        Both, or None and None if the file declares none or the caller knows better.
+    """
+    if scale is not None:
+        return None, None
+    return declared(src.scales, src.offsets, src.count)
 
 
 def start_time(src: DatasetReader) -> str | None:

@@ -13,10 +13,11 @@ from rasterio.windows import Window
 from .._typing import FloatArray, PathLike
 from ..physics import BandSet
 from ._arrays import CENTRE_NAMES, GOOD_NAMES, WIDTH_NAMES, choose_cube, find_named
-from ._cf import axes_of, nodata_of, place_of, scale_of
+from ._cf import axes_of, nodata_of, place_of, reflectance_scale, scale_of
 from ._hdf5 import arrays, damaged, open_hdf5, text
+from ._scale import declared, uniform
 from ._spectral import FileBands, spectral_axis
-from .base import CubeInfo, CubeReader, uniform
+from .base import CubeInfo, CubeReader
 from .mat import read_axes
 
 
@@ -101,6 +102,8 @@ class NetCDFReader(CubeReader):
         crs, transform = place_of(self._file, array, self._axes)
         factor, add = scale_of(array) if scale is None else (scale, None)
         gain, offset = uniform(factor, add, count)
+        own = reflectance_scale(array) if scale is None else (None, None)
+        file_scale, file_offset = declared(*own, count)
         return CubeInfo(
             path=path,
             sensor=text(root.get('instrument')) or 'unknown',
@@ -114,6 +117,8 @@ class NetCDFReader(CubeReader):
             transform=transform,
             start=text(root.get('time_coverage_start')),
             spectral_source=source,
+            file_scale=file_scale,
+            file_offset=file_offset,
         )
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:

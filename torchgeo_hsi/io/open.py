@@ -112,6 +112,28 @@ def known_options(path: PathLike) -> tuple[str, ...]:
     return _options(_reader_of(os.fspath(path)))
 
 
+def option_kinds(path: PathLike) -> dict[str, Any]:
+    """Tell what the options of a file are.
+
+    Args:
+        path: File or product folder.
+
+    Returns:
+        Annotations by the names that :func:`known_options` returns.
+
+    Raises:
+        FileNotFoundError: If there is nothing at *path*.
+        EmptyDataError: If a folder holds no product.
+        CorruptFileError: If the file is empty.
+        MetadataError: If the kind of file is unknown.
+    """
+    reader = _reader_of(os.fspath(path))
+    described = _DESCRIBED.get(reader, reader)
+    parameters = inspect.signature(described).parameters
+    kinds = {name: word.annotation for name, word in parameters.items()}
+    return {name: kinds.get(name, str) for name in _options(reader)}
+
+
 def _options(reader: Callable[..., CubeReader]) -> tuple[str, ...]:
     described = _DESCRIBED.get(reader, reader)
     names = tuple(inspect.signature(described).parameters)[1:]

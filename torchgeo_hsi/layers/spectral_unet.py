@@ -94,6 +94,10 @@ class SpectralUNet(SceneModel):
                 fusions.append(fusion(widths[i + 1]))
         self.encoder = Layers(encoder)
         self.decoder = Layers(decoder, fusions if fusion is not None else None)
+        if fusions:
+            # published weights have it, but the deepest features are not fused: several
+            # processes would wait for its gradient
+            fusions[0].requires_grad_(False)
 
     def forward(self, image: Tensor, sigma: Tensor | float | None = None) -> Tensor:
         """Denoise images.
@@ -177,7 +181,9 @@ def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
             f'Images of shape {tuple(image.shape)} are empty. Leave out tiles without '
             'rows, columns or bands.'
         )
-    down, right = -height % divisor, -width % divisor
+    # not -height % divisor, which torch.compile cannot do with sizes that change
+    down = (divisor - height % divisor) % divisor
+    right = (divisor - width % divisor) % divisor
     # one axis at a time, because only one of them may be too short to mirror
     if right:
         mode = 'reflect' if right < width else 'replicate'

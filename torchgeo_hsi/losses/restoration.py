@@ -3,6 +3,7 @@
 
 """Weighted sum of losses of cubes."""
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor, nn
@@ -44,16 +45,16 @@ class RestorationLoss(nn.Module):
 
         Raises:
             UnknownNameError: If there is no such loss.
-            ValueError: If a weight is negative, or none is positive.
+            ValueError: If a weight is negative or not finite, or none is positive.
         """
         super().__init__()
         self.weights = {terms: 1.0} if isinstance(terms, str) else dict(terms)
         for name, weight in self.weights.items():
             if name not in _TERMS:
                 raise UnknownNameError('loss', name, _TERMS)
-            if not weight >= 0:
+            if not 0 <= weight < math.inf:
                 raise ValueError(
-                    f'Expected weights of 0 or more, got {weight} for {name!r}.'
+                    f'Expected finite weights of 0 or more, got {weight} for {name!r}.'
                 )
         if not any(self.weights.values()):
             raise ValueError(

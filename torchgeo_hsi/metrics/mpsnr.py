@@ -11,9 +11,9 @@ from ._images import Clamp, Cubes, ImageMetric, Scores, band_means, finish, prep
 
 
 def _check(data_range: float, limit: float) -> None:
-    if not data_range > 0 or not limit > 0:
+    if not 0 < data_range < math.inf or not limit > 0:
         raise ValueError(
-            'Expected a positive data_range and a positive limit, got '
+            'Expected a positive, finite data_range and a positive limit, got '
             f'{data_range} and {limit}.'
         )
 

@@ -3,13 +3,15 @@
 
 """Mean over bands of the structural similarity."""
 
+import math
+import warnings
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import BandMismatchError
+from ..errors import BandMismatchError, NodataWarning
 from ._images import Clamp, Cubes, ImageMetric, Scores, finish, mean_where, prepare
 
 type Window = Literal['uniform', 'gaussian']
@@ -31,8 +33,8 @@ def _check(data_range: float, window: str) -> None:
         raise ValueError(
             f"Expected the window 'uniform' or 'gaussian', got {window!r}."
         )
-    if not data_range > 0:
-        raise ValueError(f'Expected a positive data_range, got {data_range}.')
+    if not 0 < data_range < math.inf:
+        raise ValueError(f'Expected a positive, finite data_range, got {data_range}.')
 
 
 def _filter(values: Tensor, weights: Tensor) -> Tensor:
@@ -55,13 +57,31 @@ def _similarity(x: Tensor, y: Tensor, window: str, data_range: float) -> Tensor:
     return top / ((square_x + square_y + c1) * (factor * variance + c2))
 
 
-def _score(cubes: Cubes, window: str, data_range: float) -> Scores:
+def _check_size(cubes: Cubes, window: str) -> None:
+    """Refuse images that are smaller than the window.
+
+    Raises:
+        BandMismatchError: If they are.
+    """
     side = len(_weights(window)[0])
     if min(cubes.target.shape[-2:]) < side:
         raise BandMismatchError(
             f'Expected images of at least {side} x {side} pixels for this window, got '
             f'{tuple(cubes.target.shape)}.'
         )
+
+
+def _nothing(cubes: Cubes) -> Scores:
+    """Return the scores of images that have none."""
+    count = len(cubes.target)
+    known = torch.zeros(count, dtype=torch.bool, device=cubes.target.device)
+    return Scores(cubes.target.new_full((count,), torch.nan), known)
+
+
+def _score(cubes: Cubes, window: str, data_range: float) -> Scores:
+    side = len(_weights(window)[0])
+    if not cubes.target.shape[:2].numel():
+        return _nothing(cubes)
     gaps = (~cubes.valid).to(cubes.target.dtype)
     whole = F.max_pool2d(gaps, side, stride=1).flatten(1) == 0
     bands = []
@@ -122,13 +142,15 @@ def mssim(
     """
     _check(data_range, window)
     cubes = prepare(prediction, target, valid, clamp)
+    _check_size(cubes, window)
     return finish(_score(cubes, window, data_range), target.ndim)
 
 
 class MSSIM(ImageMetric):
     """Mean over bands and images of the structural similarity.
 
-    See :func:`mssim` for its definition.
+    See :func:`mssim` for its definition. Images that are smaller than the window do not
+    count.
 
     Example:
         >>> import torch
@@ -158,7 +180,18 @@ class MSSIM(ImageMetric):
         _check(data_range, window)
         self.data_range = data_range
         self.window = window
+        self._has_warned = False
 
     def score(self, cubes: Cubes) -> Scores:
-        """Score each image."""
+        """Score each image; those smaller than the window have none."""
+        try:
+            _check_size(cubes, self.window)
+        except BandMismatchError as error:
+            # one small image must not end a training
+            if not self._has_warned:
+                warnings.warn(
+                    f'{error} They do not count in MSSIM.', NodataWarning, stacklevel=2
+                )
+            self._has_warned = True
+            return _nothing(cubes)
         return _score(cubes, self.window, self.data_range)

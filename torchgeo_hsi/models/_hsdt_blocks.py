@@ -84,6 +84,10 @@ class _GuidedAttention(nn.Module):
         tokens = self.pool(x.movedim(-1, 2))
         if x.shape[1] != self.num_bands or (self.flex and not self.training):
             scores = tokens @ tokens.mT
+            if self.training:
+                # several processes wait for the gradient of every parameter
+                unused = self.attn_proj.weight.sum() + self.attn_proj.bias.sum()
+                scores = scores + 0 * unused
         else:
             scores = self.attn_proj(tokens)
             if self.training:

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from .._typing import BoolArray
-from ..errors import EmptyDataError, MetadataError
+from .._typing import BoolArray, FloatArray
+from ..errors import EmptyDataError, MetadataError, NotFiniteError
 from ..io import CubeReader
 from ..io._cog_options import work_block
 from ..io.base import data_mask, stored_nodata
-from ..physics.statistics import QuantileSketch, RunningStatistics
+from ..physics.statistics import BandSummary, RunningStatistics
+from ._scene_levels import SceneLevels
 
 type Scaling = Literal['min_max', 'percentile', 'reflectance'] | float
 
@@ -63,19 +64,15 @@ class SceneNumbers:
         Raises:
             EmptyDataError: If the scene holds no data, or the same number everywhere.
         """
-        count = reader.info.shape[0]
-        good = np.ones(count, bool)
-        if reader.info.bands is not None:
-            good = np.asarray(reader.info.bands.good)
-        chosen = np.flatnonzero(good).tolist()
+        chosen = _candidates(reader)
         moments = RunningStatistics(covariance=False, accuracy=None)
-        sketch = QuantileSketch(1)
+        levels = SceneLevels(len(chosen))
         windows = list(_windows(reader))
         for done, window in enumerate(windows, start=1):
-            values, valid = reader.read(chosen, window)
+            values, valid = _read_values(reader, chosen, window)
             moments.update(values, valid)
-            if scaling == 'percentile' and valid.any():
-                sketch.update(values[valid][None])
+            if scaling == 'percentile':
+                levels.update(values, valid)
             progress(done / len(windows))
         try:
             found = moments.summary()
@@ -84,23 +81,18 @@ class SceneNumbers:
                 f'{reader.info.path} holds no valid pixel. Check its nodata value '
                 f'({reader.info.nodata}).'
             ) from error
-        known = found.count > 0
-        low, high = 0.0, REFLECTANCE
-        if scaling == 'min_max':
-            low, high = np.nanmin(found.minimum), np.nanmax(found.maximum)
-        elif scaling == 'percentile':
-            low, high = sketch.quantiles(PERCENTILES)[:, 0]
-        elif not isinstance(scaling, str):
-            high = float(scaling)
-        if not high > low:
+        # a dead or saturated band holds nothing that could be restored, and its number
+        # would be that of 0 or 1 for the others; a single pixel tells nothing
+        is_constant = (found.minimum == found.maximum) & (found.count > 1)
+        kept = np.flatnonzero((found.count > 0) & ~is_constant)
+        if not kept.size:
             raise EmptyDataError(
-                f'{reader.info.path} holds {low:g} everywhere, so there is nothing to '
-                'restore.'
+                f'Each band of {reader.info.path} holds the same number everywhere, so '
+                'there is nothing to restore.'
             )
-        scale = float(high) - float(low)
-        fill = ((found.mean[known] - low) / scale).astype(np.float32)
-        bands = [band for band, is_known in zip(chosen, known, strict=True) if is_known]
-        return cls(bands, scale, float(low), fill)
+        low, high = _limits(scaling, found, levels, kept)
+        fill = ((found.mean[kept] - low) / (high - low)).astype(np.float32)
+        return cls([chosen[number] for number in kept], high - low, low, fill)
 
     def read(
         self, reader: CubeReader, window: Window
@@ -115,8 +107,10 @@ class SceneNumbers:
             Numbers of shape ``(C, h, w)``, with the means of the bands where there are
             no data; and True where all bands have data, shape ``(h, w)``.
         """
-        values, valid = reader.read(self.bands, window)
-        image = ((values - np.float32(self.offset)) / np.float32(self.scale)).astype(
+        values, valid = _read_values(reader, self.bands, window)
+        # in the precision of the values: those far from 0 have no digits to lose
+        kind = values.dtype.type
+        image = ((values - kind(self.offset)) / kind(self.scale)).astype(
             np.float32, copy=False
         )
         every = valid.all(axis=0)
@@ -125,41 +119,52 @@ class SceneNumbers:
         return image, every
 
     def write(
-        self, reader: CubeReader, window: Window, image: NDArray[np.float32]
-    ) -> NDArray[Any]:
-        """Turn restored numbers into those that the file stores.
+        self,
+        reader: CubeReader,
+        window: Window,
+        change: NDArray[np.float32],
+        method: str,
+    ) -> tuple[NDArray[Any], BoolArray | None]:
+        """Change the numbers that the file stores.
 
         Args:
             reader: The open scene.
             window: Rows and columns of the file.
-            image: Restored numbers of shape ``(C, h, w)``.
+            change: What is to be added to the numbers of the network, shape
+                ``(C, h, w)``. The change, and not the result, so that float64 and large
+                whole numbers keep their digits.
+            method: Name of what made the change, for the message.
 
         Returns:
-            All bands of the file. Pixels and bands without data are as before.
+            All bands of the file, where pixels and bands without data are as before;
+            and its mask, True where there are data, or None.
+
+        Raises:
+            NotFiniteError: If a number would become NaN or infinite.
         """
         info = reader.info
-        everything = list(range(info.shape[0]))
-        stored = reader._read_raw(everything, window)
-        if not np.issubdtype(stored.dtype, np.floating):
-            limits = np.iinfo(stored.dtype)
-        marker = stored_nodata(stored.dtype, info.nodata)
+        stored = reader._read_raw(list(range(info.shape[0])), window)
+        mask = reader._read_mask(window)
         for number, band in enumerate(self.bands):
             plane = stored[band]
             valid = data_mask(plane, info.nodata)
-            values = image[number].astype(np.float64) * self.scale + self.offset
-            if info.offset is not None:
-                values -= info.offset[band]
-            if info.gain is not None:
-                values /= info.gain[band]
-            if not np.issubdtype(stored.dtype, np.floating):
-                values = np.clip(np.rint(values), limits.min, limits.max)
-            result = values.astype(stored.dtype)
+            if mask is not None:
+                valid &= mask
+            factor = self.scale / (1.0 if info.gain is None else info.gain[band])
+            result = _add(plane, change[number].astype(np.float64) * factor, valid)
+            if result is None:
+                raise NotFiniteError(
+                    f'{method} gives NaN or infinite numbers for band {band + 1} of '
+                    f'{info.path}, near row {window.row_off} and column '
+                    f'{window.col_off}. Check its weights, and the scaling of the '
+                    'scene; nothing was written.'
+                )
+            marker = stored_nodata(stored.dtype, info.nodata)
             if marker is not None:
                 # data must not become nodata by chance
-                other = _neighbor(marker)
-                result[result == marker] = other
+                result[result == marker] = _neighbor(marker)
             np.copyto(plane, result, where=valid)
-        return stored
+        return stored, mask
 
 
 def check_scaling(scaling: Scaling) -> Scaling:
@@ -203,6 +208,72 @@ def check_dtype(reader: CubeReader) -> None:
             f'Expected integers or float32 or float64 in {reader.info.path}, got '
             f'{dtype}. Convert the file first.'
         )
+
+
+def _candidates(reader: CubeReader) -> list[int]:
+    """Return the bands that are not marked as bad, nor say where there are data."""
+    good = np.ones(reader.info.shape[0], bool)
+    if reader.info.bands is not None:
+        good = np.array(reader.info.bands.good)
+    good[list(reader.mask_bands)] = False
+    return [int(band) for band in np.flatnonzero(good)]
+
+
+def _read_values(
+    reader: CubeReader, bands: list[int], window: Window
+) -> tuple[FloatArray, BoolArray]:
+    """Read as :meth:`CubeReader.read` does, with all digits that the file has."""
+    info = reader.info
+    raw = reader._read_raw(bands, window)
+    valid = data_mask(raw, info.nodata)
+    mask = reader._read_mask(window)
+    if mask is not None:
+        valid &= mask
+    is_exact = raw.dtype.itemsize <= 2 and info.gain is None and info.offset is None
+    values: FloatArray = raw.astype(np.float32 if is_exact else np.float64)
+    # nodata of any size must not overflow
+    np.copyto(values, 0, where=~valid)
+    if info.gain is not None:
+        values *= np.array(info.gain)[bands, None, None]
+    if info.offset is not None:
+        values += np.array(info.offset)[bands, None, None]
+    return values, valid
+
+
+def _limits(
+    scaling: Scaling, found: BandSummary, levels: SceneLevels, bands: NDArray[np.intp]
+) -> tuple[float, float]:
+    """Return what becomes 0 and 1."""
+    if scaling == 'reflectance':
+        return 0.0, REFLECTANCE
+    if not isinstance(scaling, str):
+        return 0.0, float(scaling)
+    low, high = found.minimum[bands].min(), found.maximum[bands].max()
+    if scaling == 'percentile':
+        lower, upper = levels.quantiles(PERCENTILES, bands.tolist())
+        # nearly all numbers may be the same, such as a background that is no nodata
+        if upper > lower:
+            low, high = lower, upper
+    return float(low), float(high)
+
+
+def _add(
+    plane: NDArray[Any], change: NDArray[np.float64], valid: BoolArray
+) -> NDArray[Any] | None:
+    """Add to stored numbers; None if valid ones would not be finite."""
+    if not np.isfinite(change[valid]).all():
+        return None
+    change = np.where(valid, change, 0.0)
+    if np.issubdtype(plane.dtype, np.floating):
+        with np.errstate(over='ignore', invalid='ignore'):
+            result = (plane + change).astype(plane.dtype)
+        return result if np.isfinite(result[valid]).all() else None
+    limits, steps = np.iinfo(plane.dtype), np.rint(change)
+    # the largest number of 64 bits has no float64
+    highest = np.nextafter(float(limits.max), 0) if plane.itemsize > 4 else limits.max
+    values = np.clip(plane + steps, limits.min, highest)
+    # 64 bits do not fit into a float64
+    return np.where(steps == 0, plane, values.astype(plane.dtype))
 
 
 def _neighbor(marker: Any) -> Any:

@@ -3,15 +3,19 @@
 
 """Where a restored scene goes: a GeoTIFF, or a product like the one it came from."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .. import __version__
 from .._typing import PathLike
 from ..errors import OutputError
 from ..io import CubeReader, CubeWriter, EnMAPL2AReader
 from ..io._enmap_copy import EnMAPProductCopy
+from ..io.base import stored_nodata
 
 _TIFF = ('.tif', '.tiff')
 
@@ -28,11 +32,14 @@ def is_product(output: PathLike) -> bool:
     return Path(output).suffix.lower() not in _TIFF
 
 
-def check_output(reader: CubeReader, output: PathLike, overwrite: bool) -> None:
+def check_output(
+    reader: CubeReader, source: PathLike, output: PathLike, overwrite: bool
+) -> None:
     """Check that a scene can be written, before hours are spent on it.
 
     Args:
         reader: The open scene.
+        source: What was opened.
         output: File or folder to write.
         overwrite: Whether something there may be replaced.
 
@@ -40,6 +47,11 @@ def check_output(reader: CubeReader, output: PathLike, overwrite: bool) -> None:
         OutputError: If it cannot.
     """
     path = Path(output)
+    folder = Path(source).resolve()
+    if folder.is_dir() and folder in path.resolve().parents:
+        raise OutputError(
+            f'{path} lies in {source}, which is the scene itself. Name a path elsewhere.'
+        )
     if is_product(path):
         if not (isinstance(reader, EnMAPL2AReader) and reader.product.metadata):
             raise OutputError(
@@ -55,6 +67,40 @@ def check_output(reader: CubeReader, output: PathLike, overwrite: bool) -> None:
         raise OutputError(
             f'{path} exists already. Choose another path, or pass overwrite=True.'
         )
+
+
+def check_space(reader: CubeReader, output: PathLike, tile: int) -> None:
+    """Check that the disk holds what is written on the way to a scene.
+
+    That is the image without compression, and a row of tiles. The compressed result
+    comes on top, but nobody knows how large it will be.
+
+    Args:
+        reader: The open scene.
+        output: File or folder to write.
+        tile: Rows of a tile.
+
+    Raises:
+        OutputError: If there is less space.
+    """
+    folder = Path(output).absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    count, height, width = reader.info.shape
+    image = count * height * width * np.dtype(reader.info.dtype).itemsize
+    strip = count * min(tile, height) * width * np.dtype(np.float32).itemsize
+    free = shutil.disk_usage(folder).free
+    if free < image + strip:
+        raise OutputError(
+            f'{output} needs {_size(image + strip)} while it is made, and {_size(free)} '
+            f'are free in {folder}. Free some space, or write to another folder.'
+        )
+
+
+def _size(number: int) -> str:
+    return (
+        f'{number / 2**30:.1f} GiB' if number >= 2**30 else f'{number / 2**20:.1f} MiB'
+    )
 
 
 def open_output(
@@ -88,11 +134,12 @@ def open_output(
     options: dict[str, Any] = {
         'crs': info.crs,
         'transform': info.transform,
-        'nodata': info.nodata,
+        'nodata': _nodata(reader),
         'bands': info.bands,
         'tags': tags,
         'compress': compress,
         'overwrite': overwrite,
+        'extras': reader._extras(),
     }
     if is_product(output):
         # the metadata file holds the scale, as before
@@ -103,16 +150,25 @@ def open_output(
     return CubeWriter(output, info.shape, info.dtype, **_scale(reader), **options)
 
 
+def _nodata(reader: CubeReader) -> float | None:
+    """Return the value of pixels without data, if the data type has it at all."""
+    info = reader.info
+    dtype = np.dtype(info.dtype)
+    if info.nodata is None or (dtype.kind == 'f' and not np.isfinite(info.nodata)):
+        return info.nodata
+    marker = stored_nodata(dtype, info.nodata)
+    return info.nodata if marker is not None and np.isfinite(marker) else None
+
+
 def _scale(reader: CubeReader) -> dict[str, Any]:
     """Return the scale of the stored numbers, as GDAL keeps it."""
     info = reader.info
+    if info.file_scale is not None:
+        return {'scale': info.file_scale, 'offset': info.file_offset or 0.0}
+    gain, offset = info.gain or (1.0,), info.offset or (0.0,)
     if info.gain is None and info.offset is None:
         return {}
-    gains = set(info.gain or (1.0,))
-    offsets = set(info.offset or (0.0,))
-    if len(gains) > 1 or len(offsets) > 1:
-        raise OutputError(
-            f'{info.path} has a scale for each band, which a GeoTIFF of ours cannot '
-            'hold. For an EnMAP product, name a folder as output.'
-        )
-    return {'scale': gains.pop() * 1e-4, 'offset': offsets.pop() * 1e-4}
+    return {
+        'scale': [factor * 1e-4 for factor in gain],
+        'offset': [summand * 1e-4 for summand in offset],
+    }

@@ -3,6 +3,7 @@
 
 """Restore scenes of any size with any restoration network or method."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from ..io._gdal import gdal_cache
 from ..io._tiles import Span, tile_spans, tile_weights
 from ..physics.subspace import band_noise, correlation_matrix
 from ._scene_numbers import Scaling, SceneNumbers, check_dtype, check_scaling
-from ._scene_output import check_output, open_output
+from ._scene_output import check_output, check_space, open_output
 from ._scene_strip import Strip
 
 #: Tiles start at multiples of this: the coarsest step of our networks.
@@ -59,10 +60,10 @@ def restore_scene(
     (:class:`~torchgeo_hsi.layers.SceneModel` with ``needs_scene``) see it once more
     before, so all tiles share the same statistics.
 
-    What comes out is like what went in: data type, scale, nodata, coordinates,
-    wavelengths and band names stay. Pixels without data are not touched, nor are bands
-    that hold none or are marked as bad. The output appears under its name when it is
-    complete, not before.
+    What comes out is like what went in: data type, scale, nodata, mask, coordinates,
+    wavelengths, band names and other tags stay. Pixels without data are not touched,
+    nor are bands that hold none, hold one and the same number, or are marked as bad.
+    The output appears under its name when it is complete, not before.
 
     Args:
         model: Network or method that takes and returns images of shape
@@ -97,7 +98,8 @@ def restore_scene(
         BandMismatchError: If the network is made for other bands.
         EmptyDataError: If the scene holds no data.
         MetadataError: If the scene holds other numbers than real ones.
-        OutputError: If the output exists, or cannot be written.
+        NotFiniteError: If the network gives NaN or infinite numbers.
+        OutputError: If the output exists, lies in the scene, or cannot be written.
         ValueError: If an option is not understood.
 
     Example:
@@ -107,18 +109,19 @@ def restore_scene(
             restore_scene(model, 'scene.tif', 'denoised.tif')
     """
     scaling = check_scaling(scaling)
-    if passes < 1:
-        raise ValueError(f'Expected at least 1 pass, got {passes}.')
     tile_spans(1, tile, overlap, _STEP)
-    tell = progress or _silent
+    _check_options(model, sigma, passes)
+    tell, method = progress or _silent, name or type(model).__name__
+    # a device that does not exist is found before the scene is read
+    model = model if device is None else model.to(device)
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(_CACHE_MB))
         reader = stack.enter_context(open_cube(source, **(reader_options or {})))
         check_dtype(reader)
-        check_output(reader, output, overwrite)
+        check_output(reader, source, output, overwrite)
+        check_space(reader, output, tile)
         options = {'scaling': scaling, 'sigma': sigma, 'tile': tile, 'overlap': overlap}
-        source_name = os.path.basename(reader.info.path)
-        document = {'method': name or type(model).__name__, 'source': source_name}
+        document = {'method': method, 'source': os.path.basename(reader.info.path)}
         writer = open_output(
             reader, output, document | options, compress=compress, overwrite=overwrite
         )
@@ -128,8 +131,8 @@ def restore_scene(
             with _Runner(model, reader, numbers, sigma, device) as runner:
                 runner.observe(spans, passes, tell)
                 folder = Path(output).absolute().parent
-                for window, image in runner.restore(spans, overlap, folder, tell):
-                    writer.write(window, numbers.write(reader, window, image))
+                for window, change in runner.restore(spans, overlap, folder, tell):
+                    writer.write(window, *numbers.write(reader, window, change, method))
         except BaseException:
             writer.abort()
             raise
@@ -137,6 +140,26 @@ def restore_scene(
         writer.close()
         tell('Writing', 1.0)
     return Path(output)
+
+
+def _check_options(model: nn.Module, sigma: float | None, passes: int) -> None:
+    """Refuse no pass, and a noise level that is none or that nobody asks for."""
+    if passes < 1:
+        raise ValueError(f'Expected at least 1 pass, got {passes}.')
+    if sigma is None:
+        return
+    if not 0 < sigma < math.inf:
+        raise ValueError(
+            'Expected a positive sigma, 255 times the standard deviation of the noise, '
+            f'got {sigma}. Leave it out to have it estimated.'
+        )
+    words = signature(model.forward).parameters
+    if 'sigma' not in words and all(
+        word.kind is not word.VAR_KEYWORD for word in words.values()
+    ):
+        raise ValueError(
+            f'{type(model).__name__} does not ask for the noise level. Leave sigma out.'
+        )
 
 
 class _Runner:
@@ -159,16 +182,21 @@ class _Runner:
         device: str | torch.device | None,
     ) -> None:
         """Initialize a new _Runner instance; see the class for the arguments."""
-        self._model = model if device is None else model.to(device)
+        self._model = model
         first = next(model.parameters(), None)
         self._device = torch.device(device or 'cpu') if first is None else first.device
+        # the network may have been made for half or double precision
+        self._dtype = next(
+            (p.dtype for p in model.parameters() if p.is_floating_point()),
+            torch.float32,
+        )
         self._reader = reader
         self._numbers = numbers
         self._inputs: dict[str, Tensor] = {}
         self._takes_valid = 'valid' in signature(model.forward).parameters
         if sigma is not None:
             level = torch.full((1, len(numbers.bands)), float(sigma))
-            self._inputs['sigma'] = level.to(self._device)
+            self._inputs['sigma'] = level.to(self._device, self._dtype)
         self._was_training = model.training
 
     @property
@@ -210,7 +238,7 @@ class _Runner:
         for number in range(passes):
             for image, mask, share in self._new_pixels(spans):
                 with torch.inference_mode():
-                    model.observe(image, mask, **self._inputs)
+                    model.observe(image.to(self._dtype), mask, **self._inputs)
                 tell('Observing', (number + share) / passes)
             model.settle()
 
@@ -227,7 +255,7 @@ class _Runner:
             pixels += count.cpu()
             tell('Measuring noise', share)
         noise = band_noise(total / pixels.clamp_min(1)[:, None, None], pixels)
-        return (255 * noise).float().to(self._device)
+        return (255 * noise).to(self._device, self._dtype)
 
     def _new_pixels(
         self, spans: list[list[Span]]
@@ -259,7 +287,7 @@ class _Runner:
             tell: Is told how far the work is.
 
         Yields:
-            Windows that cover the scene, and their restored numbers.
+            Windows that cover the scene, and what is to be added to their numbers.
         """
         weights = [tile_weights(axis, overlap, overlap // 4) for axis in spans]
         height = max(span.stop - span.start for span in spans[0])
@@ -269,8 +297,9 @@ class _Runner:
                 for j, cols in enumerate(spans[1]):
                     weight = np.outer(weights[0][i], weights[1][j])
                     image, valid = self._read(rows, cols)
-                    restored = self._restore(image, valid)
-                    strip.add(restored[0].cpu().numpy() * weight, cols.start)
+                    if valid.any():
+                        change = self._change(image, valid)
+                        strip.add(change[0].cpu().numpy() * weight, cols.start)
                     tell('Restoring', (i + (j + 1) / len(spans[1])) / len(spans[0]))
                 last = i + 1 == len(spans[0])
                 done = (rows.stop if last else spans[0][i + 1].start) - rows.start
@@ -278,21 +307,20 @@ class _Runner:
                     window = Window(col, rows.start, width, done)
                     yield window, strip.take(done, col, width)
 
-    def _restore(self, image: Tensor, valid: BoolArray) -> Tensor:
-        if not valid.any():
-            return image
+    def _change(self, image: Tensor, valid: BoolArray) -> Tensor:
         inputs = dict(self._inputs)
         if self._takes_valid:
             inputs['valid'] = torch.from_numpy(valid)[None].to(self._device)
         with torch.inference_mode():
-            restored: Tensor = self._model(image, **inputs)
+            # a copy: the network may work in place
+            restored: Tensor = self._model(image.to(self._dtype, copy=True), **inputs)
         if restored.shape != image.shape:
             raise BandMismatchError(
                 f'Expected a network that returns {tuple(image.shape)}, as it gets, '
                 f'got {tuple(restored.shape)}. Use a denoiser made for '
                 f'{image.shape[1]} bands.'
             )
-        return restored.float()
+        return (restored - image).float()
 
 
 def _strip(folder: Path, shape: tuple[int, int, int]) -> Strip:

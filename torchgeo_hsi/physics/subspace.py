@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..errors import BandMismatchError, EmptyDataError
 
@@ -20,6 +21,10 @@ type RankRule = Literal['edge', 'hysime', 'mdl']
 
 # below this share of the strongest band, a band counts as constant
 _FLOOR = 1e-7
+
+#: A band with less than this share of the noise that is usual for so many bands on both
+#: sides of it is no better one: it is a copy or an average of others, or holds no data.
+_QUIET, _REACH = 0.1, 8
 
 
 class Subspace(NamedTuple):
@@ -81,7 +86,9 @@ def band_noise(correlation: Tensor, count: Tensor | int) -> Tensor:
     HySime, https://doi.org/10.1109/TGRS.2008.918089, with two differences: the variance
     is that of an unbiased regression, which matters in small images (of 1,024 pixels
     and 218 bands, a tenth of the standard deviation would be missing); and where pixels
-    are few for the number of bands, only the nearest bands are used.
+    are few for the number of bands, only the nearest bands are used. A band that is a
+    copy of another one, or interpolated, gets the noise that is usual around it, because
+    a band without any would count more than all others together.
 
     Args:
         correlation: Correlation matrices of shape ``(..., C, C)``, as of
@@ -118,7 +125,23 @@ def band_noise(correlation: Tensor, count: Tensor | int) -> Tensor:
         residual = _near_residual(matrix, power, floor, neighbors)
     number = number.unsqueeze(-1)
     residual = residual * number / (number - neighbors).clamp_min(1)
-    return torch.minimum(residual, power).clamp_min(floor).sqrt()
+    return usual_noise(torch.minimum(residual, power).clamp_min(floor).sqrt())
+
+
+def usual_noise(noise: Tensor) -> Tensor:
+    """Give bands that seem to have no noise what is usual around them.
+
+    Args:
+        noise: Standard deviations of the noise of bands, shape ``(..., C)``.
+
+    Returns:
+        Standard deviations that are nowhere far below those of the bands around.
+    """
+    reach = min(_REACH, (noise.shape[-1] - 1) // 2)
+    flat = noise.reshape(-1, 1, noise.shape[-1])
+    ends = F.pad(flat, (reach, reach), mode='reflect') if reach else flat
+    usual = ends.unfold(-1, 2 * reach + 1, 1).median(-1).values.view_as(noise)
+    return torch.where(noise < _QUIET * usual, usual, noise)
 
 
 def _near_residual(
@@ -209,8 +232,10 @@ def _count(power: Tensor, number: Tensor, rule: str) -> Tensor:
 def _description_length(power: Tensor, number: Tensor) -> Tensor:
     """Compute the description length of each dimension from 0 to C - 1."""
     bands = power.shape[-1]
-    # with fewer pixels than bands, the last eigenvalues are zero for that reason
-    power = power.clamp_min(power.amax(-1, keepdim=True) * 1e-12)
+    # with fewer pixels than bands, or bands that are copies of others, the last
+    # eigenvalues are zero for that reason: not below what noise alone would have
+    edge = (1 - (bands / number).sqrt()).clamp_min(0.1).square()
+    power = power.clamp_min(edge / 4)
     rest = torch.arange(bands, 0, -1, device=power.device, dtype=power.dtype)
     logs = power.log().flip(-1).cumsum(-1).flip(-1) / rest
     means = (power.flip(-1).cumsum(-1).flip(-1) / rest).log()

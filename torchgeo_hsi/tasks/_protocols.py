@@ -19,6 +19,7 @@ from ..models import load_spectral_earth_weights, use_bands
 from ..models._features import blocks_of
 from ..models.spectral_adapter import SpectralAdapter
 from ..models.wavelength_adapter import WavelengthAdapter
+from ._recipes import training_steps
 
 Protocol = Literal['full', 'frozen', 'adapter', 'first_blocks', 'lora']
 Schedule = Literal['onecycle', 'cosine']
@@ -299,7 +300,7 @@ class ProtocolMixin(BaseTask):
             cycle = OneCycleLR(
                 optimizer,
                 max_lr=hparams['lr'],
-                total_steps=int(self.trainer.estimated_stepping_batches),
+                total_steps=training_steps(self.trainer),
                 pct_start=hparams['warmup'],
             )
             return cycle, 'step'

@@ -15,6 +15,8 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from .._compat import read_loaders_again
+
 OptimizerName = Literal['sgd', 'adamw', 'lars']
 ScheduleName = Literal['cosine', 'steps', 'constant']
 
@@ -134,6 +136,28 @@ def _groups(task: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         {'params': flat, 'weight_decay': 0.0},
     ]
     return [group for group in found if group['params']]
+
+
+def training_steps(trainer: Trainer) -> int:
+    """Count the steps of a whole training, while its optimizer is built.
+
+    Args:
+        trainer: Lightning's trainer.
+
+    Returns:
+        The number of steps, at least 1.
+
+    Raises:
+        ValueError: If the training has no end.
+    """
+    steps = float(trainer.estimated_stepping_batches)
+    read_loaders_again(trainer)
+    if math.isinf(steps):
+        raise ValueError(
+            'The schedule needs to know the last step: set trainer.max_epochs or '
+            'trainer.max_steps.'
+        )
+    return max(int(steps), 1)
 
 
 def build_schedule(

@@ -23,7 +23,13 @@ from ..models import load_spectral_earth_weights, use_bands
 from ..models._features import feature_maps, levels_of, make_backbone
 from ..transforms import MultiView
 from ._random import repeatable
-from ._recipes import Recipe, build_optimizer, build_schedule, global_batch_size
+from ._recipes import (
+    Recipe,
+    build_optimizer,
+    build_schedule,
+    global_batch_size,
+    training_steps,
+)
 
 #: Images whose numbers are larger than this were not normalized.
 _LARGEST = 1000.0
@@ -66,6 +72,9 @@ class SelfSupervisedTask(BaseTask):
 
     #: What the random numbers of all steps follow from.
     _seed: int | None = None
+
+    #: Stages of this run whose images were found to be normalized; None outside of runs.
+    _checked: set[str] | None = None
 
     @abstractmethod
     def compare(self, views: Sequence[Sample], learn: bool) -> tuple[Tensor, Tensor]:
@@ -115,6 +124,23 @@ class SelfSupervisedTask(BaseTask):
             found: Tensor = network(sample['image'])
         return found
 
+    def _check_unit(self, image: Tensor) -> None:
+        """Refuse images that were not normalized; looks once in each stage of a run."""
+        done = set() if self._checked is None else self._checked
+        stage = None if self._checked is None else self.trainer.state.stage
+        if stage in done:
+            return
+        largest = float(image.abs().max())
+        # NaN fails every comparison
+        if not largest < _LARGEST:
+            raise UnitError(
+                f'Expected normalized images, got numbers up to {largest:.4g}. Use a '
+                'data module of this package, or standardize the bands before.'
+            )
+        # images without any data say nothing about the others
+        if stage is not None and largest > 0:
+            done.add(stage)
+
     def dates(self, batch: Sample) -> list[Sample]:
         """Take the dates of a batch apart.
 
@@ -126,7 +152,8 @@ class SelfSupervisedTask(BaseTask):
 
         Raises:
             BandMismatchError: If there is another number of bands.
-            UnitError: If the images were not normalized.
+            UnitError: If the images were not normalized; in a run of a trainer, the
+                first ones of each stage are looked at.
         """
         image = batch['image']
         channels: int = self.hparams['in_channels']
@@ -137,12 +164,7 @@ class SelfSupervisedTask(BaseTask):
                 f'{2 * channels} channels, got {tuple(image.shape)}. Set in_channels= of '
                 'the task to the number of bands of the data.'
             )
-        if not image.abs().max() < _LARGEST:
-            raise UnitError(
-                'Expected normalized images, got numbers up to '
-                f'{float(image.abs().max()):.4g}. Use a data module of this package, '
-                'or standardize the bands before.'
-            )
+        self._check_unit(image)
         if count == 1:
             return [dict(batch)]
         rest = {k: v for k, v in batch.items() if k not in ('image', 'valid')}
@@ -166,11 +188,20 @@ class SelfSupervisedTask(BaseTask):
         Args:
             stage: Stage of the trainer.
         """
+        self._checked = set()
         data = getattr(self.trainer, 'datamodule', None)
         mean, std = getattr(data, 'mean', None), getattr(data, 'std', None)
         # torchgeo's modules have one number each, for images of 0 to 255
         if isinstance(mean, Tensor) and isinstance(std, Tensor) and mean.ndim:
             self.views.set_statistics(mean, std)
+
+    def teardown(self, stage: str) -> None:
+        """Forget what was found out about the data of this run.
+
+        Args:
+            stage: Stage of the trainer.
+        """
+        self._checked = None
 
     def on_fit_start(self) -> None:
         """Choose the random numbers of this training, the same in all processes."""
@@ -203,17 +234,12 @@ class SelfSupervisedTask(BaseTask):
         Raises:
             ValueError: If the training has no end.
         """
-        steps = float(self.trainer.estimated_stepping_batches)
-        if math.isinf(steps):
-            raise ValueError(
-                'The schedule needs to know the last step: set trainer.max_epochs or '
-                'trainer.max_steps.'
-            )
+        steps = training_steps(self.trainer)
         # with max_steps alone, nobody has asked for the loader yet
         self.trainer.fit_loop.setup_data()
         optimizer = build_optimizer(self, self.recipe, global_batch_size(self.trainer))
-        epochs = max(steps, 1.0) / self._steps_per_epoch(steps)
-        schedule = build_schedule(optimizer, self.recipe, int(steps), epochs)
+        epochs = steps / self._steps_per_epoch(steps)
+        schedule = build_schedule(optimizer, self.recipe, steps, epochs)
         read_loaders_again(self.trainer)
         scheduler: Any = {'scheduler': schedule, 'interval': 'step'}
         return {'optimizer': optimizer, 'lr_scheduler': scheduler}

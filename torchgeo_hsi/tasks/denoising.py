@@ -18,10 +18,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchgeo.tasks import BaseTask
 from torchmetrics import Metric, MetricCollection
 
-from ..errors import MetadataError, UnitError
+from ..errors import BandMismatchError, MetadataError, UnitError
 from ..losses import RestorationLoss
 from ..metrics import MPSNR, MSSIM, SpectralAngle
-from ..models import get_model
+from ..models import get_builder, get_model
+from ..physics.noise import noise_levels
+from ._denoising_options import check_options, check_sigma
+from ._recipes import rate_factor, training_steps
 from ._scene_pass import run_scene_pass, valid_pixels
 from ._supervision import estimate_sigma, neighbor_loss, recorrupted_loss
 
@@ -90,9 +93,11 @@ class HSIDenoising(BaseTask):
 
         Raises:
             UnknownNameError: If there is no such model or loss.
+            UnitError: If *sigma* is negative or not finite.
             ValueError: If an option is out of its range.
         """
-        _check_options(warmup, schedule, supervision)
+        check_options(warmup, schedule, supervision)
+        check_sigma(sigma)
         self.weights = weights
         super().__init__()
 
@@ -102,6 +107,12 @@ class HSIDenoising(BaseTask):
         if self.weights is not None:
             words['weights'] = self.weights
         self.model = get_model(self.hparams['model'], **words)
+        known = signature(get_builder(self.hparams['model'])).parameters
+        bands = getattr(self.model, 'num_bands', None)
+        if 'num_bands' in known and isinstance(bands, int):
+            # weights may have chosen it, which checkpoints do not remember
+            words = {**(self.hparams['model_kwargs'] or {}), 'num_bands': bands}
+            self.hparams['model_kwargs'] = words
         self._arguments = frozenset(signature(self.model.forward).parameters)
 
     def configure_losses(self) -> None:
@@ -142,17 +153,12 @@ class HSIDenoising(BaseTask):
         )
         if self.hparams['schedule'] == 'constant' and not self.hparams['warmup']:
             return optimizer
-        if math.isinf(self._steps()):
-            raise ValueError(
-                'The schedule needs to know the last step: set trainer.max_epochs or '
-                'trainer.max_steps.'
-            )
-        steps = int(self._steps())
+        steps = training_steps(self.trainer)
         rising = math.ceil(self.hparams['warmup'] * steps)
         # a partial is pickled but not kept in checkpoints: whoever resumes with more
         # epochs gets their schedule, not that of the training that ended
         factor = partial(
-            _factor, steps=steps, rising=rising, schedule=self.hparams['schedule']
+            rate_factor, steps=steps, rising=rising, schedule=self.hparams['schedule']
         )
         scheduler: Any = {'scheduler': LambdaLR(optimizer, factor), 'interval': 'step'}
         return {'optimizer': optimizer, 'lr_scheduler': scheduler}
@@ -221,6 +227,27 @@ class HSIDenoising(BaseTask):
         loss = self._clean_loss(batch, denoised)
         self._log_loss('test_loss', loss, batch)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that a checkpoint is of this network.
+
+        Args:
+            checkpoint: What the file holds.
+
+        Raises:
+            BandMismatchError: If it is of a network with another number of bands, or of
+                another size.
+        """
+        own = self.state_dict()
+        for name, value in checkpoint.get('state_dict', {}).items():
+            if name in own and own[name].shape != value.shape:
+                kwargs = checkpoint.get('hyper_parameters', {}).get('model_kwargs')
+                raise BandMismatchError(
+                    f'The checkpoint holds another network: its {name} has shape '
+                    f'{tuple(value.shape)}, and that of {self.hparams["model"]!r} '
+                    f'{tuple(own[name].shape)}. Build the task as it was trained, with '
+                    f'model_kwargs={kwargs}, or with the weights that it began with.'
+                )
+
     def on_predict_start(self) -> None:
         """Show the scene to a network that looks at all of it."""
         run_scene_pass(self, self.model, self.model_inputs)
@@ -268,7 +295,7 @@ class HSIDenoising(BaseTask):
         """
         inputs = {}
         if 'valid' in self._arguments and 'valid' in batch:
-            inputs['valid'] = batch['valid']
+            inputs['valid'] = valid_pixels(batch)
         if getattr(self.model, 'noise_map', False):
             sigma = self._sigma(batch)
             if sigma is None:
@@ -286,16 +313,12 @@ class HSIDenoising(BaseTask):
 
     def _sigma(self, batch: Mapping[str, Any]) -> Tensor | None:
         """Return the known levels of noise, one for each image and band, or value."""
-        image: Tensor = batch['image']
-        sigma: Any = batch.get('sigma', self.hparams['sigma'])
+        sigma: Any = batch.get('sigma')
         if sigma is None:
-            return None
-        sigma = torch.as_tensor(sigma, dtype=torch.float32, device=image.device)
-        if 'sigma' in batch and sigma.ndim == 1:
-            # one number for each image
-            sigma = sigma[:, None]
-        levels: Tensor = sigma if sigma.ndim == 4 else sigma.expand(image.shape[:2])
-        return levels
+            sigma = self.hparams['sigma']
+            # that of the task is one for each band
+            sigma = [sigma] if isinstance(sigma, list | tuple) else sigma
+        return None if sigma is None else noise_levels(sigma, batch['image'])
 
     def _score(self, batch: Any, metrics: MetricCollection) -> Tensor:
         """Denoise, and update and log metrics."""
@@ -344,27 +367,4 @@ class HSIDenoising(BaseTask):
                 f'Expected images with values of about 0 to {self.hparams["data_range"]}'
                 f', got {largest:g}. Scale reflectance x 10 000, and take out what is no '
                 'data: torchgeo_hsi.datamodules.HSIDenoisingDataModule does both.'
-            )
-
-
-def _factor(step: int, steps: int, rising: int, schedule: str) -> float:
-    """Return the factor of the learning rate at a step."""
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    if schedule == 'constant':
-        return 1.0
-    share = (step - rising) / max(steps - rising, 1)
-    return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-
-
-def _check_options(warmup: float, schedule: str, supervision: str) -> None:
-    if not 0 <= warmup < 1:
-        raise ValueError(f'Expected a warmup from 0 to below 1, got {warmup}.')
-    for name, value, known in (
-        ('schedule', schedule, ('cosine', 'constant')),
-        ('supervision', supervision, ('clean', 'recorrupted', 'neighbors')),
-    ):
-        if value not in known:
-            raise ValueError(
-                f'Expected a {name} out of {", ".join(known)}, got {value!r}.'
             )

@@ -44,7 +44,7 @@ class HSIMAE(SelfSupervisedTask):
     published), and pixels without data count nowhere.
 
     Nothing is learned about the class token. Features of an image are the mean of the
-    other tokens: :meth:`predict_step` returns that, and what builds upon the weights
+    other tokens: ``predict_step`` returns that, and what builds upon the weights
     should do the same (``pool='avg'``; a network built with ``global_pool='avg'``).
 
     If you use this task in your research, please cite the following papers:

@@ -3,11 +3,14 @@
 
 """Impulses, dead columns and stripes against an image of known truth."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from models.classical.painted_fields import SIGMA, gain, gaussian, truth
 from torch import Tensor
 
+from torchgeo_hsi.datasets import EnMAPL2A
 from torchgeo_hsi.errors import UnknownNameError
 from torchgeo_hsi.models import RobustSubspaceDenoiser, get_model
 from torchgeo_hsi.models.classical._robust_fit import (
@@ -151,3 +154,33 @@ def test_unknown_denoiser() -> None:
         get_model('robust_subspace', denoiser='colaborative')
     with pytest.raises(UnknownNameError, match='wavelet'):
         get_model('fasthyde', denoiser='wavelets')
+
+
+@pytest.mark.parametrize('denoiser', ['wavelet', 'collaborative'])
+def test_water_that_was_clipped_is_data(denoiser: str) -> None:
+    """Products set dark water to 0 in most bands: nothing is invented there."""
+    image = gaussian(truth(60, 48), 2)
+    lake = torch.zeros(48, 48, dtype=torch.bool)
+    lake[10:30, 12:34] = True
+    # the lake has a signal in the first bands only
+    image[:, 8:, lake] = 0
+    image[:, :8, lake] *= 0.1
+    restored = get_model('robust_subspace', denoiser=denoiser)(image)
+    assert (restored - image)[:, :, lake].abs().max() < 0.05
+    assert (restored - image).square().mean().sqrt() < 0.012
+
+
+@pytest.mark.realdata
+def test_default_changes_real_tiles_by_their_noise(potsdam: Path) -> None:
+    """Tiles as delivered, with lakes: the change is that of a plain projection."""
+    for name in ('128_128', '160_128', '96_128', '64_0'):
+        dataset = EnMAPL2A([potsdam / 'images' / f'enmap_potsdam_tile_{name}.tif'])
+        sample = dataset[dataset.bounds]
+        image, valid = sample['image'][None] / 1e4, sample['valid'][None]
+        with torch.inference_mode():
+            plain = get_model('svd')(image, valid=valid) - image
+            change = get_model('pretrained_subspace').eval()(image, valid=valid) - image
+        here = valid[0]
+        usual = plain[:, :, here].square().mean().sqrt()
+        assert change[:, :, here].square().mean().sqrt() < 2 * usual
+        assert (image + change)[:, :, here].min() > -0.02

@@ -22,11 +22,17 @@ from .field import DTYPES
 #: Name of the array of the image.
 IMAGE = 'image'
 
+#: Name of the array that is True where there are data.
+MASK = 'mask'
+
 #: What the names of the arrays of quality layers begin with.
 LAYER = 'quality_'
 
 #: Names of the arrays of coordinates, and their axes.
 COORDINATES = {'wavelength': 'band', 'fwhm': 'band', 'y': 'y', 'x': 'x'}
+
+#: Scale and offset as a file declares them, which only some do.
+_DECLARED = ('file_scale', 'file_offset')
 
 #: A quality layer is cheap to read in squares so many times as wide as the image.
 _LAYER_BLOCKS = 4
@@ -46,6 +52,7 @@ class SceneSpec:
             per pixel and band.
         empty: Bands that the metadata of the product call empty.
         info: All other metadata, as :func:`describe` returns them.
+        masked: Whether there is a mask besides the numbers.
     """
 
     shape: tuple[int, int, int]
@@ -56,6 +63,7 @@ class SceneSpec:
     layers: dict[str, int]
     empty: list[int]
     info: dict[str, Any]
+    masked: bool = False
 
     @classmethod
     def of(
@@ -102,11 +110,16 @@ class SceneSpec:
             layers=layers,
             empty=[b for b in range(info.shape[0]) if reader.lacks_data([b])],
             info=describe(info),
+            masked=reader._read_mask(Window(0, 0, 1, 1)) is not None,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the specification as a dictionary that JSON can hold."""
-        return asdict(self)
+        content = asdict(self)
+        if not self.masked:
+            # as it was before there were masks
+            del content['masked']
+        return content
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
@@ -152,6 +165,10 @@ class SceneSpec:
         block = self.block if axes == 3 else self.block * _LAYER_BLOCKS
         return self._layout(f'{LAYER}{name}', 'bool', axes, block)
 
+    def mask(self) -> ArrayLayout:
+        """Return the layout of the mask."""
+        return self._layout(MASK, 'bool', 2, self.block * _LAYER_BLOCKS)
+
     def coordinates(self) -> dict[str, tuple[ArrayLayout, np.ndarray[Any, Any]]]:
         """Return layout and values of the coordinates, for other readers of Zarr."""
         found: dict[str, Any] = {}
@@ -179,7 +196,8 @@ class SceneSpec:
     def arrays(self) -> list[ArrayLayout]:
         """Return the layouts of all arrays."""
         coordinates = [layout for layout, _ in self.coordinates().values()]
-        return [self.image(), *map(self.layer, self.layers), *coordinates]
+        mask = [self.mask()] if self.masked else []
+        return [self.image(), *map(self.layer, self.layers), *mask, *coordinates]
 
     def _layout(self, name: str, dtype: str, axes: int, block: int) -> ArrayLayout:
         bands = (self.shape[0],) if axes == 3 else ()
@@ -212,7 +230,14 @@ def describe(info: CubeInfo) -> dict[str, Any]:
         All of them but the path, shape and data type.
     """
     bands = info.bands
-    return {
+    declared = {
+        key: [_number(v) for v in values]
+        for key, values in zip(
+            _DECLARED, (info.file_scale, info.file_offset), strict=True
+        )
+        if values is not None
+    }
+    return declared | {
         'sensor': info.sensor,
         'source': info.path.replace('\\', '/').rpartition('/')[2],
         'bands': None
@@ -248,6 +273,8 @@ def restore(spec: SceneSpec, path: str) -> CubeInfo:
     scales = {
         key: None if info[key] is None else tuple(map(float, info[key]))
         for key in ('gain', 'offset')
+    } | {
+        key: tuple(map(float, info[key])) if key in info else None for key in _DECLARED
     }
     return CubeInfo(
         path=path,
@@ -270,6 +297,8 @@ def restore(spec: SceneSpec, path: str) -> CubeInfo:
         start=info['start'],
         stop=info['stop'],
         spectral_source=info['spectral_source'],
+        file_scale=scales['file_scale'],
+        file_offset=scales['file_offset'],
     )
 
 

@@ -15,8 +15,9 @@ from rasterio.windows import Window
 from ..._typing import BoolArray, PathLike
 from ...errors import CorruptFileError
 from ...physics import to_micrometres
+from .._scale import uniform
 from .._spectral import FileBands, spectral_axis
-from ..base import CubeInfo, CubeReader, uniform
+from ..base import CubeInfo, CubeReader
 from ._array import ChunkReader, Request, Wanted, region_shape
 from ._folder import check_header, header_of
 from ._layout import ArrayLayout
@@ -89,7 +90,9 @@ class StoredSceneReader(CubeReader):
             info = dataclasses.replace(info, nodata=nodata)
         if scale is not None:
             gain, offset = uniform(scale, None, info.shape[0])
-            info = dataclasses.replace(info, gain=gain, offset=offset)
+            info = dataclasses.replace(
+                info, gain=gain, offset=offset, file_scale=None, file_offset=None
+            )
         self.info: CubeInfo = info
         #: SHA-256 of the whole store.
         self.checksum = str(header['sha256'])
@@ -120,6 +123,11 @@ class StoredSceneReader(CubeReader):
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
         return self._region(self._spec.image(), window, indexes)
+
+    def _read_mask(self, window: Window) -> BoolArray | None:
+        return (
+            self._region(self._spec.mask(), window, None) if self._spec.masked else None
+        )
 
     def _read_layer(self, name: str, window: Window, indexes: list[int]) -> BoolArray:
         if self._spec.layers[name] == 2:

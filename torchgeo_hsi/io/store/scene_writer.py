@@ -106,6 +106,11 @@ def _encode(
     image = spec.image()
     values: NDArray[Any] = reader._read_raw(bands, window)
     files[image.key((0, *place))] = encode_shard(image, values, executor)
+    if spec.masked:
+        layout = spec.mask()
+        mask = reader._read_mask(window)
+        assert mask is not None
+        files[layout.key(place)] = encode_shard(layout, mask, executor)
     for name, axes in spec.layers.items():
         layout = spec.layer(name)
         if axes == 2:

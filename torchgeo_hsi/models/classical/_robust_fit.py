@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...physics.subspace import band_noise, signal_subspace
+from ...physics.subspace import band_noise, signal_subspace, usual_noise
+from ._spectral_scene import check_finite, check_noise_estimate
 
 #: Residuals of so many standard deviations count a quarter.
 _CUT = 6.0
@@ -41,6 +42,9 @@ _REPEATED = 0.01
 #: ... and so many times as many as have the values next to it.
 _TIMES = 10
 
+#: Bands among which a missing measurement has to be an exception.
+_AROUND = 25
+
 #: Values that are suspicious in one band, at most.
 _VALUES = 4
 
@@ -66,8 +70,18 @@ class RobustSpace(NamedTuple):
     repeated: Tensor
 
     def measured(self, spectra: Tensor) -> Tensor:
-        """Tell which numbers of spectra ``(C, N)`` are measurements."""
-        return ~(spectra.unsqueeze(1) == self.repeated.to(spectra).unsqueeze(2)).any(1)
+        """Tell which numbers of spectra ``(C, N)`` are measurements.
+
+        Products clip dark water to 0 in most bands. That is what is known of it: only
+        what is alone among its neighbors in the spectrum stands for no measurement.
+        """
+        same = (spectra.unsqueeze(1) == self.repeated.to(spectra).unsqueeze(2)).any(1)
+        if not bool(same.any()):
+            return ~same
+        share = F.avg_pool1d(
+            same.T.float(), _AROUND, 1, _AROUND // 2, count_include_pad=False
+        )
+        return ~same | (share.T > 0.5)
 
 
 def find_repeated(spectra: Tensor) -> Tensor:
@@ -197,8 +211,9 @@ def _factorize(
         weight = present * outlier_weights(residual)
         if not known:
             factor = _noise_factor(residual, measured, basis)
-            sigma = sigma * factor
-            basis = torch.linalg.qr(basis / factor.unsqueeze(1)).Q
+            better = usual_noise(sigma * factor)
+            basis = torch.linalg.qr(basis * (sigma / better).unsqueeze(1)).Q
+            sigma = better
         space = space._replace(basis=basis, power=power, sigma=sigma)
     return space
 
@@ -232,7 +247,10 @@ def fit_space(
         The subspace.
     """
     bands, number = spectra.shape
-    repeated = find_repeated(spectra)
+    check_finite(spectra)
+    if sigma is None:
+        check_noise_estimate(bands)
+    repeated = find_repeated(spectra.detach())
     empty = spectra.new_empty(0)
     space = RobustSpace(empty, empty, empty, empty, repeated)
     measured = space.measured(spectra)

@@ -15,6 +15,9 @@ from ...physics.subspace import band_noise, correlation_matrix
 #: Standard deviations of noise are given as 255 times those of numbers in [0, 1].
 SIGMA_SCALE = 255.0
 
+#: Fewest bands that tell noise from ground.
+_LEAST_BANDS = 4
+
 
 class Moments(NamedTuple):
     """First and second moments of spectra.
@@ -93,6 +96,7 @@ class SpectralSceneModel(SceneModel):
         """
         check_image(image)
         moments = Moments.of(image, valid).pooled()
+        check_finite(moments.correlation)
         if self._observed is not None:
             _check_bands(self._observed, image)
             moments = self._observed.joined(moments)
@@ -128,6 +132,7 @@ class SpectralSceneModel(SceneModel):
         Raises:
             BandMismatchError: If the images have other bands than the scene.
             EmptyDataError: If an image has no valid pixel.
+            UnitError: If the images hold integers, or valid pixels NaN.
         """
         check_image(image)
         if self._scene is not None:
@@ -139,6 +144,7 @@ class SpectralSceneModel(SceneModel):
                 'An image has no valid pixel to estimate the noise from. Leave it out, '
                 'or let the method observe the scene before.'
             )
+        check_finite(moments.correlation)
         return moments
 
     def noise(self, moments: Moments, sigma: float | Tensor | None) -> Tensor:
@@ -153,10 +159,12 @@ class SpectralSceneModel(SceneModel):
             Standard deviation of shape ``(B, C)``, or ``(1, C)``, in float64.
 
         Raises:
-            BandMismatchError: If *sigma* is that of other bands.
+            BandMismatchError: If *sigma* is that of other bands, or missing for fewer
+                than four bands.
             UnitError: If *sigma* is not positive.
         """
         if sigma is None:
+            check_noise_estimate(moments.mean.shape[1])
             return band_noise(moments.correlation, moments.number)
         return given_noise(sigma, moments.mean) / SIGMA_SCALE
 
@@ -201,6 +209,44 @@ def check_image(image: Tensor) -> None:
         raise EmptyDataError(
             f'Images of shape {tuple(image.shape)} are empty. Leave out tiles without '
             'rows, columns or bands.'
+        )
+    if not image.is_floating_point():
+        raise UnitError(
+            f'Expected floating point images, got {image.dtype}. Convert them first, '
+            'with image.float(), in any unit.'
+        )
+
+
+def check_noise_estimate(bands: int) -> None:
+    """Refuse to estimate the noise where too few bands say something about it.
+
+    Args:
+        bands: Number of bands.
+
+    Raises:
+        BandMismatchError: If there are fewer than four.
+    """
+    if bands < _LEAST_BANDS:
+        raise BandMismatchError(
+            f'The noise of a band is what other bands do not explain, for which {bands} '
+            f'are too few: at least {_LEAST_BANDS} are needed. Say how strong it is, '
+            'with sigma.'
+        )
+
+
+def check_finite(numbers: Tensor) -> None:
+    """Refuse numbers that are none, before they spread over a whole scene.
+
+    Args:
+        numbers: Spectra, or sums over spectra, of pixels that count.
+
+    Raises:
+        UnitError: If one of them is NaN or infinite.
+    """
+    if not bool(numbers.isfinite().all()):
+        raise UnitError(
+            'Some pixels with data are NaN or infinite. Mark them: valid has to be False '
+            'there.'
         )
 
 

@@ -81,12 +81,18 @@ def denoise_images(
     Returns:
         Images of the same shape.
     """
+    given = stack.dtype
+    # a network has a precision of its own
+    like = next((p for p in denoiser.parameters() if p.is_floating_point()), stack)
+    stack = stack.to(like.dtype)
+    if isinstance(sigma, Tensor):
+        sigma = sigma.to(like.dtype)
     if getattr(denoiser, 'needs_range', False):
         spread = (power - center.square()).clamp_min(_LEAST**2).sqrt()
         clean: Tensor = denoiser(stack, sigma, center, spread)
     else:
         clean = denoiser(stack, sigma)
-    return clean
+    return clean.to(given)
 
 
 def _network(name: str, weights: PathLike | None, ensemble: bool) -> EigenImageNetwork:

@@ -13,6 +13,7 @@ from .curve import NoiseCurve
 from .draw import draw_bands, draw_level
 from .gaussian import SIGMA_SCALE, add_gaussian, correlated_sigma
 from .impulse import AMOUNTS, add_impulses
+from .levels import noise_levels
 from .pushbroom import add_striping, fill_dead
 from .resampling import draw_resampled
 from .sensor import add_sensor_noise
@@ -35,4 +36,5 @@ __all__ = (
     'draw_level',
     'draw_resampled',
     'fill_dead',
+    'noise_levels',
 )

@@ -76,7 +76,7 @@ def add_deadlines(
 
     Raises:
         BandMismatchError: If *bands* does not fit the cube.
-        UnitError: If *columns* are no shares.
+        UnitError: If *columns* are no shares, or *value* is not finite.
 
     Example:
         >>> seed = torch.Generator().manual_seed(0)
@@ -84,6 +84,7 @@ def add_deadlines(
         >>> (noise == 0).all(1).sum(1).tolist()  # columns of each band
         [2, 5]
     """
+    check_value(value)
     clean = as_real(cube)
     hit = draw_columns(clean, bands, columns, math.ceil, generator)
     return like_given(clean.masked_fill(hit[..., None, :], value), cube)
@@ -101,6 +102,12 @@ def check_strength(strength: float) -> None:
     """Refuse a largest shift that is none."""
     if not (math.isfinite(strength) and strength >= 0):
         raise UnitError(f'Expected a strength of at least 0, got {strength}.')
+
+
+def check_value(value: float) -> None:
+    """Refuse a value of dead pixels that is none."""
+    if not math.isfinite(value):
+        raise UnitError(f'Expected a finite value of dead pixels, got {value}.')
 
 
 def draw_columns(

@@ -35,7 +35,7 @@ class NoiseCurve:
 
     Raises:
         UnitError: If the wavelengths do not increase or are no micrometres, or a
-            variance is negative.
+            variance is negative or not finite.
         BandMismatchError: If the lengths differ.
 
     Example:
@@ -66,10 +66,11 @@ class NoiseCurve:
             object.__setattr__(self, name, value)
         least = self.slope * self.floor + self.fixed
         # pure shot noise ends at 0, give or take the rounding
-        if (self.slope < 0).any() or (least < -1e-9 * abs(self.fixed)).any():
+        good = (self.slope >= 0) & (least >= -1e-9 * abs(self.fixed))
+        if not (good & np.isfinite(least)).all():
             raise UnitError(
                 'Expected a variance of at least 0 at every reflectance, got a slope '
-                'below 0, or a fixed variance below -slope * floor.'
+                'below 0, a fixed variance below -slope * floor, or what is not finite.'
             )
 
     def __repr__(self) -> str:
@@ -134,7 +135,7 @@ class NoiseCurve:
         """
         ratio = np.asarray(snr, dtype=np.float64)
         share = np.broadcast_to(np.asarray(read_share, np.float64), ratio.shape)
-        if not (ratio > 0).all() or reflectance <= 0:
+        if not (ratio > 0).all() or not 0 < reflectance < np.inf:
             raise UnitError(
                 'Expected positive signal-to-noise ratios at a positive reflectance, '
                 f'got {snr!r} at {reflectance}.'

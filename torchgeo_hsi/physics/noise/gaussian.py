@@ -3,6 +3,8 @@
 
 """Gaussian noise: of one level, of a level for each band, or of a smooth curve."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -46,7 +48,8 @@ def add_gaussian(
             f'Expected sigma for the {cube.shape[-3]} bands of the cube, got '
             f'{spread.shape[-3]}.'
         )
-    if bool((spread < 0).any()):
+    # what is NaN is not at least 0, either
+    if not bool((spread >= 0).all()):
         raise UnitError(f'Expected a sigma of at least 0, got {float(spread.min())}.')
     noise = normal(clean.shape, clean, generator)
     return like_given(noise.mul_(spread * (peak / SIGMA_SCALE)).add_(clean), cube)
@@ -68,15 +71,16 @@ def correlated_sigma(bands: int, beta: float = 23.08, eta: float = 0.157) -> Ten
         Standard deviations of shape ``(C,)``, on a scale from 0 to 255.
 
     Raises:
-        UnitError: If *beta* is negative, or *eta* not positive.
+        UnitError: If *beta* is negative, *eta* not positive, or one of them not finite.
 
     Example:
         >>> correlated_sigma(4)
         tensor([ 1.8283, 12.2444, 23.0800, 12.2444])
     """
-    if beta < 0 or eta <= 0:
+    if not (0 <= beta < math.inf and 0 < eta < math.inf):
         raise UnitError(
-            f'Expected beta of at least 0 and eta above 0, got {beta} and {eta}.'
+            'Expected a finite beta of at least 0 and eta above 0, got '
+            f'{beta} and {eta}.'
         )
     place = torch.arange(bands) / bands - 0.5
     return beta * torch.exp(-(place**2) / (4 * eta**2))

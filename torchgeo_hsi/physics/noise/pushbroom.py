@@ -162,6 +162,6 @@ def fill_dead(
 
 def _deviation(value: Tensor | float, cube: Tensor, name: str) -> Tensor:
     spread = torch.as_tensor(value, device=cube.device, dtype=cube.dtype)
-    if bool((spread < 0).any()):
+    if not bool((spread >= 0).all()):
         raise UnitError(f'Expected {name} to be at least 0, got {float(spread.min())}.')
     return spread[..., None] if spread.ndim else spread

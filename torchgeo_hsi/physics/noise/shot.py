@@ -21,7 +21,7 @@ def add_shot(
 
     A pixel of value *x* counts a Poisson number of mean ``photons * x / peak``, so the
     variance grows with the light and the signal-to-noise ratio with its square root.
-    Values below 0 count none and keep their value.
+    Values below 0 count none and keep their value, as do those that are not finite.
 
     Args:
         cube: Cubes of shape ``(..., C, H, W)``.
@@ -46,13 +46,13 @@ def add_shot(
     """
     clean = as_real(cube)
     full, read = per_band(photons, clean), per_band(read_noise, clean)
-    if bool((full <= 0).any()) or bool((read < 0).any()):
+    if not (bool((full > 0).all()) and bool((read >= 0).all())):
         raise UnitError(
             'Expected a positive number of photons and a read-out noise of at least 0, '
             f'got {photons} and {read_noise}.'
         )
     scale = full / peak
-    rate = clean.clamp(min=0) * scale
+    rate = (clean.clamp(min=0) * scale).nan_to_num(0, posinf=0)
     # a Poisson number can only be drawn where its generator is
     device = place(clean, generator)['device']
     counted = torch.poisson(rate.to(device), generator=generator).to(clean.device)

@@ -4,6 +4,7 @@
 """Quantiles of streams of numbers, with a bound on their relative error."""
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Self
 
@@ -115,6 +116,20 @@ class QuantileSketch:
             self._reserve(other._first, other._first + width - 1)
             start = other._first - self._first
             self._counts[:, start : start + width] += other._counts
+
+    def pooled(self, bands: Sequence[int]) -> 'QuantileSketch':
+        """Count several bands as one.
+
+        Args:
+            bands: The bands, from 0.
+
+        Returns:
+            A sketch of one band.
+        """
+        pool = QuantileSketch(1, self.accuracy)
+        pool._first = self._first
+        pool._counts = self._counts[list(bands)].sum(axis=0, keepdims=True)
+        return pool
 
     def quantiles(self, shares: ArrayLike) -> NDArray[np.float64]:
         """Return quantiles, as numpy's method ``'lower'`` does without interpolation.

@@ -10,18 +10,12 @@ from torch import Tensor, nn
 
 from ..._typing import Sample
 from ...errors import BandMismatchError, EmptyDataError, UnitError
+from ...physics.noise import noise_levels
 from ...physics.noise.draw import Source, as_real, like_given
+from ...physics.noise.levels import band_power
 
 #: Entries of a sample that say something about its pixels, and their axes.
-_AXES = {
-    'image': 3,
-    'valid': 2,
-    'wavelength': 1,
-    'fwhm': 1,
-    'sigma': 1,
-    'scale': 0,
-    'offset': 0,
-}
+_AXES = {'image': 3, 'valid': 2, 'wavelength': 1, 'fwhm': 1, 'scale': 0, 'offset': 0}
 
 
 class NoiseTransform(nn.Module, ABC):
@@ -31,12 +25,22 @@ class NoiseTransform(nn.Module, ABC):
     already: so transforms can follow each other. Pixels that are not ``valid`` keep
     their numbers. ``sigma`` is the standard deviation of the noise in the pixels of each
     band, on a scale from 0 to 255, of all transforms together; impulses, stripes and
-    dead lines do not count.
+    dead lines do not count. Noise that a sample already has is understood as by
+    :func:`~torchgeo_hsi.physics.noise.noise_levels`, and is averaged if it differs from
+    pixel to pixel.
 
     A transform takes a sample with an image of shape ``(C, H, W)``, or a batch of shape
     ``(B, C, H, W)`` in which each image draws its own noise.
 
     A subclass has to define :meth:`draw`.
+
+    Example:
+        >>> class Offset(NoiseTransform):
+        ...     def draw(self, image, batch):
+        ...         return image + 0.1 * self.peak, None
+        >>> pair = Offset(peak=10.0)({'image': torch.zeros(3, 8, 8)})
+        >>> pair['image'].max(), pair['target'].max(), pair['sigma']
+        (tensor(1.), tensor(0.), tensor([0., 0., 0.]))
     """
 
     generator: Source
@@ -106,8 +110,8 @@ class NoiseTransform(nn.Module, ABC):
             A new sample with ``image``, ``target`` and ``sigma``.
 
         Raises:
-            BandMismatchError: If the image has not three or four axes, or *valid* not
-                its rows and columns.
+            BandMismatchError: If the image has not three or four axes, *valid* not its
+                rows and columns, or *sigma* does not fit.
         """
         given = sample['image']
         check_shapes(sample)
@@ -192,6 +196,13 @@ def as_batch(sample: Sample) -> Sample:
             missing = max(axes + 1 - value.ndim, 0)
             value = value.reshape((1,) * missing + value.shape)
             batch[key] = value.expand(count, *value.shape[1:])
+    if 'valid' in batch:
+        # datasets of torchgeo have masks of numbers
+        batch['valid'] = batch['valid'].bool()
+    if 'sigma' in sample:
+        levels = noise_levels(sample['sigma'], image)
+        power = band_power(levels, batch.get('valid')).sqrt().float()
+        batch['sigma'] = power.expand(count, -1)
     return batch
 
 
@@ -208,17 +219,6 @@ def check_shapes(sample: Sample) -> None:
             f'Expected valid of shape {wanted}, as the image of shape {shape}, got '
             f'{tuple(sample["valid"].shape)}.'
         )
-
-
-def band_power(spread: Tensor, valid: Tensor | None) -> Tensor:
-    """Return the mean variance of the valid pixels of each band, shape ``(B, C)``."""
-    power = spread.double().square()
-    if power.ndim == 2:
-        return power
-    if valid is None:
-        return power.mean((-2, -1))
-    weight = valid.unsqueeze(-3).double()
-    return (power * weight).sum((-2, -1)) / weight.sum((-2, -1)).clamp(min=1)
 
 
 def common_peak(noises: list[NoiseTransform]) -> float:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ..._typing import Sample
 from ...physics.noise.draw import Source, integers
-from .base import NoiseTransform, band_power, common_peak, share_generator
+from ...physics.noise.levels import band_power
+from .base import NoiseTransform, common_peak, share_generator
 
 
 class NoiseChoice(NoiseTransform):

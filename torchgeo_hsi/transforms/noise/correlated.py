@@ -43,7 +43,8 @@ class CorrelatedNoise(NoiseTransform):
             generator: Source of randomness; torch's own by default.
 
         Raises:
-            UnitError: If *beta* is negative, or *eta* or *peak* not positive.
+            UnitError: If *beta* is negative, *eta* or *peak* not positive, or one of
+                them not finite.
         """
         super().__init__(clip=clip, peak=peak, generator=generator)
         # fails now and not in the first batch

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..._typing import Sample
 from ...physics.noise import COLUMNS, add_deadlines, draw_bands
-from ...physics.noise.columns import check_columns
+from ...physics.noise.columns import check_columns, check_value
 from ...physics.noise.draw import Source, check_share
 from .base import NoiseTransform
 
@@ -47,11 +47,13 @@ class DeadlineNoise(NoiseTransform):
             generator: Source of randomness; torch's own by default.
 
         Raises:
-            UnitError: If *bands* or *columns* are no shares, or *peak* is not positive.
+            UnitError: If *bands* or *columns* are no shares, *value* is not finite, or
+                *peak* not positive.
         """
         super().__init__(clip=clip, peak=peak, generator=generator)
         check_share(bands)
         check_columns(columns)
+        check_value(value)
         self.bands = bands
         self.columns = columns
         self.value = value

@@ -3,6 +3,8 @@
 
 """Shot noise of the photons that a pixel counts."""
 
+import math
+
 from torch import Tensor
 
 from ..._typing import Sample
@@ -45,15 +47,15 @@ class PoissonNoise(NoiseTransform):
 
         Raises:
             UnitError: If a number of photons or *peak* is not positive, or *read_noise*
-                negative.
+                negative or not finite.
         """
         super().__init__(clip=clip, peak=peak, generator=generator)
         check_level(photons, 'photons')
         least = photons if isinstance(photons, float | int) else min(photons)
-        if least <= 0 or read_noise < 0:
+        if least <= 0 or not 0 <= read_noise < math.inf:
             raise UnitError(
-                'Expected a positive number of photons and a read-out noise of at '
-                f'least 0, got {photons} and {read_noise}.'
+                'Expected a positive number of photons and a finite read-out noise of '
+                f'at least 0, got {photons} and {read_noise}.'
             )
         self.photons = photons
         self.read_noise = read_noise

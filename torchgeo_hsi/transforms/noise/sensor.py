@@ -3,6 +3,8 @@
 
 """Noise that a sensor makes, from its signal-to-noise ratios."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -71,7 +73,7 @@ class SensorNoise(NoiseTransform):
         """
         super().__init__(clip=clip, peak=peak, generator=generator)
         check_level(level, 'level')
-        if reflectance is not None and not reflectance > 0:
+        if reflectance is not None and not 0 < reflectance < math.inf:
             raise UnitError(
                 f'Expected a positive value of a reflectance of 1, got {reflectance}.'
             )
@@ -83,6 +85,8 @@ class SensorNoise(NoiseTransform):
 
     def draw(self, image: Tensor, batch: Sample) -> tuple[Tensor, Tensor]:
         """See :meth:`NoiseTransform.draw`."""
+        if not len(image):
+            return image.clone(), image.clone()
         unit, offset = self._unit(batch)
         unit, offset = (v.to(image).view(-1, 1, 1, 1) for v in (unit, offset))
         curves = [

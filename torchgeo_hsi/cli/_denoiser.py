@@ -1,0 +1,142 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""The method of ``restore denoise``: which there are, and whether it can work."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from ..errors import HSIError
+from ._arguments import argument_kinds, convert_pairs
+
+#: Method of ``restore denoise`` where none is named.
+METHOD = 'pretrained_subspace'
+
+
+def check_device(name: str | None) -> str:
+    """Check that a device can be used, before anything is read.
+
+    Args:
+        name: Name of the device; a GPU by default, if there is any.
+
+    Returns:
+        The name.
+
+    Raises:
+        click.BadParameter: If it does not exist, or holds no numbers.
+    """
+    import torch
+
+    if name is None:
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        # the meta device has room for everything, but remembers no number
+        torch.zeros(1, device=name).item()
+    except Exception as error:  # each kind of device has errors of its own
+        # some go on for pages
+        reason = re.split(r'\.\s|\n', str(error).strip())[0] or type(error).__name__
+        raise click.BadParameter(
+            f'{name} cannot be used: {reason.rstrip(".")}. Choose cpu, or cuda where '
+            'there is a GPU.',
+            param_hint='--device',
+        ) from error
+    return name
+
+
+def build_method(method: str, pairs: Mapping[str, str], weights: str | None) -> Any:
+    """Build a denoiser.
+
+    Args:
+        method: Its name.
+        pairs: Its arguments as the user wrote them.
+        weights: Its weights, or None.
+
+    Returns:
+        The module.
+
+    Raises:
+        UnknownNameError: If nothing has this name.
+        click.UsageError: If it is no denoiser, takes other arguments, or has random
+            weights.
+    """
+    from ..plugins import get_plugin_manager
+
+    # methods of plugins, too
+    registry = get_plugin_manager().registry('models')
+    builder = registry.get(method)
+    if not is_denoiser(builder):
+        known = [name for name in registry if is_denoiser(registry.get(name))]
+        raise click.BadParameter(
+            f'{method} is no denoiser. Choose one of {", ".join(known)}.',
+            param_hint='--method',
+        )
+    given = dict(pairs) if weights is None else {**pairs, 'weights': weights}
+    parameters = inspect.signature(builder).parameters
+    is_open = any(word.kind is word.VAR_KEYWORD for word in parameters.values())
+    unknown = [word for word in given if word not in parameters and not is_open]
+    if unknown:
+        raise click.UsageError(
+            f'{method} has no argument {", ".join(unknown)}. It knows: '
+            f'{", ".join(parameters) or "none"}.'
+        )
+    arguments = convert_pairs(given, argument_kinds(builder), '--model')
+    model = _call(method, builder, arguments)
+    option = parameters.get('weights')
+    may_have_weights = option is not None and option.default is None
+    if may_have_weights and arguments.get('weights') is None:
+        _check_trained(method, model, arguments)
+    return model
+
+
+def is_denoiser(builder: Callable[..., Any]) -> bool:
+    """Tell denoisers from backbones and classifiers.
+
+    Of what plugins bring it is not known; what gives another shape is refused later.
+
+    Args:
+        builder: Function that builds a model.
+
+    Returns:
+        False for a model of this package that is no denoiser.
+    """
+    from ..layers import SceneModel
+
+    if not str(getattr(builder, '__module__', '')).startswith('torchgeo_hsi.'):
+        return True
+    built = inspect.signature(builder).return_annotation
+    return isinstance(built, type) and issubclass(built, SceneModel)
+
+
+def _call(
+    method: str, builder: Callable[..., Any], arguments: Mapping[str, Any]
+) -> Any:
+    try:
+        return builder(**arguments)
+    except HSIError:
+        raise
+    except ImportError as error:
+        # of a package that has to be installed for this method
+        raise click.ClickException(str(error)) from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or ['it fails'])[0]
+        raise click.UsageError(f'{method} cannot be built: {reason}') from error
+
+
+def _check_trained(method: str, model: Any, arguments: Mapping[str, Any]) -> None:
+    """Refuse a network that has learned nothing."""
+    from ..models import list_weights
+
+    if next(model.parameters(), None) is None:
+        return
+    network = arguments.get('denoiser')
+    names = list_weights(network) if isinstance(network, str) else []
+    ship = f' or {", ".join(names)}' if names else ''
+    raise click.UsageError(
+        f'{method} has random weights unless it is given some, and would spoil the '
+        f'scene. Pass --weights with a checkpoint{ship}, or leave --method out: '
+        f'{METHOD} has its own.'
+    )
