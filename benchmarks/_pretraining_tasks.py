@@ -77,7 +77,7 @@ def make_task(name: str, model: str, bands: int, views: MultiView | None = None)
         'img_size': CROP,
         'patch_size': 1,
         'embed_dim': 96,
-        'depth': 2,
+        'depth': 1,
         'num_heads': 4,
         'global_pool': 'avg',
         'dynamic_img_size': True,
