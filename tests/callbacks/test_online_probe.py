@@ -66,6 +66,23 @@ def test_training_cannot_tell(tmp_path: Path) -> None:
     assert not same(plain, other)
 
 
+def test_data_module_of_the_training(tmp_path: Path) -> None:
+    """Labels of the data that are trained on, too."""
+    states = []
+    for probed in (False, True):
+        data = Unlabelled()
+        task = contrast(generator=True)
+        callbacks = [OnlineProbe(data)] if probed else []
+        trainer = make_trainer(tmp_path, *callbacks)
+        torch.manual_seed(3)
+        trainer.fit(task, datamodule=data)
+        # it asks its trainer whether to augment
+        assert data.trainer is trainer  # type: ignore[attr-defined]
+        states.append((task, trainer.callback_metrics))
+    assert same(states[0][0], states[1][0])
+    assert states[1][1]['probe/knn_OverallAccuracy'] == 1
+
+
 def test_modes_come_back_in_the_midst_of_a_training(tmp_path: Path) -> None:
     class Watch(OnlineProbe):
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:

@@ -199,3 +199,28 @@ def test_wrong_use(tmp_path: Path) -> None:
             RepresentationReport(**words)  # type: ignore[arg-type]
     with pytest.raises(MetadataError, match="no part 'encoder'"):
         train(tmp_path, RepresentationReport(network='encoder'))
+
+
+@pytest.mark.parametrize('axis', [True, False])
+def test_images_without_data_do_not_count(tmp_path: Path, axis: bool) -> None:
+    """Their features, all the same, would look like a collapse."""
+
+    class Holes(Unlabelled):
+        def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+            batch = super().on_after_batch_transfer(batch, dataloader_idx)
+            valid = torch.ones(len(batch['image']), 16, 16, dtype=torch.bool)
+            valid[::2] = False
+            batch['image'] = batch['image'] * valid[:, None]
+            return batch | {'valid': valid[:, None] if axis else valid}
+
+    task, trainer = train(tmp_path, RepresentationReport(), data=Holes(), max_epochs=1)
+    dataset = trainer.datamodule.val_dataset  # type: ignore[attr-defined]
+    images = torch.stack([dataset[i]['image'] for i in range(len(dataset))])
+    # batches of ten: the even numbers of a batch are those of all
+    with torch.no_grad():
+        known = task.eval().backbone((images[1::2] - 3400) / 400)
+    found = scores(trainer)
+    want = float(effective_rank(known))
+    assert found['effective_rank'] == pytest.approx(want, rel=1e-3)
+    assert found['rank_share'] == pytest.approx(want / (len(known) - 1), rel=1e-3)
+    assert found['uniformity'] == pytest.approx(float(uniformity(known)), abs=1e-5)

@@ -100,3 +100,20 @@ def test_what_is_given_and_what_is_not(tmp_path: Path) -> None:
         backbone_from_checkpoint(path, branch='teacher')
     words = [str(path), str(tmp_path / 'x.pth'), '--model-kwargs', '3']
     assert CliRunner().invoke(export, words).exit_code == 2
+
+
+def test_networks_without_an_adapter(tmp_path: Path) -> None:
+    words: dict[str, Any] = {'img_size': 32, 'depth': 1}
+    name = 'vit_tiny_patch16_224'
+    model = timm.create_model(name, in_chans=3, num_classes=0, **words)
+    content = {
+        'state_dict': {f'backbone.{k}': v for k, v in model.state_dict().items()},
+        'hyper_parameters': {'model': name, 'model_kwargs': words, 'in_channels': 3},
+    }
+    path, out = tmp_path / 'last.ckpt', tmp_path / 'out.pth'
+    torch.save(content, path)
+    arguments = [str(path), str(out)]
+    result = CliRunner().invoke(export, arguments, catch_exceptions=False)
+    assert '(plain state dict)' in result.output
+    found = torch.load(out, weights_only=True)
+    assert all(torch.equal(found[k], v) for k, v in model.state_dict().items())

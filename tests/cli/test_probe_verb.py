@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
 from cli.probe_data import BANDS, Rows
 from click.testing import CliRunner, Result
 
-from torchgeo_hsi.cli.probe import batches, make_datamodule, probe
-from torchgeo_hsi.errors import EmptyDataError, MetadataError
+from torchgeo_hsi.cli.probe import _sources, batches, make_datamodule, probe
+from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, MetadataError
 from torchgeo_hsi.models import get_model, load_spectral_earth_weights
+from torchgeo_hsi.models.checkpoint_backbone import Architecture
 from torchgeo_hsi.plugins import get_plugin_manager
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +79,16 @@ def test_weights_and_options_of_the_data(config: Path, tmp_path: Path) -> None:
     assert loaded['scores']['linear']['AverageAveragePrecision'] == pytest.approx(1)
     assert (plain['on'], loaded['on']) == ('test', 'val')
     assert json.loads(run(config, *words).output) == loaded
+
+
+def test_weights_of_a_network_without_an_adapter(config: Path, tmp_path: Path) -> None:
+    name, kwargs = 'vit_tiny_patch16_224', {'img_size': 16, 'depth': 1}
+    path = tmp_path / 'weights.pth'
+    model = timm.create_model(name, in_chans=BANDS, num_classes=0, **kwargs)
+    torch.save(model.state_dict(), path)
+    words = ['--model', name, '--model-kwargs', json.dumps(kwargs), '--json']
+    report = json.loads(run(config, *words, '--weights', str(path)).output)
+    assert report['scores']['linear']['OverallAccuracy'] > 0.5
 
 
 def test_numbers(config: Path) -> None:
@@ -257,3 +269,34 @@ def test_what_the_checkpoint_does_not_say(config: Path, tmp_path: Path) -> None:
     assert fails('--model', 'spec_vit_tiny', '--model-kwargs', '{').exit_code == 2
     found = fails('--model', 'spec_vit_tiny', '--shots', '1', '--data.kind=numbers')
     assert 'no classes' in str(found.exception)
+
+
+def test_bands_of_the_training_are_not_those_of_the_data() -> None:
+    """A network that was built for EnMAP is probed on another sensor."""
+    words = {**TINY, 'wavelength': [0.5, 0.6, 0.7], 'fwhm': [0.01] * 3}
+    options = {'pool': None, 'device': 'cpu', 'branch': 'auto'}
+    architecture = Architecture('spec_vit_tiny_wl', words, 3)
+    for bands in (3, 4):
+        found: Any = _sources(architecture, bands, None, [], options)['']
+        batch = {
+            'image': torch.zeros(1, bands, 16, 16),
+            'wavelength': torch.linspace(0.5, 0.9, bands),
+        }
+        with torch.no_grad():
+            assert found.of_images(batch).shape == (1, 192)
+    with torch.no_grad(), pytest.raises(BandMismatchError, match='wavelengths'):
+        found.of_images({'image': batch['image']})
+
+
+def test_a_folder_for_the_scores(config: Path, tmp_path: Path) -> None:
+    """It is refused before anything is computed."""
+    result = run(config, '--out', str(tmp_path))
+    assert result.exit_code == 2
+    assert 'is a directory' in result.output
+
+
+@pytest.mark.parametrize('text', [b'data: [1', b'\xff\xfe'])
+def test_a_damaged_configuration(config: Path, text: bytes) -> None:
+    config.write_bytes(text)
+    with pytest.raises(MetadataError, match='not valid YAML'):
+        run(config)

@@ -144,6 +144,7 @@ def test_mixed_precision_ends_here() -> None:
 def test_what_cannot_be_used(loss: torch.nn.Module) -> None:
     z = embeddings(8, 4)
     for views, message in (
+        ([], '2 or more views'),
         ([z], '2 or more views'),
         ([z, z[:4]], 'same images in all views'),
         ([z[0], z[0]], r'shape \(B, D\)'),

@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from torchgeo_hsi.errors import HSIWarning
 from torchgeo_hsi.models import get_model
 from torchgeo_hsi.models.probes import (
     BackboneFeatures,
@@ -131,10 +132,12 @@ def test_spectra_leave_out_what_is_not_valid() -> None:
     batch = {'image': x.masked_fill(~valid[:, None], torch.nan), 'valid': valid}
     batch['label'] = torch.tensor([0, 1, 1])
     found = collect_from({'': Spectra()}, [batch])['']
+    # an image without any data is no example of its class
+    assert found.labels.tolist() == [0, 1]
+    assert found.images.tolist() == [0, 1]
     for i in range(2):
         want = x[i][:, valid[i]].numpy().mean(axis=1)
         np.testing.assert_allclose(found.features[i].numpy(), want, atol=1e-5)
-    assert not found.features[2].any()
     mask = torch.arange(3 * 64).reshape(3, 8, 8)
     pixels = collect_from({'': Spectra()}, [{'image': x, 'valid': valid, 'mask': mask}])
     rows = x.movedim(1, -1).reshape(-1, 5)
@@ -178,3 +181,42 @@ def test_networks_are_told_the_bands() -> None:
         network, [batch | {'wavelength': batch['wavelength'] + 0.5}]
     ).features
     assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize('broken', ['train', 'test'])
+def test_features_that_are_no_numbers(broken: str) -> None:
+    """They are no reason to stop a training, and no class 0."""
+    sets = {name: table(classes(12)) for name in ('train', 'test')}
+    sets[broken].features[3, 2] = torch.nan
+    with pytest.warns(HSIWarning, match='NaN or infinite'):
+        found = run_probes(sets['train'], sets['test'])
+    assert found.keys() == {'knn', 'linear'}
+    for values in found.values():
+        assert values.keys() >= {'OverallAccuracy'}
+        assert all(np.isnan(value) for value in values.values())
+
+
+def test_one_number_for_each_image() -> None:
+    batch = {'image': random(4, 5, 8, 8), 'label': torch.tensor([1.0, 2, 3, torch.nan])}
+    found = collect_from({'': Spectra()}, [batch])['']
+    assert found.kind == 'regression'
+    assert found.labels.tolist() == [[1.0], [2.0], [3.0]]
+    assert set(run_probes(found, found)) == {'knn', 'linear'}
+    mask = torch.rand(4, 8, 8)
+    mask[0] = torch.nan
+    pixels = collect_from({'': Spectra()}, [{'image': batch['image'], 'mask': mask}])[
+        ''
+    ]
+    assert pixels.labels.shape == (3 * 64, 1)
+
+
+def test_labels_that_are_no_classes() -> None:
+    data = table(torch.tensor([0, 1, -1]))
+    with pytest.raises(ValueError, match=r'got -1.*ignore_index'):
+        run_probes(data, data)
+
+
+@pytest.mark.filterwarnings('error')
+def test_a_single_image() -> None:
+    found = run_probes(table(torch.tensor([0])), table(torch.tensor([0, 1])))
+    assert found['linear']['OverallAccuracy'] == 0.5

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from torchgeo_hsi.errors import BandMismatchError, UnitError
+from torchgeo_hsi.errors import BandMismatchError, HSIWarning, UnitError
 from torchgeo_hsi.models import WavelengthAdapter, use_bands
 from torchgeo_hsi.models._bands import read_bands
 
@@ -154,3 +154,11 @@ def test_compiled_network(network: nn.Sequential, image: Tensor) -> None:
             torch.testing.assert_close(found, network(image))
     # the bands are an input of the graph
     assert count == 1
+
+
+def test_wavelengths_that_were_rounded() -> None:
+    """Precision bf16-true casts batches: 8 of 20 EnMAP bands would be at one place."""
+    exact = torch.linspace(2.0, 2.2, 20)
+    with pytest.warns(HSIWarning, match='bfloat16.*bf16-mixed'):
+        read_bands(exact.bfloat16())
+    read_bands(exact.half())

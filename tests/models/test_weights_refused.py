@@ -113,7 +113,7 @@ def test_nothing_fits(save: Save) -> None:
 
 def test_no_adapter_in_the_model(vit_state: State, save: Save) -> None:
     path = save(vit_state)
-    with pytest.raises(BandMismatchError, match='found 0 in ResNet'):
+    with pytest.raises(BandMismatchError, match='found 0 of them in ResNet'):
         load_spectral_earth_weights(timm.create_model('resnet18'), path)
     two = nn.ModuleDict({'backbone': vit(), 'backbone_momentum': vit()})
     with pytest.raises(BandMismatchError, match=r'found 2.*backbone_momentum'):

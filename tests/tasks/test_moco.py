@@ -287,3 +287,9 @@ class TestErrors:
     def test_numbers(self, words: dict[str, Any], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             make(**words)
+
+
+def test_one_image_has_no_statistics() -> None:
+    task = HSIMoCo(**TINY, hidden_dim=8, output_dim=4, queue_size=8)
+    with pytest.raises(ValueError, match=r'one image.*drop_last'):
+        task.training_step({'image': images(1)}, 0)

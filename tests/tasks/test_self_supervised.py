@@ -143,6 +143,20 @@ class TestDates:
         ):
             make().dates({'image': images(bands=bands)})
 
+    @pytest.mark.parametrize('each', [True, False])
+    def test_all_bands_at_once_are_no_two_dates(self, each: bool) -> None:
+        wave = torch.linspace(0.4, 2.4, 2 * BANDS)
+        batch = {'image': images(bands=2 * BANDS), 'wavelength': wave}
+        if each:
+            batch['wavelength'] = wave.expand(4, -1)
+        with pytest.raises(BandMismatchError, match=r'different parts.*in_channels='):
+            make().dates(batch)
+
+    def test_valid_with_an_axis_of_bands(self) -> None:
+        valid = torch.rand(4, 1, SIZE, SIZE) > 0.5
+        (found,) = make().dates({'image': images(), 'valid': valid})
+        assert torch.equal(found['valid'], valid[:, 0])
+
     def test_no_batch(self) -> None:
         with pytest.raises(BandMismatchError, match='Set in_channels='):
             make().dates({'image': images()[0]})
@@ -373,6 +387,26 @@ class TestPredict:
         torch.testing.assert_close(
             found['prediction'][..., [0, -1], :][..., [0, -1]], maps
         )
+
+    @pytest.mark.parametrize('predict', ['image', 'pixels'])
+    def test_any_size(self, predict: str) -> None:
+        """The last pixels are repeated to fill the last patches."""
+        torch.manual_seed(0)
+        words = {**TINY['model_kwargs'], 'dynamic_img_size': True}
+        task = Pull(model_kwargs=words, predict=predict).eval()
+        image = images()[..., :6, :5]
+        full = torch.cat((image, image[..., -1:, :], image[..., -1:, :]), dim=-2)
+        full = torch.cat((full, *[full[..., -1:]] * 3), dim=-1)
+        with torch.no_grad():
+            found, want = (task.predict_step({'image': x}, 0) for x in (image, full))
+        if predict == 'image':
+            torch.testing.assert_close(found, want)
+        else:
+            assert found['prediction'].shape == (4, 24, 6, 5)
+
+    def test_a_network_of_one_size(self) -> None:
+        with pytest.raises(ValueError, match=r'16 x 12 pixels.*dynamic_img_size'):
+            make().predict_step({'image': torch.zeros(1, BANDS, 16, 12)}, 0)
 
     def test_one_date_only(self) -> None:
         """Of two dates, the first one is predicted."""

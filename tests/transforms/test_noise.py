@@ -82,6 +82,12 @@ class TestAll:
         assert pair['sigma'].dtype == torch.float32
         assert pair['mask'] is given['mask']
 
+    def test_image_alone(self, name: str) -> None:
+        for given in (sample(), sample(2)):
+            pair = TRANSFORMS[name](generator=seed())(given)
+            image = TRANSFORMS[name](generator=seed()).noisy_image(given)
+            assert torch.equal(image, pair['image'])
+
     def test_target_that_is_there_stays(self, name: str) -> None:
         target = torch.zeros(12, 24, 30)
         pair = TRANSFORMS[name]()({**sample(), 'target': target})

@@ -3,6 +3,7 @@
 
 """Probes while a network learns."""
 
+from copy import copy
 from typing import Any, Literal
 
 import torch
@@ -197,6 +198,13 @@ class OnlineProbe(Callback):
             for name, value in values.items()
         }
 
+    def _labelled(self, trainer: Trainer) -> LightningDataModule:
+        """Return the labelled data, apart from those of the training."""
+        if self.datamodule is not getattr(trainer, 'datamodule', None):
+            return self.datamodule
+        # else the training would no longer know its trainer, and augment nothing
+        return copy(self.datamodule)
+
     def _features(
         self,
         split: str,
@@ -207,7 +215,7 @@ class OnlineProbe(Callback):
     ) -> ProbeFeatures:
         """Compute the features of a split."""
         convert = trainer.precision_plugin.convert_input
-        batches = evaluation_batches(self.datamodule, split, task.device)
+        batches = evaluation_batches(self._labelled(trainer), split, task.device)
         ignored = getattr(self.datamodule, 'ignore_index', None)
         return collect_from(
             {'': source},

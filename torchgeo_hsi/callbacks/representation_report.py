@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -41,8 +42,8 @@ class RepresentationReport(Callback):
                                         first two views, if the task makes views
     ==================================  ==============================================
 
-    The features are those of the images themselves, as they are probed later. They go
-    to the loggers and may be monitored, and a figure of the eigen-spectra and the rank
+    The features are those of the images themselves, as they are probed later; images
+    without a valid pixel do not count. The numbers go to the loggers and may be monitored, and a figure of the eigen-spectra and the rank
     goes to the loggers that take figures and to a file. A warning says once when the
     features collapse. The training is the same to the last bit with this callback and
     without it.
@@ -205,11 +206,11 @@ class RepresentationReport(Callback):
         encode = getattr(task, 'encode', _encode)
         with aside(trainer, task):
             network.eval()
-            found = [encode(network, dates[0])]
+            seen = [dates[0]]
             views = getattr(task, 'views', None)
             if views is not None and len(made := views(dates)) > 1:
-                found += [encode(network, view) for view in made[:2]]
-            rows = [part.flatten(1).float() for part in found]
+                seen += made[:2]
+            rows = [encode(network, one).flatten(1).float() for one in seen]
         if self._spectrum is None:
             self._spectrum = EigenSpectrum(rows[0].shape[1]).to(rows[0].device)
             self._alignment.to(rows[0].device)
@@ -217,10 +218,11 @@ class RepresentationReport(Callback):
         if not all(bool(part.isfinite().all()) for part in rows):
             self._broken = True
             return
-        self._spectrum.update(rows[0])
-        self._uniformity.update(rows[0])
-        if len(rows) == 3:
-            self._alignment.update(rows[1], rows[2])
+        if len(known := rows[0][_with_data(*seen[:1])]):
+            self._spectrum.update(known)
+            self._uniformity.update(known)
+        if len(rows) == 3 and bool((both := _with_data(*seen[1:])).any()):
+            self._alignment.update(rows[1][both], rows[2][both])
 
     def _report(self, trainer: Trainer) -> None:
         """Put together what all processes saw, log it and draw it."""
@@ -293,6 +295,16 @@ class RepresentationReport(Callback):
 def _validates(trainer: Trainer) -> bool:
     """Whether there are validation data in this training."""
     return trainer.enable_validation and sum(trainer.num_val_batches) > 0
+
+
+def _with_data(*samples: Any) -> Tensor:
+    """Tell which images have data in all of these batches."""
+    known = torch.ones(len(samples[0]['image']), dtype=torch.bool)
+    known = known.to(samples[0]['image'].device)
+    for sample in samples:
+        if isinstance(sample.get('valid'), Tensor):
+            known = known & sample['valid'].flatten(1).any(1)
+    return known
 
 
 def _encode(network: Any, sample: Any) -> Tensor:

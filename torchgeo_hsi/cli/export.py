@@ -43,9 +43,11 @@ def export(
     """Save the backbone of CHECKPOINT as the file OUT, without heads.
 
     CHECKPOINT is one of a task that learned without labels. OUT is what "weights=" of
-    our tasks and of torchgeo's take, and "torchgeo-hsi probe --weights".
+    our tasks and of torchgeo's take, and "torchgeo-hsi probe --weights". For networks
+    without a spectral adapter, "official" is a plain state dict with their own keys.
     """
     from ..models import export_spectral_earth_weights
+    from ..models._backbone_search import has_adapter
     from ..models.checkpoint_backbone import backbone_from_checkpoint
 
     backbone = backbone_from_checkpoint(
@@ -56,6 +58,8 @@ def export(
         model_kwargs=read_kwargs(model_kwargs),
     )
     export_spectral_earth_weights(backbone, out, layout)
+    if layout == 'official' and not has_adapter(backbone):
+        layout = 'plain state dict'
     click.echo(f'{checkpoint}: {type(backbone).__name__} written to {out} ({layout})')
 
 

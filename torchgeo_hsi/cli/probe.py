@@ -40,13 +40,16 @@ def make_datamodule(config: str, args: Sequence[str]) -> Any:
         The data module.
 
     Raises:
-        MetadataError: If the file has no ``data``.
+        MetadataError: If the file is no YAML, or has no ``data``.
     """
     import yaml
     from jsonargparse import ArgumentParser
     from torchgeo.datamodules import BaseDataModule
 
-    content = yaml.safe_load(Path(config).read_text(encoding='utf-8'))
+    try:
+        content = yaml.safe_load(Path(config).read_text(encoding='utf-8'))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise MetadataError(f'{config} is not valid YAML: {error}') from error
     if not isinstance(content, dict) or 'data' not in content:
         raise MetadataError(
             f'Expected "data:" with a class_path in {config}, as "torchgeo fit" takes it.'
@@ -99,12 +102,16 @@ def _sources(
     from ..models.checkpoint_backbone import default_pool
     from ..models.probes import BackboneFeatures, Spectra
 
+    words = dict(architecture.model_kwargs)
+    if len(words.get('wavelength') or ()) not in (0, bands):
+        # those of another sensor; batches say where their bands lie
+        words = {k: v for k, v in words.items() if k not in ('wavelength', 'fwhm')}
     found: dict[str, FeatureSource] = {}
     for name in ('', *baselines):
         if name == 'pca':
             found[name] = Spectra()
             continue
-        backbone = make_backbone(architecture.model, bands, architecture.model_kwargs)
+        backbone = make_backbone(architecture.model, bands, words)
         if weights and not name:
             branch = options['branch']
             load_spectral_earth_weights(
@@ -250,7 +257,9 @@ def _summary(runs: Sequence[Scores]) -> tuple[Scores, Scores]:
 )
 @click.option('--device', default='cpu', show_default=True, help='cpu, cuda, ...')
 @click.option('--seed', default=0, show_default=True, help='Draws pixels and images.')
-@click.option('--out', help='Write the scores to this JSON file.')
+@click.option(
+    '--out', type=click.Path(dir_okay=False), help='Write the scores to this JSON file.'
+)
 @json_option
 @click.argument('args', nargs=-1, type=click.UNPROCESSED)
 def probe(

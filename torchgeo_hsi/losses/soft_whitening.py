@@ -66,8 +66,8 @@ class SoftWhiteningLoss(nn.Module):
         Raises:
             ValueError: If there are fewer views, or their shapes do not fit.
         """
-        with no_autocast(views[0]):
-            found = gather_views(views, self.gather)
+        found = gather_views(views, self.gather)
+        with no_autocast(found[0]):
             pairs = [alignment(view, found[0]) for view in found[1:]]
             penalties = [self._penalty(view) for view in found]
             return (

@@ -3,6 +3,7 @@
 
 """How networks that know wavelengths are told the bands of an image."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from ..errors import BandMismatchError, UnitError
+from ..errors import BandMismatchError, HSIWarning, UnitError
 from ..physics import get_sensor, list_sensors
 from ..physics.units import MAX_FWHM, MICROMETRE_RANGE
 
@@ -83,6 +84,13 @@ def read_bands(wavelength: Any, fwhm: Any = None) -> Bands:
         BandMismatchError: If the shapes are no bands, or differ.
         UnitError: If the values are no micrometres.
     """
+    if getattr(wavelength, 'dtype', None) is torch.bfloat16:
+        warnings.warn(
+            'Wavelengths in bfloat16 are off by up to 8 nm: precision="bf16-true" rounds '
+            'the numbers of batches, too. Use "bf16-mixed".',
+            HSIWarning,
+            stacklevel=3,
+        )
     centres = _as_rows(wavelength, 'wavelengths')
     _check_values(centres, 'wavelengths', *MICROMETRE_RANGE)
     if fwhm is None:

@@ -4,10 +4,11 @@
 """Names of weights: where the networks of a checkpoint are, and what we call them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Literal
 
-from ..errors import BandMismatchError
+from ..errors import BandMismatchError, CorruptFileError
 from ._checkpoint_file import WHERE
 
 #: Which of the two networks of a self-supervised checkpoint.
@@ -25,6 +26,8 @@ ANCHORS = (f'{ADAPTER}0.weight', f'{ADAPTER}series.weight')
 _WRAPPERS = re.compile(
     r'(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.'
 )
+#: Share of the tensors of the best network that another one like it has at least.
+_LIKE = 0.9
 #: What an exponential moving average of a network is called.
 _AVERAGES = ('teacher', 'momentum', 'target', 'ema')
 
@@ -118,12 +121,7 @@ def find_networks(keys: Iterable[str], file: str) -> dict[str, Network]:
         BandMismatchError: If there is none.
     """
     clean = {key: _clean(key) for key in keys}
-    roots = {
-        _root(name.removesuffix(anchor))
-        for name in clean.values()
-        for anchor in ANCHORS
-        if name == anchor or name.endswith(f'.{anchor}')
-    }
+    roots = _adapter_roots(clean.values())
     if not roots:
         some = ', '.join(list(clean)[:3])
         raise BandMismatchError(
@@ -131,17 +129,82 @@ def find_networks(keys: Iterable[str], file: str) -> dict[str, Network]:
             'belongs to another network, or to one for a fixed number of bands. Load '
             f'it into the model that it was trained with. {WHERE}'
         )
+    return _split(clean, roots, our_name)
+
+
+def _adapter_roots(names: Iterable[str]) -> set[str]:
+    """Find what the names of networks with a spectral adapter begin with."""
+    return {
+        _root(name.removesuffix(anchor))
+        for name in names
+        for anchor in ANCHORS
+        if name == anchor or name.endswith(f'.{anchor}')
+    }
+
+
+def _split(
+    clean: Mapping[str, str], roots: Iterable[str], rename: Callable[[str], str]
+) -> dict[str, Network]:
+    """Sort keys by the networks that they belong to.
+
+    Args:
+        clean: Keys of a file, and their names without those of wrappers.
+        roots: What the names of each network begin with.
+        rename: Translates names inside of a network to ours.
+
+    Returns:
+        The networks.
+    """
     networks: dict[str, Network] = {root: {} for root in roots}
-    longest_first = sorted(roots, key=len, reverse=True)
+    longest_first = sorted(networks, key=len, reverse=True)
     for key, name in clean.items():
         root = next((r for r in longest_first if name.startswith(r)), None)
         if root is not None:
-            own = our_name(name.removeprefix(root))
+            own = rename(name.removeprefix(root))
             networks[root].setdefault(own, []).append(key)
     for network in networks.values():
         for copies in network.values():
             copies.sort(key=_preference)
     return networks
+
+
+def find_plain_networks(
+    keys: Iterable[str], own: Container[str], file: str, model: str
+) -> dict[str, Network]:
+    """Find the networks that have no spectral adapter, by the keys of one.
+
+    Args:
+        keys: Names of tensors in a file.
+        own: Names of those of a model.
+        file: Name of the file, for the error message.
+        model: Name of the model, for the error message.
+
+    Returns:
+        What the names of each network begin with, and its tensors.
+
+    Raises:
+        BandMismatchError: If the file has networks with a spectral adapter.
+        CorruptFileError: If it has nothing of the model.
+    """
+    clean = {key: _clean(key) for key in keys}
+    if _adapter_roots(clean.values()):
+        raise BandMismatchError(
+            f'{file} holds a network with a spectral adapter, but found 0 of them in '
+            f'{model}. Build the model that the file holds, such as spec_resnet50.'
+        )
+    found: Counter[str] = Counter()
+    for name in clean.values():
+        starts = [0, *(dot.end() for dot in re.finditer(r'\.', name))]
+        found.update(name[:start] for start in starts if name[start:] in own)
+    if not found:
+        some = ', '.join(list(clean)[:3])
+        raise CorruptFileError(
+            f'{file} has nothing of {model} ({len(clean)} keys such as {some}); nothing '
+            'was loaded. Build the model that the file holds.'
+        )
+    least = _LIKE * max(found.values())
+    roots = [root for root, count in found.items() if count >= least]
+    return _split(clean, roots, str)
 
 
 def is_average(name: str) -> bool:
@@ -224,14 +287,15 @@ def describe(network: Mapping[str, tuple[int, ...]]) -> str:
     Returns:
         Name of the model if it is one of ours, else a few words.
     """
-    suffix = '_wl' if kind_of_adapter(network) == ANCHORS[1] else ''
+    kind = kind_of_adapter(network)
+    suffix = '_wl' if kind == ANCHORS[1] else ''
     if 'layer1.0.conv1.weight' in network:
-        return f'spec_resnet50{suffix}'
+        return f'spec_resnet50{suffix}' if kind else 'a residual network'
     blocks = {key.split('.')[1] for key in network if key.startswith('blocks.')}
     width = network.get('cls_token', (0,))[-1]
     if blocks and width:
         name = SIZES.get((width, len(blocks)))
-        if name:
+        if name and kind:
             return f'{name}{suffix}'
         return f'a transformer of width {width} with {len(blocks)} blocks'
     if any(key.startswith('backbone.') for key in network):

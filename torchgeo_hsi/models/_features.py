@@ -161,6 +161,52 @@ def _patch_size(backbone: nn.Module) -> tuple[int, int]:
     return tuple(size) if isinstance(size, tuple | list) else (1, 1)
 
 
+def check_size(backbone: nn.Module, x: Tensor) -> None:
+    """Check that a backbone takes images of this size.
+
+    Args:
+        backbone: A backbone.
+        x: Images of shape ``(B, C, H, W)``.
+
+    Raises:
+        ValueError: If it takes another size only.
+    """
+    embed: Any = getattr(network_of(backbone), 'patch_embed', None)
+    size = getattr(embed, 'img_size', None)
+    if size is None or not getattr(embed, 'strict_img_size', False):
+        return
+    height, width = x.shape[-2:]
+    if tuple(size) != (height, width):
+        raise ValueError(
+            f'The backbone takes images of {size[0]} x {size[1]} pixels, got '
+            f'{height} x {width} pixels. Build it with img_size=({height}, {width}), or '
+            'for images of any size with dynamic_img_size=True (model_kwargs).'
+        )
+
+
+def whole_patches(backbone: Any, x: Tensor) -> Tensor:
+    """Repeat the last rows and columns of images to fill the last patches.
+
+    Args:
+        backbone: A backbone.
+        x: Images of shape ``(B, C, H, W)``.
+
+    Returns:
+        Images whose sides are multiples of the size of a patch.
+
+    Raises:
+        ValueError: If the backbone takes another size only.
+    """
+    down, right = (
+        -side % patch
+        for side, patch in zip(x.shape[-2:], _patch_size(backbone), strict=True)
+    )
+    if down or right:
+        x = F.pad(x, (0, right, 0, down), mode='replicate')
+    check_size(backbone, x)
+    return x
+
+
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     """Resize maps, unless they have the size already.
 
@@ -190,6 +236,9 @@ def feature_maps(
         The maps, and the height and width of the images that they belong to: those of
         *x*, plus what its last rows and columns are repeated to fill the last patches,
         or to make one place of the last map.
+
+    Raises:
+        ValueError: If the backbone takes images of another size only.
     """
     least = max(stride for _, stride in map_sizes(backbone, levels))
     height, width = (
@@ -199,6 +248,7 @@ def feature_maps(
     down, right = height - x.shape[-2], width - x.shape[-1]
     if down or right:
         x = F.pad(x, (0, right, 0, down), mode='replicate')
+    check_size(backbone, x)
     # a shallow network may be asked for the same level twice
     wanted = sorted(set(levels))
     maps = backbone.forward_intermediates(
@@ -218,8 +268,11 @@ def pooled_features(backbone: Any, x: Tensor, pool: Pool | None) -> Tensor:
 
     Returns:
         Features of shape ``(B, F)``.
+
+    Raises:
+        ValueError: If the backbone takes images of another size only.
     """
-    features = backbone.forward_features(x)
+    features = backbone.forward_features(whole_patches(backbone, x))
     if not is_vit(backbone) or pool is None:
         return cast(Tensor, backbone.forward_head(features, pre_logits=True))
     if pool == 'token':

@@ -13,21 +13,20 @@ from timm.layers.patch_embed import resample_patch_embed
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from ..errors import BandMismatchError, CorruptFileError
+from ..errors import CorruptFileError
+from ._backbone_search import heads_of, pruned_parts
 from ._checkpoint_file import Checkpoint
 from ._checkpoint_layout import (
     ADAPTER,
-    HEADS,
     Branch,
     Network,
     choose_network,
     describe,
     find_networks,
+    find_plain_networks,
     kind_of_adapter,
     what_else,
 )
-from .spectral_adapter import SpectralAdapter
-from .wavelength_adapter import WavelengthAdapter
 from .weight_report import (
     COPY,
     DIFFERENT_COPY,
@@ -42,9 +41,6 @@ from .weight_report import (
     UNEXPECTED,
     WeightReport,
 )
-
-#: What can be the adapter of a backbone.
-ADAPTERS = (SpectralAdapter, WavelengthAdapter)
 
 
 @dataclass(frozen=True)
@@ -78,63 +74,6 @@ class _Books:
     def note(self, kind: str, key: str) -> None:
         """Put a key on one of the lists of the report."""
         self.lists.setdefault(kind, []).append(key)
-
-
-def find_backbones(model: nn.Module) -> dict[str, nn.Module]:
-    """Find the modules that own a spectral adapter, by their name in the model."""
-    if isinstance(model, ADAPTERS):
-        return {'': nn.ModuleDict({ADAPTER.removesuffix('.'): model})}
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(getattr(module, 'spectral_adapter', None), ADAPTERS)
-    }
-
-
-def find_backbone(model: nn.Module) -> nn.Module:
-    """Find the one module that owns a spectral adapter.
-
-    Args:
-        model: Any model.
-
-    Returns:
-        The module.
-
-    Raises:
-        BandMismatchError: If there is none, or several.
-    """
-    found = find_backbones(model)
-    if len(found) != 1:
-        names = ', '.join(found) or 'none'
-        raise BandMismatchError(
-            'Expected a model with one spectral adapter, such as spec_resnet50, found '
-            f'{len(found)} in {type(model).__name__} ({names}). Pass the backbone itself.'
-        )
-    return next(iter(found.values()))
-
-
-def pruned_parts(backbone: Any) -> tuple[str, ...]:
-    """Name what a feature extractor leaves out of the network that it is made of.
-
-    Args:
-        backbone: Any backbone.
-
-    Returns:
-        What the keys of these parts start with.
-    """
-    info = getattr(backbone, 'feature_info', None)
-    if hasattr(backbone, 'blocks') and hasattr(backbone, 'patch_embed') and info:
-        parts = [f'blocks.{i}.' for i in range(len(backbone.blocks), len(info))]
-        if isinstance(backbone.norm, nn.Identity) and isinstance(
-            backbone.fc_norm, nn.Identity
-        ):
-            parts.append('norm.')
-        return tuple(parts)
-    stages = (
-        getattr(info, 'info', None) if isinstance(backbone, nn.ModuleDict) else None
-    )
-    names = [str(stage['module']) for stage in stages or ()]
-    return tuple(f'{name}.' for name in names if name not in backbone)
 
 
 def _same(tensor: Tensor, other: Tensor) -> bool:
@@ -199,11 +138,11 @@ def _match_network(
     wish: Wish,
 ) -> None:
     """Decide about each tensor of the network that was chosen."""
-    pruned = pruned_parts(model)
+    pruned, heads = pruned_parts(model), heads_of(model)
     other_adapter = kind_of_adapter(network) != kind_of_adapter(own)
     for key, copies in network.items():
         first, *others = copies
-        if key.startswith(HEADS) and not wish.head:
+        if key.startswith(heads) and not wish.head:
             books.note('dropped', key)
             fate = HEAD
         elif wish.adapter_only and not key.startswith(ADAPTER):
@@ -224,16 +163,31 @@ def _match_network(
 
 
 def _note_untouched(
-    books: _Books, network: Network, own: Mapping[str, Tensor], wish: Wish
+    books: _Books,
+    network: Network,
+    own: Mapping[str, Tensor],
+    model: nn.Module,
+    wish: Wish,
 ) -> None:
     """List what of the model keeps its values."""
+    heads = heads_of(model)
     other_adapter = kind_of_adapter(network) != kind_of_adapter(own)
     for key in own:
-        if key.startswith(HEADS) and not wish.head:
+        if key.startswith(heads) and not wish.head:
             books.note('fresh', key)
         elif key not in network:
             kept = other_adapter and key.startswith(ADAPTER)
             books.note('kept' if kept else 'missing', key)
+
+
+def _networks(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Network]:
+    """Find networks like the model in a checkpoint."""
+    own = model.state_dict()
+    if kind_of_adapter(own) is not None:
+        return find_networks(checkpoint.state, checkpoint.name)
+    return find_plain_networks(
+        checkpoint.state, own, checkpoint.name, type(model).__name__
+    )
 
 
 def match(
@@ -250,13 +204,14 @@ def match(
         The tensors that fit, under the names of the model, and the report.
 
     Raises:
-        BandMismatchError: If the checkpoint has no spectral adapter.
+        BandMismatchError: If one of both has a spectral adapter, and the other has none.
+        CorruptFileError: If nothing of the checkpoint belongs to the model.
         ValueError: If it has no network of the branch that is wanted.
     """
     own = dict(model.state_dict())
     if wish.adapter_only:
         own = {key: value for key, value in own.items() if key.startswith(ADAPTER)}
-    networks = find_networks(checkpoint.state, checkpoint.name)
+    networks = _networks(model, checkpoint)
     fit = {name: len(own.keys() & network.keys()) for name, network in networks.items()}
     chosen = choose_network(networks, wish.branch, fit)
     network = networks[chosen]
@@ -273,7 +228,7 @@ def match(
         key: books.ledger.get(key) or owners.get(key) or what_else(key)
         for key in checkpoint.state
     } | dict.fromkeys(checkpoint.others, NO_TENSOR)
-    _note_untouched(books, network, own, wish)
+    _note_untouched(books, network, own, model, wish)
     order = {key: i for i, key in enumerate(own)}
     report = WeightReport(
         network=describe(
@@ -332,7 +287,7 @@ def match_strictly(
         The tensors under the names of the backbone, and the report.
 
     Raises:
-        BandMismatchError: If the checkpoint has no spectral adapter.
+        BandMismatchError: If one of both has a spectral adapter, and the other has none.
         CorruptFileError: If it does not fit.
     """
     fits, report = match(model, checkpoint, wish)

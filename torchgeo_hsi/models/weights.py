@@ -14,9 +14,10 @@ from torchvision.models._api import WeightsEnum
 from .._compat import keep_weights_in_mae, teach_encoders
 from .._typing import PathLike
 from ..errors import HSIWarning
+from ._backbone_search import find_backbone, find_backbones
 from ._checkpoint_file import WHERE, Checkpoint, read_checkpoint, unwrap
 from ._checkpoint_layout import kind_of_adapter
-from ._weight_matching import Wish, find_backbone, find_backbones, match_strictly
+from ._weight_matching import Wish, match_strictly
 from .spectral_earth_weights import WEIGHTS, find_weights, register_in_torchgeo
 from .weight_report import WeightReport
 
@@ -148,6 +149,10 @@ def load_spectral_earth_weights(
     the two sees positions, the other wavelengths) takes the rest, and there is a
     warning.
 
+    Networks of timm without a spectral adapter, such as ``dofa_small_wl`` or
+    ``vit_tiny_patch16_224``, take their own plain state dict, and checkpoints of our
+    trainers with them.
+
     Nothing but tensors is read from a file: its other objects, e.g. the hyperparameters
     that Lightning saves, are neither imported nor called.
 
@@ -158,7 +163,8 @@ def load_spectral_earth_weights(
     Args:
         model: ``spec_resnet50`` or a ``spec_vit_*``, a feature extractor made of one,
             a :class:`SpectralAdapterBackbone`, a :class:`SpectralAdapter`, a
-            :class:`WavelengthAdapter`, or a model or task that has one of them inside.
+            :class:`WavelengthAdapter`, another network of timm, or a model or task that
+            has one of them inside.
         path: The file; or an entry such as ``SpecResNet50_Weights.SPECTRALEARTH_MOCO``,
             or its name, whose file is then looked for.
         branch: Which network of a self-supervised checkpoint: the one that is trained
@@ -180,10 +186,11 @@ def load_spectral_earth_weights(
         FileNotFoundError: If there is no such file.
         CorruptFileError: If the file is damaged, or, with *strict*, is not a checkpoint
             of this model.
-        BandMismatchError: If the file or the model has no spectral adapter.
+        BandMismatchError: If one of file and model has a spectral adapter and the
+            other has none, or the model has no backbone, or several.
         ValueError: If the file has no network of this *branch*.
     """
-    backbone = find_backbone(model)
+    backbone = find_backbone(model, adapter=adapter_only)
     wish = Wish(branch, adapter_only, head, interpolate)
     checkpoint = read_checkpoint(find_weights(path))
     fits, report = match_strictly(backbone, checkpoint, wish, strict)

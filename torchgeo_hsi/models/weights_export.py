@@ -15,8 +15,14 @@ from torch import Tensor, nn
 from .. import __version__
 from .._typing import PathLike
 from ..errors import BandMismatchError, OutputError
-from ._checkpoint_layout import ADAPTER, HEADS, Branch, choose_network
-from ._weight_matching import ADAPTERS, find_backbones, pruned_parts
+from ._backbone_search import (
+    ADAPTERS,
+    find_any_backbones,
+    has_adapter,
+    heads_of,
+    pruned_parts,
+)
+from ._checkpoint_layout import ADAPTER, Branch, choose_network
 from .spec_resnet import SpecResNet
 from .spec_vit import SpecVisionTransformer
 from .wavelength_adapter import WavelengthAdapter
@@ -32,11 +38,11 @@ type Layout = Literal['official', 'timm', 'torchgeo']
 
 def _find_source(model: nn.Module, branch: Branch) -> nn.Module:
     """Find the backbone to export; of two networks that of the branch."""
-    found = find_backbones(model)
+    found = find_any_backbones(model)
     if not found or isinstance(model, ADAPTERS):
         raise BandMismatchError(
-            'Expected a model with a spectral adapter and a backbone behind it, got '
-            f'{type(model).__name__}.'
+            'Expected a model with a spectral adapter and a backbone behind it, or a '
+            f'network of timm, got {type(model).__name__}.'
         )
     if len(found) == 1 and branch == 'auto':
         return next(iter(found.values()))
@@ -89,10 +95,11 @@ def _collect(backbone: nn.Module, head: bool) -> dict[str, Tensor]:
             'whole network. Build it with all its blocks and its norm, or save its '
             'state dict by torch.save.'
         )
+    heads = heads_of(backbone)
     state = {
         key: value.detach().cpu().contiguous().clone()
         for key, value in _merge_low_rank(backbone).items()
-        if head or not key.startswith(HEADS)
+        if head or not key.startswith(heads)
     }
     odd = [key for key in state if _ODD.search(key)]
     if odd:
@@ -150,6 +157,9 @@ def export_spectral_earth_weights(
     :func:`load_spectral_earth_weights` reads all layouts, bit by bit the same. The
     matrices of LoRA (of peft) are added to the layers that they belong to.
 
+    SpectralEarth has no layout for networks of timm without a spectral adapter, such as
+    ``dofa_small_wl``: these are saved as a plain state dict with their own keys.
+
     * https://doi.org/10.1109/JSTARS.2025.3581451
 
     Args:
@@ -158,7 +168,7 @@ def export_spectral_earth_weights(
         path: File to write. It appears when it is complete.
         layout: ``'official'`` for a plain state dict with the keys of the published
             files, which the code of SpectralEarth loads; ``'timm'`` for one with the
-            keys of our models; ``'torchgeo'`` for a checkpoint that the tasks of
+            keys of the model; ``'torchgeo'`` for a checkpoint that the tasks of
             torchgeo take as ``weights=path``.
         branch: Which network of a self-supervised trainer: the one that is trained
             (``'student'``), its moving average (``'teacher'``), or by default DINO's
@@ -169,8 +179,9 @@ def export_spectral_earth_weights(
         The path.
 
     Raises:
-        BandMismatchError: If the model has no spectral adapter, is a feature extractor
-            that lacks a part of its network, or has no official layout.
+        BandMismatchError: If there is no backbone in the model, or it is a feature
+            extractor that lacks a part of its network, or its adapter has no official
+            layout.
         OutputError: If the file cannot be written.
         ValueError: If there is no such layout or branch.
     """
@@ -181,7 +192,7 @@ def export_spectral_earth_weights(
     backbone = _find_source(model, branch)
     state = _collect(backbone, head)
     content: dict[str, Any] = dict(state)
-    if layout == 'official':
+    if layout == 'official' and has_adapter(backbone):
         part = _official_part(backbone)
         content = {
             key if key.startswith(ADAPTER) else f'{part}{key}': value

@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
+#: Length that rows of zeros count as.
+_LEAST = 1e-12
+
 
 class PrototypeHead(nn.Module):
     """Multilayer perceptron, and cosines with prototypes.
@@ -108,7 +111,9 @@ class Prototypes(nn.Module):
         Returns:
             Products of shape ``(B, K)``.
         """
-        return F.linear(features, self.length * F.normalize(self.weight, dim=1))
+        # scaling the products, which are fewer than the weights, saves copies of these
+        norm = torch.linalg.vector_norm(self.weight, dim=1).clamp(min=_LEAST)
+        return F.linear(features, self.weight) * (self.length.squeeze(1) / norm)
 
 
 def _norm(features: int, wanted: bool) -> nn.Module | None:

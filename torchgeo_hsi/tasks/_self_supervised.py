@@ -20,7 +20,7 @@ from .._compat import read_loaders_again
 from .._typing import Sample
 from ..errors import BandMismatchError, UnitError
 from ..models import load_spectral_earth_weights, use_bands
-from ..models._features import feature_maps, levels_of, make_backbone
+from ..models._features import feature_maps, levels_of, make_backbone, whole_patches
 from ..transforms import MultiView
 from ._random import repeatable
 from ._recipes import (
@@ -113,23 +113,34 @@ class SelfSupervisedTask(BaseTask):
     def encode(self, network: Callable[[Tensor], Any], sample: Sample) -> Tensor:
         """Compute features of a view.
 
+        Where its sides are no multiples of the patches of a vision transformer, its last
+        rows and columns are repeated.
+
         Args:
             network: The backbone, its teacher, or another network with such a part.
             sample: A batch with ``image``, and maybe ``wavelength`` and ``fwhm``.
 
         Returns:
             What the network returns.
+
+        Raises:
+            ValueError: If the network takes images of another size only.
         """
         with use_bands(network, sample):
-            found: Tensor = network(sample['image'])
+            found: Tensor = network(whole_patches(network, sample['image']))
         return found
 
-    def _check_unit(self, image: Tensor) -> None:
-        """Refuse images that were not normalized; looks once in each stage of a run."""
+    def _check_data(self, batch: Sample) -> None:
+        """Refuse what was not normalized, and bands that are no two dates.
+
+        Looks once in each stage of a run.
+        """
         done = set() if self._checked is None else self._checked
         stage = None if self._checked is None else self.trainer.state.stage
         if stage in done:
             return
+        image = batch['image']
+        _check_dates(batch, self.hparams['in_channels'])
         largest = float(image.abs().max())
         # NaN fails every comparison
         if not largest < _LARGEST:
@@ -151,9 +162,10 @@ class SelfSupervisedTask(BaseTask):
             One or two batches with ``image`` of shape ``(B, C, H, W)``.
 
         Raises:
-            BandMismatchError: If there is another number of bands.
+            BandMismatchError: If there is another number of bands, or the wavelengths
+                say that the halves of the channels are no two dates.
             UnitError: If the images were not normalized; in a run of a trainer, the
-                first ones of each stage are looked at.
+                first ones of each stage are looked at for both.
         """
         image = batch['image']
         channels: int = self.hparams['in_channels']
@@ -164,9 +176,9 @@ class SelfSupervisedTask(BaseTask):
                 f'{2 * channels} channels, got {tuple(image.shape)}. Set in_channels= of '
                 'the task to the number of bands of the data.'
             )
-        self._check_unit(image)
+        self._check_data(batch)
         if count == 1:
-            return [dict(batch)]
+            return [_without_axis(batch)]
         rest = {k: v for k, v in batch.items() if k not in ('image', 'valid')}
         parts = image.chunk(2, dim=1)
         found = [{**rest, 'image': part} for part in parts]
@@ -179,8 +191,8 @@ class SelfSupervisedTask(BaseTask):
             valid = batch['valid']
             both = valid.chunk(2, dim=1) if valid.ndim == 4 else (valid, valid)
             for sample, here in zip(found, both, strict=True):
-                sample['valid'] = here.squeeze(1) if here.ndim == 4 else here
-        return found
+                sample['valid'] = here
+        return [_without_axis(sample) for sample in found]
 
     def setup(self, stage: str) -> None:
         """Tell the views what the data were normalized by.
@@ -288,13 +300,19 @@ class SelfSupervisedTask(BaseTask):
 
         Returns:
             The loss.
+
+        Raises:
+            ValueError: If there is one image only, and something needs more.
         """
-        loss, features = self._compare(batch, True, self.current_epoch, batch_idx)
         size = len(batch['image'])
-        # far below 1 / sqrt(F), the features of all images are the same
-        spread = F.normalize(features.detach().float(), dim=1).std(dim=0).mean()
+        if size == 1:
+            _check_statistics(self)
+        loss, features = self._compare(batch, True, self.current_epoch, batch_idx)
         self.log('train_loss', loss, batch_size=size)
-        self.log('train_std', spread, batch_size=size)
+        if size > 1:
+            # far below 1 / sqrt(F), the features of all images are the same
+            spread = F.normalize(features.detach().float(), dim=1).std(dim=0).mean()
+            self.log('train_std', spread, batch_size=size)
         return loss
 
     def validation_step(
@@ -340,3 +358,38 @@ class SelfSupervisedTask(BaseTask):
         size = image.shape[-2:]
         maps = F.interpolate(maps.float(), size, mode='bilinear', align_corners=False)
         return {'prediction': maps}
+
+
+def _without_axis(batch: Sample) -> Sample:
+    """Take a batch of one date whose ``valid`` has no axis of bands."""
+    valid = batch.get('valid')
+    if valid is None or valid.ndim != 4:
+        return dict(batch)
+    return {**batch, 'valid': valid.squeeze(1)}
+
+
+def _check_dates(batch: Sample, channels: int) -> None:
+    """Refuse to take bands of different parts of the spectrum for two dates."""
+    wavelength = batch.get('wavelength')
+    # numbers of one date are there for the bands of both
+    if wavelength is None or wavelength.shape[-1] != 2 * channels:
+        return
+    if batch['image'].shape[1] != 2 * channels:
+        return
+    first, second = wavelength.chunk(2, dim=-1)
+    if first.max() < second.min() or second.max() < first.min():
+        raise BandMismatchError(
+            f'The halves of the {2 * channels} channels lie in different parts of the '
+            f'spectrum, so they are no two dates of {channels} bands. Set in_channels= '
+            'of the task to the number of bands of the data.'
+        )
+
+
+def _check_statistics(task: nn.Module) -> None:
+    """Refuse to normalize features over a single image."""
+    if any(isinstance(m, nn.BatchNorm1d) and m.training for m in task.modules()):
+        raise ValueError(
+            f'{type(task).__name__} has batch normalizations, for which one image is not '
+            'enough. Choose a larger batch_size, leave out the remainder of the data by '
+            'drop_last=True, or set batch_norm=False.'
+        )

@@ -136,13 +136,15 @@ def _interpolate(maps: Tensor, size: tuple[int, int], places: Tensor) -> Tensor:
     return found[0, :, 0].T
 
 
-def _known_images(labels: Tensor, ignore_index: int | None) -> Tensor:
-    """Tell which images have all of their labels."""
+def _known_images(batch: Sample, ignore_index: int | None) -> Tensor:
+    """Tell which images have all of their labels, and any data."""
+    labels = batch['label']
     if labels.is_floating_point():
         known = labels.isfinite()
     else:
         known = labels != (-1000 if ignore_index is None else ignore_index)
-    return known.flatten(1).all(1) if known.ndim > 1 else known
+    known = known.flatten(1).all(1) if known.ndim > 1 else known
+    return known & batch['valid'].flatten(1).any(1) if 'valid' in batch else known
 
 
 def _draw_pixels(
@@ -154,6 +156,8 @@ def _draw_pixels(
 ) -> list[Tensor]:
     """Draw some labelled pixels of each image: rows and columns."""
     known = mask != (-1000 if ignore_index is None else ignore_index)
+    if mask.is_floating_point():
+        known &= mask.isfinite()
     if 'valid' in batch:
         known &= batch['valid'].flatten(0, -3)
     found = []
@@ -183,7 +187,7 @@ def collect_from(
         generator: What draws the pixels.
 
     Returns:
-        Features and labels of what has a label, on the CPU, by the same names.
+        Features and labels of what has a label and data, on the CPU, by the same names.
 
     Raises:
         EmptyDataError: If nothing has a label.
@@ -193,7 +197,7 @@ def collect_from(
     counts: list[int] = []
     for batch in batches:
         if 'label' in batch:
-            known = _known_images(batch['label'], ignore_index)
+            known = _known_images(batch, ignore_index)
             labels.append(batch['label'][known].cpu())
             counts += [1] * len(labels[-1])
             for name, source in sources.items():
@@ -213,6 +217,8 @@ def collect_from(
     images = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
     # normal tensors again, from which gradients may start
     truth = torch.cat(labels).clone()
+    if truth.is_floating_point() and truth.ndim == 1:
+        truth = truth[:, None]
     return {
         name: ProbeFeatures(torch.cat(found).clone(), truth, images.clone())
         for name, found in rows.items()
@@ -240,7 +246,7 @@ def collect_features(
         generator: What draws the pixels.
 
     Returns:
-        Features and labels of what has a label, on the CPU.
+        Features and labels of what has a label and data, on the CPU.
 
     Raises:
         EmptyDataError: If nothing has a label.

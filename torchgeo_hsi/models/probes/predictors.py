@@ -25,8 +25,17 @@ def count_classes(*sets: ProbeFeatures) -> int:
 
     Returns:
         The greatest class plus 1, or the number of labels.
+
+    Raises:
+        ValueError: If a class is negative.
     """
     if sets[0].kind == 'multiclass':
+        least = min(int(data.labels.min()) for data in sets)
+        if least < 0:
+            raise ValueError(
+                f'Expected classes from 0, got {least}. If that stands for what is not '
+                'known, set ignore_index of the data module.'
+            )
         return max(2, *(int(data.labels.max()) + 1 for data in sets))
     return sets[0].labels.shape[1]
 
@@ -122,7 +131,7 @@ def _fit_ridge(x: Tensor, targets: Tensor, penalty: float) -> Tensor:
 
 def _design(features: Tensor, like: Tensor) -> Tensor:
     """Standardize features by others, and add a column of ones."""
-    scale = like.std(dim=0).nan_to_num(1.0)
+    scale = like.std(dim=0, correction=min(len(like) - 1, 1))
     x = (features - like.mean(dim=0)) / scale.where(scale > 1e-6, 1.0)
     return torch.cat([x, torch.ones(len(x), 1)], dim=1)
 

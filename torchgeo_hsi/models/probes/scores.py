@@ -3,6 +3,8 @@
 
 """What probes are worth."""
 
+import math
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -15,6 +17,7 @@ from torchmetrics.classification import (
     MultilabelF1Score,
 )
 
+from ...errors import HSIWarning
 from ...metrics import HyperviewScore, KnownAveragePrecision
 from .features import Kind, ProbeFeatures
 from .predictors import choose_penalty, count_classes, knn_predict, linear_predict
@@ -93,11 +96,25 @@ def run_probes(
         seed: What draws the labels, and the images that choose the penalty.
 
     Returns:
-        Scores of the probes ``'knn'`` and ``'linear'``, see :func:`score_probe`.
+        Scores of the probes ``'knn'`` and ``'linear'``, see :func:`score_probe`; NaN,
+        with a warning, if features are NaN or infinite.
 
     Raises:
-        ValueError: If there are no classes to draw from, or an option is not positive.
+        ValueError: If there are no classes to draw from, a class is negative, or an
+            option is not positive.
     """
+    sound = all(bool(data.features.isfinite().all()) for data in (train, test))
+    if not sound:
+        warnings.warn(
+            'The features hold NaN or infinite numbers, so nothing can be learned from '
+            'them, and the scores are NaN: the training of the network has diverged.',
+            HSIWarning,
+            stacklevel=2,
+        )
+        train, test = (
+            data._replace(features=torch.zeros_like(data.features))
+            for data in (train, test)
+        )
     outputs = count_classes(train, test)
     generator = torch.Generator().manual_seed(seed)
     if shots is not None:
@@ -108,7 +125,10 @@ def run_probes(
     if linear:
         penalty = choose_penalty(train, outputs, generator=generator)
         found['linear'] = linear_predict(train, test.features, outputs, penalty)
-    return {
+    scores = {
         name: score_probe(prediction, test.labels, test.kind, outputs)
         for name, prediction in found.items()
     }
+    if sound:
+        return scores
+    return {name: dict.fromkeys(values, math.nan) for name, values in scores.items()}

@@ -114,15 +114,7 @@ class NoiseTransform(nn.Module, ABC):
                 rows and columns, or *sigma* does not fit.
         """
         given = sample['image']
-        check_shapes(sample)
-        batch = as_batch(sample)
-        image = as_real(batch['image'])
-        valid = batch['valid'].unsqueeze(-3) if 'valid' in batch else None
-        # where nothing was measured may stand anything, NaN included
-        clean = image if valid is None else image.masked_fill(~valid, 0)
-        noisy, spread = self.add(clean, batch)
-        if valid is not None:
-            noisy = torch.where(valid, noisy, image)
+        noisy, spread, batch = self._add_to(sample)
         sigma = self.total_sigma(spread, batch)
         if given.ndim == 3:
             noisy, sigma = noisy[0], sigma[0]
@@ -132,6 +124,36 @@ class NoiseTransform(nn.Module, ABC):
             'target': sample.get('target', like_given(as_real(given), given)),
             'sigma': sigma,
         }
+
+    def noisy_image(self, sample: Sample) -> Tensor:
+        """Add noise to a sample or batch of which nobody asks how much it was.
+
+        Args:
+            sample: Sample as of :meth:`forward`.
+
+        Returns:
+            What :meth:`forward` returns as ``image``, of the same random numbers.
+
+        Raises:
+            BandMismatchError: If the image has not three or four axes, or *valid* not
+                its rows and columns.
+        """
+        given = sample['image']
+        noisy = self._add_to(sample)[0]
+        return like_given(noisy[0] if given.ndim == 3 else noisy, given)
+
+    def _add_to(self, sample: Sample) -> tuple[Tensor, Tensor | None, Sample]:
+        """Return noisy images, the noise as of :meth:`draw`, and the batch they are of."""
+        check_shapes(sample)
+        batch = as_batch(sample)
+        image = as_real(batch['image'])
+        valid = batch['valid'].unsqueeze(-3) if 'valid' in batch else None
+        # where nothing was measured may stand anything, NaN included
+        clean = image if valid is None else image.masked_fill(~valid, 0)
+        noisy, spread = self.add(clean, batch)
+        if valid is not None:
+            noisy = torch.where(valid, noisy, image)
+        return noisy, spread, batch
 
     def add(self, image: Tensor, batch: Sample) -> tuple[Tensor, Tensor | None]:
         """Add the noise to images, and clip them if that is wanted.

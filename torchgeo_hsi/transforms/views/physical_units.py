@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..._typing import Sample
 from ...errors import BandMismatchError, MetadataError, UnitError
 from ..crop import has_holes
+from ..noise.base import NoiseTransform
 from ._common import check_batch, has_bands, scale_bands
 from .band_scaling import BandScaling
 
@@ -123,7 +124,7 @@ class PhysicalUnits(nn.Module):
             if isinstance(part, BandScaling):
                 state.scale(*part.draw(state.sample))
             else:
-                found = part(state.apply())
+                found = _apply(part, state.apply())
                 # noise adds keys that belong to denoising
                 state.sample = {k: v for k, v in found.items() if k in known}
         state.convert(False)
@@ -205,6 +206,15 @@ class _Pending:
         self.own, self.factor, self.offset = True, None, None
         self.sample['image'] = image
         return self.sample
+
+
+def _apply(part: nn.Module, sample: Sample) -> Sample:
+    """Apply a transform."""
+    if isinstance(part, NoiseTransform) and 'sigma' not in sample:
+        # adding up the noise of each band would take longer than to draw it
+        return {**sample, 'image': part.noisy_image(sample)}
+    found: Sample = part(sample)
+    return found
 
 
 def _is_physical(part: nn.Module) -> bool:
