@@ -150,7 +150,7 @@ def main() -> None:
     logging.getLogger('lightning.pytorch').setLevel(logging.ERROR)
     first, steps = (200, args.steps or 100)
     if args.quick:
-        first, steps = 16, args.steps or 6
+        first, steps = 8, args.steps or 4
     seed_everything(args.seed, verbose=False)
     start = HSIDenoising('hsdt_s', {'num_bands': BANDS}, lr=2e-3)
     train(start, Patches(scene(10, 160), first * BATCH, args.seed, 'gaussian_50'))

@@ -9,9 +9,9 @@ blending and writing take, and whether that grows with the scene.
 
 Seam: a scene is denoised in tiles and in one piece, and the difference is compared with
 what the method has changed at all. Networks that pool over the image are run with the
-statistics of the scene, and with those of each tile. Weights are those that ship; where
-there are none, random ones that keep the variance, which is the worst case. The last
-line is one JSON object.
+statistics of the scene, and with those of each tile. The default of ``restore denoise``
+has the weights that ship; other networks have random ones that keep the variance, which
+is the worst case. The last line is one JSON object.
 
     python benchmarks/denoising_scene.py --quick
     python benchmarks/denoising_scene.py --out --side 1024
@@ -42,7 +42,9 @@ from torchgeo_hsi.physics import get_sensor
 LIMIT = 2500
 
 NETWORKS = ('hsdt_s', 'man_s', 'man_v1_s')
-CLASSICAL = ('svd', 'hyres')
+#: Restored at full size, the default of ``restore denoise`` last.
+WHOLE = ('svd', 'pretrained_subspace')
+SEAMS = (*NETWORKS, *WHOLE, 'hyres')
 #: Rows, columns and bands of the seam, and its tiles.
 SEAM = {'side': 192, 'bands': 24, 'tile': 96, 'overlap': 32}
 
@@ -60,12 +62,8 @@ def build(method: str, num_bands: int) -> tuple[nn.Module, str]:
     if method == 'copy':
         return Copy(), 'none'
     if method not in NETWORKS:
-        return get_model(method), 'none'
-    from torchgeo_hsi.models import list_weights
-
-    if list_weights(method):
-        name = list_weights(method)[0]
-        return get_model(method, weights=name), name
+        shipped = method == 'pretrained_subspace'
+        return get_model(method), 'shipped' if shipped else 'none'
     torch.manual_seed(0)
     bands = {'num_bands': num_bands} if 'hsdt' in method else {}
     return keep_variance(get_model(method, **bands)), 'random'
@@ -129,7 +127,7 @@ def measure_memory(method: str, scene: Path, side: int) -> dict[str, Any]:
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     output.unlink()
     print(
-        f'{method:10s} {side:5d} x {side:<5d} x 202: peak {figures["peak_mib"]:5d} MiB, '
+        f'{method:19s} {side:5d} x {side:<5d} x 202: peak {figures["peak_mib"]:5d} MiB, '
         f'{figures["seconds"]:.0f} s (weights: {figures["weights"]})',
         flush=True,
     )
@@ -165,7 +163,7 @@ def measure_seam(method: str, scene: Path, folder: Path) -> dict[str, Any]:
         found[f'{kind}_mean'] = float(f'{error.mean():.3g}')
         found[f'{kind}_max'] = float(f'{error.max():.3g}')
         print(
-            f'{method:10s} seam, statistics of the {kind}: mean {error.mean():.1e}, '
+            f'{method:19s} seam, statistics of the {kind}: mean {error.mean():.1e}, '
             f'largest {error.max():.1e} of what it changes ({change:.1f} x 1e-4; '
             f'weights: {weights})',
             flush=True,
@@ -192,16 +190,16 @@ def main() -> None:
         folder = Path(name)
         scenes = {s: make_scene(folder, s, args.seed) for s in {small, large}}
         memory['copy'] = [measure_memory('copy', scenes[s], s) for s in (small, large)]
-        for method in CLASSICAL[-1:] if args.quick else CLASSICAL:
+        for method in WHOLE[:1] if args.quick else WHOLE:
             memory[method] = [measure_memory(method, scenes[large], large)]
         seam = {}
-        for method in () if args.quick else NETWORKS:
+        for method in () if args.quick else (*NETWORKS, 'hyres'):
             side = args.network_side
             scenes.setdefault(side, folder / f'scene_{side}.tif')
             if not scenes[side].exists():
                 make_scene(folder, side, args.seed)
             memory[method] = [measure_memory(method, scenes[side], side)]
-        for method in CLASSICAL if args.quick else (*NETWORKS, *CLASSICAL):
+        for method in WHOLE[:1] if args.quick else SEAMS:
             seam[method] = measure_seam(method, scenes[large], folder)
     peak = max(case['peak_mib'] for cases in memory.values() for case in cases)
     result = {

@@ -219,7 +219,7 @@ def main() -> None:
         child(args)
         return
     if args.quick:
-        args.repeats = 5
+        args.repeats, args.size = 3, min(args.size, 48)
     rate = gemm_rate(args.device)
     baseline = 'plain formulation' if args.peer is None else 'official network'
     print(f'{args.device}, {args.threads} threads, GEMM {rate / 1e9:.0f} GFLOP/s')

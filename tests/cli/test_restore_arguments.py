@@ -103,6 +103,14 @@ def call(*words: str | Path) -> tuple[int, str]:
             '--method subspace --model denoiser=hsdt_s',
             'Pass --weights with a checkpoint or eigen',
         ),
+        (
+            '--method hsdt_s --weights eigen',
+            'Pass --method pretrained_subspace --model network=hsdt_s, which has them',
+        ),
+        (
+            '--method man_s --model noise_map=true --model weights=eigen',
+            'or --weights with a checkpoint of man_s that was trained on bands',
+        ),
     ],
 )
 def test_one_line(scene: Path, tmp_path: Path, words: str, reason: str) -> None:
@@ -131,6 +139,15 @@ def test_errors_of_the_library(
     assert code == 1
     assert reason in err
     assert 'Traceback' not in err
+
+
+def test_help_shows_what_values_look_like() -> None:
+    out = io.StringIO()
+    with redirect_stdout(out), pytest.raises(SystemExit):
+        main(['restore', 'denoise', '--help'])
+    text = ' '.join(out.getvalue().split())
+    assert 'e.g. 25.5 for a tenth' in text
+    assert 'e.g. ensemble=true' in text
 
 
 def test_device_is_checked_before_the_scene_is_read(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 
 import io
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 import scipy.io
+from rasterio.errors import NotGeoreferencedWarning
 from torch import Tensor, nn
 
 from torchgeo_hsi.io import write_cog
@@ -100,6 +103,18 @@ def test_options_of_the_method(
     assert difference(scene, out) == {added}
 
 
+def test_progress_ends_with_all_stages_done(scene: Path, tmp_path: Path) -> None:
+    words = ['--method', 'brighter', '--tile', '16', '--overlap', '8']
+    _, _, err = call(scene, tmp_path / 'out.tif', *words)
+    lines = err.splitlines()
+    assert [line for line in lines if line.endswith(' 100%')] == [
+        'Reading 100%',
+        'Restoring 100%',
+        'Writing 100%',
+    ]
+    assert lines[-1] == 'Writing 100%'
+
+
 def test_json(scene: Path, tmp_path: Path) -> None:
     out = tmp_path / 'out.tif'
     code, text, _ = call(scene, out, '--method', 'brighter', '--json')
@@ -119,6 +134,17 @@ def test_reader_options(tmp_path: Path) -> None:
     with rasterio.open(tmp_path / 'out.tif') as src:
         found = src.read().transpose(1, 2, 0)
     np.testing.assert_array_equal(found, values + 107)
+
+
+def test_scene_without_a_place(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 5000, (40, 30, 3)).astype('int16')
+    scipy.io.savemat(tmp_path / 'in.mat', {'a': values})
+    scenes = [tmp_path / name for name in ('in.mat', 'out.tif', 'again.tif')]
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', NotGeoreferencedWarning)
+        for source, out in pairwise(scenes):
+            code, _, err = call(source, out, '--method', 'brighter')
+            assert code == 0, err
 
 
 def test_overwrite(scene: Path, tmp_path: Path) -> None:

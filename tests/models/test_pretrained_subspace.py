@@ -11,7 +11,7 @@ import torch
 from models.classical.painted_fields import gain, gaussian, truth
 from torch import Tensor
 
-from torchgeo_hsi.errors import UnknownNameError
+from torchgeo_hsi.errors import BandMismatchError, UnknownNameError
 from torchgeo_hsi.metrics import mpsnr
 from torchgeo_hsi.models import EigenImageNetwork, MeanDenoiser, get_model, list_weights
 
@@ -47,6 +47,18 @@ def test_mean_with_the_filter() -> None:
 def test_unknown_weights() -> None:
     with pytest.raises(UnknownNameError, match='Did you mean eigen'):
         get_model('pretrained_subspace', weights='eigne')
+
+
+@pytest.mark.parametrize('network', NETWORKS)
+def test_weights_are_not_for_bands(network: str) -> None:
+    with pytest.raises(BandMismatchError) as error:
+        get_model(network, weights='eigen')
+    said = str(error.value)
+    assert f"get_model('pretrained_subspace', network='{network}')" in said
+    assert f'({network}: ' in said
+    assert 'trained on bands' in said
+    # what would only make the file fit is no advice
+    assert 'noise_map=True' not in said
 
 
 @pytest.mark.realdata

@@ -61,7 +61,7 @@ def build_method(method: str, pairs: Mapping[str, str], weights: str | None) -> 
     Raises:
         UnknownNameError: If nothing has this name.
         click.UsageError: If it is no denoiser, takes other arguments, or has random
-            weights.
+            weights, or those for other images.
     """
     from ..plugins import get_plugin_manager
 
@@ -83,6 +83,7 @@ def build_method(method: str, pairs: Mapping[str, str], weights: str | None) -> 
             f'{method} has no argument {", ".join(unknown)}. It knows: '
             f'{", ".join(parameters) or "none"}.'
         )
+    _check_kind(method, given)
     arguments = convert_pairs(given, argument_kinds(builder), '--model')
     model = _call(method, builder, arguments)
     option = parameters.get('weights')
@@ -124,6 +125,20 @@ def _call(
     except (TypeError, ValueError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or ['it fails'])[0]
         raise click.UsageError(f'{method} cannot be built: {reason}') from error
+
+
+def _check_kind(method: str, given: Mapping[str, str]) -> None:
+    """Refuse weights for eigen-images where a network would get bands."""
+    from ..models import list_weights
+    from ..models.restoration_weights import EIGEN_WEIGHTS
+
+    if given.get('weights') == EIGEN_WEIGHTS and EIGEN_WEIGHTS in list_weights(method):
+        raise click.UsageError(
+            f'The weights {EIGEN_WEIGHTS} of {method} are for the images of a subspace, '
+            f'not for bands. Pass --method {METHOD} --model network={method}, which '
+            f'has them, or --weights with a checkpoint of {method} that was trained on '
+            'bands.'
+        )
 
 
 def _check_trained(method: str, model: Any, arguments: Mapping[str, Any]) -> None:

@@ -62,14 +62,14 @@ def restore() -> None:
     'arguments',
     multiple=True,
     metavar='KEY=VALUE',
-    help='More arguments of the method.',
+    help='More arguments of the method, e.g. ensemble=true or network=man_s.',
 )
 @click.option(
     '--sigma',
     type=float,
     callback=_check_sigma,
     help='Noise level for networks with a noise map: 255 times its standard deviation '
-    'in scaled numbers.',
+    'in scaled numbers, e.g. 25.5 for a tenth of the range.',
 )
 @click.option(
     '--scaling',
@@ -174,7 +174,8 @@ def _opening(source: str, words: Sequence[str]) -> dict[str, Any]:
 def _progress() -> Iterator[Callable[[str, float], None]]:
     """Show what is being done, on standard error.
 
-    A terminal shows one line that changes, a file gets a line now and then.
+    A terminal shows one line that changes, a file gets a line now and then, among them
+    the end of each stage.
 
     Yields:
         A function that takes what is done and which share of it is.
@@ -193,7 +194,7 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
             line += f' ({(now - start) / share * (1 - share):.0f} s left)'
         if is_terminal:
             click.echo(_ERASE + line, nl=False, err=True)
-        elif is_new or now - shown > _INTERVAL:
+        elif is_new or share >= 1 or now - shown > _INTERVAL:
             click.echo(line, err=True)
             shown = now
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from rasterio.windows import Window
 
 from .._typing import BoolArray, FloatArray
@@ -288,21 +288,30 @@ class CubeReader(ABC):
         return bands
 
     def _read_values(
-        self, bands: list[int], window: Window
+        self, bands: list[int], window: Window, dtype: DTypeLike = np.float32
     ) -> tuple[FloatArray, BoolArray]:
-        """Apply gain and offset, and put 0 where there is no data."""
+        """Apply gain and offset, and put 0 where there is no data.
+
+        Args:
+            bands: Bands to read, from 0, all existing.
+            window: Integer window that lies inside the file.
+            dtype: Data type of the values; float64 has all digits that a file has.
+
+        Returns:
+            Values and mask as of :meth:`read`.
+        """
         raw = self._read_raw(bands, window)
         valid = data_mask(raw, self.info.nodata)
         mask = self._read_mask(window)
         if mask is not None:
             valid &= mask
-        values: NDArray[np.float32] = raw.astype(np.float32)
+        values: FloatArray = raw.astype(dtype)
         for factors, apply in (
             (self.info.gain, np.multiply),
             (self.info.offset, np.add),
         ):
             if factors is not None:
-                column = np.array([factors[b] for b in bands], np.float32)
+                column = np.array([factors[b] for b in bands], dtype)
                 apply(values, column[:, None, None], out=values, where=valid)
         if not valid.all():
             np.copyto(values, 0, where=~valid)

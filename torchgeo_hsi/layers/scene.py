@@ -123,6 +123,24 @@ class SceneModel(nn.Module):
     By default, the statistics are those of all :class:`ScenePool` of the network.
     Methods with other statistics override the four methods. Statistics are those of
     one scene: nothing of them is part of the state dict.
+
+    Example:
+        >>> class WithoutMean(SceneModel):
+        ...     needs_scene = True
+        ...
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.pool = ScenePool()
+        ...
+        ...     def forward(self, image):
+        ...         return image - self.pool(image)[..., None, None]
+        >>> dark, bright = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+        >>> model = WithoutMean()
+        >>> model.observe(dark)
+        >>> model.observe(bright)
+        >>> model.settle()
+        >>> model(bright).unique()
+        tensor([0.5000])
     """
 
     #: Whether tiles of a scene depend on the others; False if the network is local.

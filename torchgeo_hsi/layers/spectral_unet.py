@@ -53,6 +53,14 @@ class SpectralUNet(SceneModel):
         num_layers: Layers of the encoder, and of the decoder.
         sampled: Positions of the layers that change the size.
         noise_map: Whether a second channel tells the network how strong the noise is.
+
+    Example:
+        >>> from torchgeo_hsi.models import get_model
+        >>> model = get_model('man_s')
+        >>> isinstance(model, SpectralUNet), model.divisor
+        (True, 4)
+        >>> model(torch.rand(1, 12, 10, 7)).shape
+        torch.Size([1, 12, 10, 7])
     """
 
     head: nn.Module

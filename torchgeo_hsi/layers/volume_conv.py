@@ -78,6 +78,12 @@ class VolumeConvTranspose(nn.ConvTranspose3d):
         *args: Arguments of :class:`torch.nn.ConvTranspose3d`. Kernels are 3 long,
             padded by 1.
         **kwargs: More of them.
+
+    Example:
+        >>> import torch
+        >>> conv = VolumeConvTranspose(32, 16, 3, padding=1)
+        >>> conv(torch.rand(1, 31, 8, 8, 32)).shape
+        torch.Size([1, 31, 8, 8, 16])
     """
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:

@@ -18,6 +18,13 @@ class VoxelMLP(nn.Module):
 
     Args:
         channels: Channels of input, output and between.
+
+    Example:
+        >>> mlp = VoxelMLP(8)
+        >>> mlp(torch.rand(1, 31, 4, 4, 8)).shape
+        torch.Size([1, 31, 4, 4, 8])
+        >>> sum(p.numel() for p in mlp.parameters())
+        144
     """
 
     def __init__(self, channels: int) -> None:

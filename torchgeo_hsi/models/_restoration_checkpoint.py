@@ -129,8 +129,7 @@ def match(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
     """
     kind, state = find_state(checkpoint)
     wanted = model.state_dict()
-    file = _describe(kind, state)
-    ours = _describe(type(model).__name__, wanted)
+    file, ours = _describe(kind, state), describe(model)
     if kind != type(model).__name__ or file != ours:
         raise BandMismatchError(
             f'{checkpoint.name} holds {file}, and the model is {ours}. '
@@ -154,6 +153,18 @@ def match(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
             f'{_some("unknown", extra)}Give the whole checkpoint of that network.'
         )
     return fits
+
+
+def describe(model: nn.Module) -> str:
+    """Say in words which network a model is.
+
+    Args:
+        model: The network.
+
+    Returns:
+        Its architecture and size.
+    """
+    return _describe(type(model).__name__, model.state_dict())
 
 
 def _some(kind: str, keys: list[str]) -> str:

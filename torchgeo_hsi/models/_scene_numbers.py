@@ -224,20 +224,8 @@ def _read_values(
 ) -> tuple[FloatArray, BoolArray]:
     """Read as :meth:`CubeReader.read` does, with all digits that the file has."""
     info = reader.info
-    raw = reader._read_raw(bands, window)
-    valid = data_mask(raw, info.nodata)
-    mask = reader._read_mask(window)
-    if mask is not None:
-        valid &= mask
-    is_exact = raw.dtype.itemsize <= 2 and info.gain is None and info.offset is None
-    values: FloatArray = raw.astype(np.float32 if is_exact else np.float64)
-    # nodata of any size must not overflow
-    np.copyto(values, 0, where=~valid)
-    if info.gain is not None:
-        values *= np.array(info.gain)[bands, None, None]
-    if info.offset is not None:
-        values += np.array(info.offset)[bands, None, None]
-    return values, valid
+    is_exact = np.dtype(info.dtype).itemsize <= 2 and not (info.gain or info.offset)
+    return reader._read_values(bands, window, np.float32 if is_exact else np.float64)
 
 
 def _limits(

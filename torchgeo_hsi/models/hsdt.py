@@ -40,6 +40,7 @@ class HSDT(SpectralUNet):
         BandMismatchError: If *num_bands* is not positive.
 
     Example:
+        >>> import torch
         >>> model = HSDT(num_bands=31, channels=8).eval()
         >>> model(torch.rand(1, 31, 30, 50)).shape
         torch.Size([1, 31, 30, 50])

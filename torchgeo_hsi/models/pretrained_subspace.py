@@ -37,6 +37,7 @@ def pretrained_subspace(
         UnknownNameError: If there is no such network, or no such weights of it.
 
     Example:
+        >>> import torch
         >>> model = pretrained_subspace()
         >>> model.eval()(torch.rand(1, 50, 32, 32)).shape
         torch.Size([1, 50, 32, 32])

@@ -9,13 +9,16 @@ from pathlib import Path
 from torch import nn
 
 from .._typing import PathLike
-from ..errors import CorruptFileError, UnknownNameError
+from ..errors import BandMismatchError, CorruptFileError, UnknownNameError
 from ._checkpoint_file import Checkpoint
-from ._restoration_checkpoint import find_state, match, query_bands, read_file
+from ._restoration_checkpoint import describe, find_state, match, query_bands, read_file
 from .api import list_models
 
 _FOLDER = Path(__file__).parent / 'pretrained'
 _SUMS = 'SHA256SUMS'
+
+#: Name of the weights for the images of a subspace.
+EIGEN_WEIGHTS = 'eigen'
 
 
 def list_weights(model: str) -> list[str]:
@@ -63,6 +66,7 @@ def load_restoration_weights(
         CorruptFileError: If the file is damaged, or holds something else.
 
     Example:
+        >>> from torchgeo_hsi.models import get_model
         >>> model = get_model('hsdt_m')
         >>> load_restoration_weights(model, 'model_best.pth')  # doctest: +SKIP
     """
@@ -75,8 +79,26 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
     Args:
         model: The network; it is changed.
         checkpoint: What :func:`read_weights` returned.
+
+    Raises:
+        BandMismatchError: If it holds another network, or one for other images.
+        CorruptFileError: If it holds no network, or only a part of it.
     """
-    model.load_state_dict(match(model, checkpoint))
+    try:
+        fits = match(model, checkpoint)
+    except BandMismatchError as error:
+        path = Path(checkpoint.name)
+        if path.parent != _FOLDER or not path.stem.endswith(f'_{EIGEN_WEIGHTS}'):
+            raise
+        owner = _owner(path.stem)
+        # the call that fits the file would give bands to a network for eigen-images
+        raise BandMismatchError(
+            f'The weights {EIGEN_WEIGHTS!r} of {owner} are for the images of a subspace, '
+            f'not for bands, and the model is {describe(model)}. Use '
+            f"get_model('pretrained_subspace', network={owner!r}), which has them, or "
+            'give the model a checkpoint of such a network that was trained on bands.'
+        ) from error
+    model.load_state_dict(fits)
 
 
 def read_weights(weights: PathLike, name: str) -> Checkpoint:

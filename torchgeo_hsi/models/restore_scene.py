@@ -5,6 +5,7 @@
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from torch import Tensor, nn
 
@@ -116,7 +118,7 @@ def restore_scene(
     model = model if device is None else model.to(device)
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(_CACHE_MB))
-        reader = stack.enter_context(open_cube(source, **(reader_options or {})))
+        reader = stack.enter_context(_open(source, reader_options or {}))
         check_dtype(reader)
         check_output(reader, source, output, overwrite)
         check_space(reader, output, tile)
@@ -140,6 +142,13 @@ def restore_scene(
         writer.close()
         tell('Writing', 1.0)
     return Path(output)
+
+
+def _open(source: PathLike, options: Mapping[str, Any]) -> CubeReader:
+    with warnings.catch_warnings():
+        # the output lies where the scene does, which may be nowhere
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        return open_cube(source, **options)
 
 
 def _check_options(model: nn.Module, sigma: float | None, passes: int) -> None:

@@ -19,6 +19,11 @@ class BM3D(nn.Module):
 
     Raises:
         ImportError: If the package is not installed.
+
+    Example:
+        >>> model = BM3D()  # doctest: +SKIP
+        >>> model(torch.rand(1, 6, 32, 32), 25.0).shape  # doctest: +SKIP
+        torch.Size([1, 6, 32, 32])
     """
 
     def __init__(self) -> None:

@@ -22,6 +22,11 @@ class BM4D(SpectralSceneModel):
 
     Raises:
         ImportError: If the package is not installed.
+
+    Example:
+        >>> model = BM4D()  # doctest: +SKIP
+        >>> model(torch.rand(1, 31, 16, 16), 25.0).shape  # doctest: +SKIP
+        torch.Size([1, 31, 16, 16])
     """
 
     def __init__(self) -> None:
