@@ -200,10 +200,12 @@ class OnlineProbe(Callback):
 
     def _labelled(self, trainer: Trainer) -> LightningDataModule:
         """Return the labelled data, apart from those of the training."""
-        if self.datamodule is not getattr(trainer, 'datamodule', None):
-            return self.datamodule
+        data: LightningDataModule = self.datamodule
+        if data is not getattr(trainer, 'datamodule', None):
+            return data
         # else the training would no longer know its trainer, and augment nothing
-        return copy(self.datamodule)
+        alone: LightningDataModule = copy(data)
+        return alone
 
     def _features(
         self,

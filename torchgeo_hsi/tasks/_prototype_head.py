@@ -113,7 +113,8 @@ class Prototypes(nn.Module):
         """
         # scaling the products, which are fewer than the weights, saves copies of these
         norm = torch.linalg.vector_norm(self.weight, dim=1).clamp(min=_LEAST)
-        return F.linear(features, self.weight) * (self.length.squeeze(1) / norm)
+        found: Tensor = F.linear(features, self.weight) * self.length.squeeze(1) / norm
+        return found
 
 
 def _norm(features: int, wanted: bool) -> nn.Module | None:
