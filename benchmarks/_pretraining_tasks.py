@@ -35,7 +35,7 @@ TASKS = ('moco', 'dino', 'mae', 'intl')
 CROP = WINDOW // 2
 BATCH = 128
 #: Steps of the optimizer.
-STEPS = {'moco': 300, 'dino': 300, 'mae': 500, 'intl': 300}
+STEPS = {'moco': 300, 'dino': 300, 'mae': 500, 'intl': 150}
 
 #: Views of MoCo, DINO and INTL; the ablation takes and adds some.
 VIEWS = ('mask', 'dropout')
