@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from torchgeo_hsi._typing import Sample
+from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.transforms import MultiView
 
 BANDS = 5
@@ -134,3 +136,25 @@ def check_resume(make: Any, folder: Path, epochs: int = 2, **options: Any) -> No
         assert found.keys() == want.keys()
         different = [key for key in want if not torch.equal(found[key], want[key])]
         assert not different, (path.name, different)
+
+
+def check_wavelengths(make: Any) -> None:
+    """Check that a training sees the wavelengths of the batch, and asks for them.
+
+    Args:
+        make: Makes the task with a fixed seed, from its arguments.
+    """
+    words: dict[str, Any] = {'model': 'spec_vit_tiny_wl', 'model_kwargs': {'depth': 1}}
+    wave = torch.linspace(0.4, 2.4, BANDS).repeat(4, 1)
+    found = []
+    for shift in (0.0, 0.0, 0.05):
+        task = make(**words)
+        batch = {'image': images(), 'wavelength': wave + shift}
+        trainer().fit(task, Batches(batch))
+        found.append(state_of(task.backbone))
+    first, again, other = found
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+    # nobody knows what five bands are
+    with pytest.raises(BandMismatchError, match='wavelength'):
+        trainer().fit(make(**words), batches())

@@ -23,6 +23,7 @@ from tasks.pretraining import (
     Plain,
     batches,
     check_resume,
+    check_wavelengths,
     images,
     plain_views,
     state_of,
@@ -417,20 +418,7 @@ def test_wavelengths_reach_both_networks(each: bool) -> None:
 
 
 def test_backbone_that_knows_wavelengths() -> None:
-    words: dict[str, Any] = {'model': 'spec_vit_tiny_wl', 'model_kwargs': {'depth': 1}}
-    wave = torch.linspace(0.4, 2.4, BANDS).repeat(4, 1)
-    found = []
-    for shift in (0.0, 0.0, 0.05):
-        task = make(**words)
-        batch = {'image': images(), 'wavelength': wave + shift}
-        trainer().fit(task, Batches(batch))
-        found.append(state_of(task.backbone))
-    first, again, other = found
-    assert all(torch.equal(first[key], again[key]) for key in first)
-    assert any(not torch.equal(first[key], other[key]) for key in first)
-    # nobody knows what five bands are
-    with pytest.raises(BandMismatchError, match='wavelength'):
-        trainer().fit(make(**words), batches())
+    check_wavelengths(make)
 
 
 class TestErrors:
