@@ -99,6 +99,8 @@ class Job(NamedTuple):
     seed: int
     steps: float
     scenes: int
+    shots: tuple[int, ...]
+    draws: int
 
 
 class Data(NamedTuple):
@@ -156,23 +158,21 @@ def fit(train: ProbeFeatures, test: Tensor, seed: int) -> Tensor:
     return linear_predict(train, test, len(CLASSES), penalty).argmax(1)
 
 
-def score(
-    train: ProbeFeatures, test: ProbeFeatures, draws: int = DRAWS
-) -> dict[int, float]:
+def score(train: ProbeFeatures, test: ProbeFeatures, job: Job) -> dict[int, float]:
     """Score a linear probe with few labels."""
     found = {}
-    for shots in SHOTS:
+    for shots in job.shots:
         scores = []
-        for seed in range(draws):
+        for seed in range(job.draws):
             few = draw_shots(train, shots, torch.Generator().manual_seed(seed))
             scores.append(accuracy(fit(few, test.features, seed), test.labels))
         found[shots] = float(np.mean(scores))
     return found
 
 
-def score_features(features: Tensor, split: Split) -> dict[int, float]:
+def score_features(features: Tensor, split: Split, job: Job) -> dict[int, float]:
     """Score features of all pixels."""
-    return score(pixels(features, split.train), pixels(features, split.test))
+    return score(pixels(features, split.train), pixels(features, split.test), job)
 
 
 def score_supervised(data: Data, job: Job) -> dict[int, float]:
@@ -187,7 +187,7 @@ def score_supervised(data: Data, job: Job) -> dict[int, float]:
     truth = torch.from_numpy(data.split.test)
     known = truth != IGNORE
     found = {}
-    for shots in SHOTS:
+    for shots in job.shots:
         few = draw_shots(every, shots, torch.Generator().manual_seed(0))
         chosen = places[few.features[:, 0].long()]
         torch.manual_seed(job.seed)
@@ -210,21 +210,25 @@ def probe(job: Job) -> dict[str, Any]:
         shown, torch.zeros(len(shown)).long(), torch.arange(len(shown))
     )
     reduced = {
-        f'{n} components': score(*principal_components(whole, *parts, components=n)[1:])
+        f'{n} components': score(
+            *principal_components(whole, *parts, components=n)[1:], job
+        )
         for n in COMPONENTS
     }
     torch.manual_seed(job.seed)
     random = make_task('moco', AWARE, len(data.image)).backbone
     found = {
-        'spectra': score(*parts),
+        'spectra': score(parts[0], parts[1], job),
         **reduced,
-        'random': score_features(features_of(random, data.image, bands), data.split),
+        'random': score_features(
+            features_of(random, data.image, bands), data.split, job
+        ),
         'supervised': score_supervised(data, job),
     }
     for name in TASKS:
         backbone = learned(name, AWARE, data, job)
         features = features_of(backbone, data.image, bands)
-        found[name] = score_features(features, data.split)
+        found[name] = score_features(features, data.split, job)
     report('probe', job, found)
     return found
 
@@ -242,15 +246,17 @@ def sensors(job: Job) -> dict[str, Any]:
         own = statistics_of(image, shown)
         scenes[sensor] = own.apply(image, data.scene.valid), bands
     found: dict[str, Any] = {
-        'spectra': {s: score_features(i, data.split) for s, (i, _) in scenes.items()}
+        'spectra': {
+            s: score_features(i, data.split, job) for s, (i, _) in scenes.items()
+        }
     }
     for model in (AWARE, POSITIONAL):
         backbone = learned(CARRIED, model, data, job)
         maps = {s: features_of(backbone, *there) for s, there in scenes.items()}
-        found[model] = {s: score_features(m, data.split) for s, m in maps.items()}
+        found[model] = {s: score_features(m, data.split, job) for s, m in maps.items()}
         train = pixels(maps['enmap'], data.split.train)
         found[f'{model}, probe of enmap'] = {
-            sensor: score(train, pixels(found_maps, data.split.test))
+            sensor: score(train, pixels(found_maps, data.split.test), job)
             for sensor, found_maps in maps.items()
         }
     report('sensors', job, found)
@@ -266,7 +272,7 @@ def views(job: Job) -> dict[str, Any]:
         both = MultiView([make_view(spectral, neighbours) for _ in range(2)])
         backbone = learned(VIEWED, AWARE, data, job, views=both)
         features = features_of(backbone, data.image, bands)
-        found[name] = score_features(features, data.split)
+        found[name] = score_features(features, data.split, job)
     report('views', job, found)
     return found
 
@@ -339,8 +345,8 @@ def main(args: argparse.Namespace) -> None:
     """Run all parts with each seed."""
     start = time.perf_counter()
     count = 1 if args.quick else args.seeds
-    steps, scenes = (0.02, 1) if args.quick else (1.0, SCENES)
-    jobs = [Job(args.seed + i, steps, scenes) for i in range(count)]
+    size = (0.02, 1, SHOTS[:1], 1) if args.quick else (1.0, SCENES, SHOTS, DRAWS)
+    jobs = [Job(args.seed + i, *size) for i in range(count)]
     parts = [p for p in PARTS if p in args.parts] if not args.quick else ['probe']
     result = header('pretraining', args) | {
         'network': AWARE,

@@ -250,7 +250,7 @@ def main() -> None:
     parser = option_parser('pretraining_speed', __doc__)
     parser.add_argument('--repeats', type=int, default=15)
     parser.add_argument('--steps', type=int, default=12, help='of each training')
-    parser.add_argument('--tasks', nargs='+', default=list(TASKS), choices=list(TASKS))
+    parser.add_argument('--tasks', nargs='+', choices=list(TASKS), help='default: all')
     parser.add_argument('--root', type=Path, help='where the scene is simulated')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -258,7 +258,9 @@ def main() -> None:
     logging.getLogger('lightning.pytorch').setLevel(logging.ERROR)
     warnings.filterwarnings('ignore', module='lightning')
     if args.quick:
-        args.repeats, args.steps = 3, 3
+        args.repeats, args.steps = 1, 3
+    # the two of the fewest steps
+    args.tasks = args.tasks or (['moco', 'mae'] if args.quick else list(TASKS))
     steps = {name: compare_steps(name, args) for name in args.tasks}
     views = compare_views(args)
     with tempfile.TemporaryDirectory() as folder:

@@ -171,11 +171,16 @@ class TestBatch:
             batch_size = None
             batch_sampler = Loader()
 
+        class Batches:
+            batch_size = None
+            batch_sampler = None
+            dataset = Loader()
+
         class Told:
             world_size = world
             accumulate_grad_batches = accumulate
 
-        for loader in (Loader(), Inner()):
+        for loader in (Loader(), Inner(), Batches()):
             told: Any = Told()
             told.train_dataloader = loader
             assert global_batch_size(told) == want

@@ -81,9 +81,11 @@ def global_batch_size(trainer: Trainer) -> int | None:
         loader does not say how large its batches are.
     """
     loader: Any = trainer.train_dataloader
-    size = getattr(loader, 'batch_size', None)
-    if size is None:
-        size = getattr(getattr(loader, 'batch_sampler', None), 'batch_size', None)
+    # batches are made by the loader, its sampler, or the data themselves, as by
+    # RegionCrops
+    makers = (loader, *(getattr(loader, k, None) for k in ('batch_sampler', 'dataset')))
+    sizes = [getattr(maker, 'batch_size', None) for maker in makers]
+    size = next((size for size in sizes if size is not None), None)
     if size is None:
         return None
     return int(size) * trainer.world_size * trainer.accumulate_grad_batches
