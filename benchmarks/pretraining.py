@@ -233,6 +233,16 @@ def probe(job: Job) -> dict[str, Any]:
     return found
 
 
+def fitting(backbone: Any, model: str, image: Tensor) -> Any:
+    """Return the network for the bands of an image."""
+    if model == AWARE:
+        return backbone
+    # its weights fit any number of bands, but it is built for one
+    other = make_task(CARRIED, model, len(image)).backbone
+    other.load_state_dict(backbone.state_dict())
+    return other.eval()
+
+
 def sensors(job: Job) -> dict[str, Any]:
     """Score networks that learned from EnMAP on bands of other sensors."""
     data = load(job)
@@ -252,7 +262,10 @@ def sensors(job: Job) -> dict[str, Any]:
     }
     for model in (AWARE, POSITIONAL):
         backbone = learned(CARRIED, model, data, job)
-        maps = {s: features_of(backbone, *there) for s, there in scenes.items()}
+        maps = {
+            sensor: features_of(fitting(backbone, model, image), image, bands)
+            for sensor, (image, bands) in scenes.items()
+        }
         found[model] = {s: score_features(m, data.split, job) for s, m in maps.items()}
         train = pixels(maps['enmap'], data.split.train)
         found[f'{model}, probe of enmap'] = {
@@ -357,6 +370,11 @@ def main(args: argparse.Namespace) -> None:
         'viewed': VIEWED,
     }
     os.environ['OMP_NUM_THREADS'] = str(args.threads)
+    if args.out and args.out.is_file() and set(parts) != set(PARTS):
+        # parts that are not run again keep what is known, and where it is from
+        known = json.loads(args.out.read_text())
+        kept = {part: known[part] for part in PARTS if part in known}
+        result |= kept | {f'{part}_commit': known['commit'] for part in kept}
     with ProcessPoolExecutor(
         args.workers, get_context('spawn'), torch.set_num_threads, (args.threads,)
     ) as pool:
@@ -368,7 +386,13 @@ def main(args: argparse.Namespace) -> None:
             for part in parts
         }
         for part, futures in runs.items():
-            result[part] = average([future.result() for future in futures])
+            try:
+                result[part] = average([future.result() for future in futures])
+            except BaseException:
+                # or what comes after a failure is waited for
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            result[f'{part}_commit'] = result['commit']
             result['verdict'] = verdict(result)
             result['seconds'] = round(time.perf_counter() - start, 1)
             if args.out:
