@@ -56,8 +56,8 @@ def golden_scene(bands: int) -> GoldenScene:
 
 
 def rmse(first: Tensor, second: Tensor) -> float:
-    """Compute the root mean square error where the evaluation looks."""
-    return float((first[INNER] - second[INNER]).square().mean().sqrt())
+    """Compute the root mean square error of the whole image."""
+    return float((first - second).square().mean().sqrt())
 
 
 def ergas(result: Tensor, truth: Tensor) -> float:

@@ -47,7 +47,12 @@ class PixelMoments:
 
     @classmethod
     def of(
-        cls, stack: Tensor, other: Tensor | None = None, counting: Tensor | None = None
+        cls,
+        stack: Tensor,
+        other: Tensor | None = None,
+        counting: Tensor | None = None,
+        *,
+        full: bool = False,
     ) -> Self:
         """Measure images.
 
@@ -57,6 +62,7 @@ class PixelMoments:
                 only the products with these are summed, which is much less work if
                 they are few.
             counting: True for pixels that count, shape ``(B, H, W)``; all by default.
+            full: Whether to sum all products, also with *other*.
 
         Returns:
             Their moments, of ``K + L`` images.
@@ -74,7 +80,7 @@ class PixelMoments:
             for row in range(0, stack.shape[2], rows):
                 window = [x[number, :, row : row + rows] for x in images]
                 where = None if counting is None else counting[number, row : row + rows]
-                part = cls._of_chunk(window, where, len(images) > 1)
+                part = cls._of_chunk(window, where, len(images) > 1 and not full)
                 total = part if total is None else total.merge(part)
             assert total is not None
             parts.append(total)
@@ -140,6 +146,21 @@ class PixelMoments:
             self.squares + other.squares + weight[..., 0] * step.square(),
             torch.minimum(self.minimum, other.minimum),
         )
+
+    def pooled(self) -> Self:
+        """Take a batch of tiles for one image.
+
+        Returns:
+            Moments with ``B = 1``.
+        """
+        names = ('count', 'mean', 'scatter', 'squares', 'minimum')
+        total: Self | None = None
+        for number in range(len(self.count)):
+            own = (getattr(self, name)[number : number + 1] for name in names)
+            part = type(self)(*own)
+            total = part if total is None else total.merge(part)
+        assert total is not None
+        return total
 
     @property
     def covariance(self) -> Tensor:

@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Write a small PRISMA L2D file with the layout of the product, and known content.
+"""Write a small PRISMA file with the layout of the product, and known content.
 
 Names and shapes of fields and attributes follow the PRISMA Products Specification
 Document 2.3 of ASI: two uint16 cubes (rows, bands, columns) in descending order of
@@ -34,6 +34,9 @@ COUNTS = {'VNIR': 66, 'SWIR': 173}
 UNUSED = {'VNIR': (1, 2, 3), 'SWIR': (172, 173)}
 #: Ends of the scales.
 SCALES = {'Vnir': (0.0, 1.25), 'Swir': (0.125, 1.0), 'Pan': (0.0, 0.5)}
+
+#: Factors of L1, from stored numbers to radiance in W/(m2 sr um), and what is taken off.
+FACTORS = {'Vnir': (100.0, 0.0), 'Swir': (200.0, 0.5), 'Pan': (50.0, 0.0)}
 
 #: What lies outside of the swath, as a slice of rows and columns.
 OUTSIDE = (slice(0, 3), slice(0, 4))
@@ -126,7 +129,7 @@ def make_file(
         errors: Whether there are error matrices.
         flags: Whether there are flags of the bands.
         outside: Whether a corner of the image lies outside of the swath.
-        level: Level in the names of groups.
+        level: Level in the names of groups; '1' has the scales and matrices of L1.
         change: Attributes to change; None removes one.
         compress: Whether to compress the cubes in chunks.
     """
@@ -159,7 +162,7 @@ def make_file(
         inside=inside,
     )
     west = WEST + column * PIXEL
-    scene.attributes = _attributes(scene, west, corner, date) | (change or {})
+    scene.attributes = _attributes(scene, west, corner, date, level) | (change or {})
     with h5py.File(scene.path, 'w') as file:
         for key, value in scene.attributes.items():
             if value is not None and not (key.endswith('_Flags') and not flags):
@@ -179,12 +182,14 @@ def _write(
     errors: bool,
 ) -> None:
     swath = f'HDFEOS/SWATHS/PRS_L{level}_HCO'
+    word = 'SAT' if level == '1' else 'L2'
     fields = file.create_group(f'{swath}/Data Fields')
     for name, values in scene.stored.items():
         fields.create_dataset(f'{name}_Cube', data=values, **options)
         if errors:
             matrix = scene.errors[name]
-            fields.create_dataset(f'{name}_PIXEL_L2_ERR_MATRIX', data=matrix, **options)
+            key = f'{name}_PIXEL_{word}_ERR_MATRIX'
+            fields.create_dataset(key, data=matrix, **options)
     height, width = scene.inside.shape
     rows, columns = np.mgrid[:height, :width]
     east = west + (columns.ravel() + 0.5) * PIXEL
@@ -198,11 +203,13 @@ def _write(
         group = file.create_group(f'HDFEOS/SWATHS/PRS_L{level}_PCO/Data Fields')
         group.create_dataset('Cube', data=scene.pan)
         group.create_dataset(
-            'PIXEL_L2_ERR_MATRIX', data=np.zeros(scene.pan.shape, np.uint8)
+            f'PIXEL_{word}_ERR_MATRIX', data=np.zeros(scene.pan.shape, np.uint8)
         )
 
 
-def _attributes(scene: Scene, west: float, corner: str, date: str) -> dict[str, Any]:
+def _attributes(
+    scene: Scene, west: float, corner: str, date: str, level: str
+) -> dict[str, Any]:
     height, width = scene.inside.shape
     inset = {'centre': 15.0, 'pan': 2.5, 'edge': 0.0, 'swath': 101.0}[corner]
     left, right = west + inset, west + width * PIXEL - inset
@@ -210,25 +217,28 @@ def _attributes(scene: Scene, west: float, corner: str, date: str) -> dict[str, 
     day = f'{date[:4]}-{date[4:6]}-{date[6:]}'
     attributes: dict[str, Any] = {
         'Product_Name': np.bytes_(scene.path.name),
-        'Processing_Level': np.bytes_('2D'),
+        'Processing_Level': np.bytes_(level),
         'Product_StartTime': np.bytes_(START.replace(START[:10], day)),
         'Product_StopTime': np.bytes_(STOP.replace(STOP[:10], day)),
-        'Projection_Name': np.bytes_('UTM'),
-        'Projection_Id': np.bytes_('33'),
-        'Reference_Ellipsoid': np.bytes_('WGS84'),
-        'Epsg_Code': np.int32(EPSG),
-        'Product_ULcorner_easting': np.float32(left),
-        'Product_ULcorner_northing': np.float32(top),
-        'Product_URcorner_easting': np.float32(right),
-        'Product_URcorner_northing': np.float32(top),
-        'Product_LLcorner_easting': np.float32(left),
-        'Product_LLcorner_northing': np.float32(bottom),
-        'Product_LRcorner_easting': np.float32(right),
-        'Product_LRcorner_northing': np.float32(bottom),
     }
+    if level == '2D':
+        attributes |= {
+            'Projection_Name': np.bytes_('UTM'),
+            'Projection_Id': np.bytes_('33'),
+            'Reference_Ellipsoid': np.bytes_('WGS84'),
+            'Epsg_Code': np.int32(EPSG),
+        }
+        for side, east in {'L': left, 'R': right}.items():
+            for end, north in {'U': top, 'L': bottom}.items():
+                attributes[f'Product_{end}{side}corner_easting'] = np.float32(east)
+                attributes[f'Product_{end}{side}corner_northing'] = np.float32(north)
     for word, (low, high) in SCALES.items():
-        attributes[f'L2Scale{word}Min'] = np.float32(low)
-        attributes[f'L2Scale{word}Max'] = np.float32(high)
+        if level == '1':
+            attributes[f'ScaleFactor_{word}'] = np.float32(FACTORS[word][0])
+            attributes[f'Offset_{word}'] = np.float32(FACTORS[word][1])
+        else:
+            attributes[f'L2Scale{word}Min'] = np.float32(low)
+            attributes[f'L2Scale{word}Max'] = np.float32(high)
     for name in COUNTS:
         word = name.capitalize()
         used = scene.wavelength[name] > 0

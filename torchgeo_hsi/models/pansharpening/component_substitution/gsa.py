@@ -1,0 +1,92 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Adaptive Gram-Schmidt."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....physics.pixel_moments import PixelMoments
+from ...api import register_model
+from .._regression import combine, regress
+from ..base import MeasuringPansharpener, Moments, Numbers, divide, per_band
+from ..pair import Pair
+
+
+class GSA(MeasuringPansharpener):
+    """Gram-Schmidt with an intensity that is fitted to the panchromatic image.
+
+    The intensity is the combination of bands that comes closest to the PAN at the
+    resolution of the cube. Each band gets the difference of the PAN and the intensity,
+    times its regression on the intensity. https://doi.org/10.1109/TGRS.2007.901007
+
+    Example:
+        >>> GSA()(torch.rand(1, 5, 8, 8), torch.rand(1, 1, 48, 48)).shape
+        torch.Size([1, 5, 48, 48])
+    """
+
+    passes = 2
+
+    def measure(self, pair: Pair, found: Numbers) -> Moments:
+        """Measure the coarse images, then the fine ones.
+
+        Args:
+            pair: Cube and PAN, or a tile of them.
+            found: The weights of the bands, after the first pass.
+
+        Returns:
+            Moments.
+        """
+        if not found:
+            coarse = PixelMoments.of(
+                pair.cube, pair.pan_atrous_decimated, pair.low_counting, full=True
+            )
+            return {'coarse': coarse}
+        images = torch.cat([pair.pan, combine(pair.up, found['weights'])], 1)
+        return {'fine': PixelMoments.of(pair.up, images, pair.counting)}
+
+    def solve(self, moments: Moments, found: Numbers) -> Numbers:
+        """Fit the bands to the PAN, then each band to the intensity.
+
+        Args:
+            moments: What was measured.
+            found: What the first pass has found.
+
+        Returns:
+            Weights of the bands; or gains, and the means of PAN and intensity.
+        """
+        if not found:
+            return {'weights': regress(moments['coarse'])[0]}
+        fine = moments['fine']
+        gains = divide(fine.covariance[:, :-2, -1], fine.variance[:, -1:])
+        return {'gains': gains, 'means': fine.mean[:, -2:]}
+
+    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+        """Add the difference of PAN and intensity.
+
+        Args:
+            pair: Cube and PAN, or a tile of them.
+            found: Weights, gains and means.
+
+        Returns:
+            Cubes of shape ``(B, C, H, W)``.
+        """
+        means = per_band(found['means'], pair.pan)
+        pan = pair.pan - means[:, :1]
+        details = pan - (combine(pair.up, found['weights']) - means[:, 1:])
+        return pair.up + per_band(found['gains'], pair.pan) * details
+
+
+@register_model
+def gsa(**options: Any) -> GSA:
+    """Build :class:`GSA`.
+
+    Args:
+        **options: Arguments of :class:`~torchgeo_hsi.models.Pansharpener`.
+
+    Returns:
+        The method.
+    """
+    return GSA(**options)
