@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""The two cubes of a PRISMA L2D file and the order of their bands."""
+"""The two cubes of a PRISMA file and the order of their bands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,12 +53,15 @@ class Detector:
     good: BoolArray
 
 
-def open_detectors(file: Any, path: str) -> tuple[Detector, Detector]:
+def open_detectors(
+    file: Any, path: str, level: str = '2D'
+) -> tuple[Detector, Detector]:
     """Find the two cubes and what is said about their bands.
 
     Args:
         file: The open ``h5py.File``.
         path: The file, for messages.
+        level: Level of the product.
 
     Returns:
         VNIR and SWIR.
@@ -68,9 +71,9 @@ def open_detectors(file: Any, path: str) -> tuple[Detector, Detector]:
     """
     found = []
     for name in ('VNIR', 'SWIR'):
-        group = f'{metadata.HYPERSPECTRAL}/Data Fields'
+        group = f'{metadata.hyperspectral(level)}/Data Fields'
         cube = metadata.field(file, f'{group}/{name}_Cube', path)
-        matrix = f'{group}/{name}_PIXEL_L2_ERR_MATRIX'
+        matrix = f'{group}/{name}_{metadata.error_matrix(level)}'
         errors = file.get(matrix)
         shapes = {array.shape for array in (cube, errors) if array is not None}
         if cube.ndim != 3 or len(shapes) > 1:

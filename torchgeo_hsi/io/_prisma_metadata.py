@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""What a PRISMA L2D file says about its bands, scales and place.
+"""What a PRISMA file says about its level, bands, scales and place.
 
 Facts: ASI, PRISMA Products Specification Document 2.3 (names of fields and attributes),
 and the readers prismaread (IREA-CNR-MI/prismaread), SNAP (senbox-org/optical-toolbox)
@@ -9,7 +9,7 @@ and EnMAP-Box (EnMAP-Box/enmap-box).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,11 @@ from .._typing import FloatArray
 from ..errors import MetadataError
 from ._hdf5 import text
 
-#: Groups of all products, and of this one: hyperspectral cubes, and panchromatic image.
+#: Group of all products, with one group for the cubes and one for the panchromatic image.
 SWATHS = 'HDFEOS/SWATHS'
-HYPERSPECTRAL = f'{SWATHS}/PRS_L2D_HCO'
-PANCHROMATIC = f'{SWATHS}/PRS_L2D_PCO'
+
+#: Levels of the same layout; L2B holds radiance at the ground, which nobody sharpens.
+LEVELS = ('1', '2C', '2D')
 
 _LEVEL = re.compile(r'PRS_L(\w+)_(HCO|HRC|HC0)$')
 
@@ -57,26 +58,61 @@ def level_of(file: Any) -> str | None:
     return next((match[1] for match in found if match), None)
 
 
-def check_level(file: Any, path: str) -> None:
-    """Check that a file is a PRISMA L2D product.
+def check_level(file: Any, path: str, levels: Sequence[str]) -> str:
+    """Check that a file is a PRISMA product of a level that is wanted.
 
     Args:
         file: The open ``h5py.File``.
         path: The file, for messages.
+        levels: Those that are.
+
+    Returns:
+        Its level.
 
     Raises:
         MetadataError: If it is another file.
     """
     level = level_of(file)
+    wanted = ' or '.join(f'L{name}' for name in levels)
     if level is None:
+        group = hyperspectral(levels[-1])
         raise MetadataError(
-            f'Expected a PRISMA L2D product (*.he5 with {HYPERSPECTRAL}), got {path}.'
+            f'Expected a PRISMA {wanted} product (*.he5 with {group}), got {path}.'
         )
-    if level != '2D':
+    if level not in levels:
         raise MetadataError(
-            f'Expected a PRISMA L2D product, got level {level} in {path}. Other levels '
-            'are in the geometry of the sensor: order the L2D of the same scene.'
+            f'Expected a PRISMA {wanted} product, got level {level} in {path}. Other '
+            'levels are in the geometry of the sensor or in other units: order the L2D '
+            'of the same scene.'
         )
+    return level
+
+
+def hyperspectral(level: str) -> str:
+    """Return the group of the cubes, registered to each other.
+
+    Args:
+        level: Level of the product, such as ``'2D'``.
+    """
+    return f'{SWATHS}/PRS_L{level}_HCO'
+
+
+def panchromatic(level: str) -> str:
+    """Return the group of the panchromatic image, registered to the cubes.
+
+    Args:
+        level: Level of the product, such as ``'2D'``.
+    """
+    return f'{SWATHS}/PRS_L{level}_PCO'
+
+
+def error_matrix(level: str) -> str:
+    """Return how error matrices are called, behind the name of a detector.
+
+    Args:
+        level: Level of the product, such as ``'2D'``.
+    """
+    return f'PIXEL_{"SAT" if level == "1" else "L2"}_ERR_MATRIX'
 
 
 def field(file: Any, name: str, path: str) -> Any:
@@ -134,18 +170,31 @@ def _number(attributes: Mapping[str, Any], name: str, path: str) -> float:
 
 
 def scale(
-    attributes: Mapping[str, Any], detector: str, path: str
+    attributes: Mapping[str, Any], detector: str, path: str, level: str = '2D'
 ) -> tuple[float, float]:
-    """Return gain and offset from stored numbers to reflectance x 10 000.
+    """Return gain and offset from stored numbers to values.
+
+    Values are reflectance x 10 000, and of L1 radiance in W/(m2 sr um), which is the
+    stored number divided by a factor, less an offset.
 
     Args:
         attributes: Attributes of the file.
         detector: ``'Vnir'``, ``'Swir'`` or ``'Pan'``.
         path: The file, for messages.
+        level: Level of the product.
 
     Raises:
         MetadataError: If the scale is missing or would make all pixels the same.
     """
+    if level == '1':
+        name = f'ScaleFactor_{detector}'
+        factor = _number(attributes, name, path)
+        if factor <= 0:
+            raise MetadataError(
+                f'Expected a positive {name} in {path}, got {factor:g}. Correct the '
+                'file, or pass scale=.'
+            )
+        return 1 / factor, -_number(attributes, f'Offset_{detector}', path)
     low, high = (
         _number(attributes, f'L2Scale{detector}{end}', path) for end in ('Min', 'Max')
     )
@@ -175,7 +224,7 @@ def crs(attributes: Mapping[str, Any], path: str) -> CRS:
 
 
 def place(file: Any, shape: tuple[int, int], path: str) -> tuple[CRS, Affine]:
-    """Return where the cubes lie.
+    """Return where the cubes of an L2D product lie; those of others are on no map grid.
 
     The corners in the attributes are those of the image, but it is nowhere said of
     which point of a pixel: of its centre, says the change log of prismaread. Their
@@ -247,7 +296,7 @@ def _origin(
 
 def _fitted(file: Any, system: CRS) -> tuple[float, float] | None:
     """Fit the outer upper left corner to the latitudes and longitudes of pixels."""
-    group = f'{HYPERSPECTRAL}/Geolocation Fields'
+    group = f'{hyperspectral("2D")}/Geolocation Fields'
     if f'{group}/Latitude' not in file or f'{group}/Longitude' not in file:
         return None
     latitude, longitude = (

@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""The panchromatic image of a PRISMA L2D file."""
+"""The panchromatic image of a PRISMA file."""
 
 from typing import Any
 
@@ -21,15 +21,16 @@ class PanReader(CubeReader):
     Args:
         file: The open ``h5py.File``; it stays open when this reader is closed.
         cubes: The cubes of the file.
+        level: Level of the product.
 
     Raises:
         MetadataError: If there is no such image, or not on the extent of the cubes.
     """
 
-    def __init__(self, file: Any, cubes: CubeInfo) -> None:
+    def __init__(self, file: Any, cubes: CubeInfo, level: str = '2D') -> None:
         """Initialize a new PanReader instance; see the class for the arguments."""
         path = cubes.path
-        name = f'{metadata.PANCHROMATIC}/Data Fields/Cube'
+        name = f'{metadata.panchromatic(level)}/Data Fields/Cube'
         self._array = metadata.field(file, name, path)
         _, height, width = cubes.shape
         ratio = metadata.RATIO
@@ -41,8 +42,8 @@ class PanReader(CubeReader):
                 f'Expected {expected[0]} rows and {expected[1]} columns in {name} of '
                 f'{path}, {ratio} times those of the cubes, got {found}.'
             )
-        gain, offset = uniform(*metadata.scale(file.attrs, 'Pan', path), 1)
-        assert cubes.transform is not None
+        gain, offset = uniform(*metadata.scale(file.attrs, 'Pan', path, level), 1)
+        transform = cubes.transform
         self.info = CubeInfo(
             path=path,
             sensor=cubes.sensor,
@@ -53,7 +54,7 @@ class PanReader(CubeReader):
             gain=gain,
             offset=offset,
             crs=cubes.crs,
-            transform=metadata.finer(cubes.transform, ratio),
+            transform=None if transform is None else metadata.finer(transform, ratio),
             start=cubes.start,
             stop=cubes.stop,
         )

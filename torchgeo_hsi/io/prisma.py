@@ -1,11 +1,11 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""PRISMA L2D products: one HDF-EOS5 file with cubes, error matrices and PAN image."""
+"""PRISMA products: one HDF-EOS5 file with cubes, error matrices and PAN image."""
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,28 +20,46 @@ from ._prisma_pan import PanReader
 from ._spectral import FileBands, spectral_axis
 from .base import CubeInfo, CubeReader, uniform
 
-#: Quality layers by name: values of the error matrices. Saturation is 3 in the reader of
-#: SNAP and 4 in that of EnMAP-Box.
+#: Quality layers of L2 by name: values of the error matrices. Saturation is 3 in the
+#: reader of SNAP and 4 in that of EnMAP-Box.
 QUALITY_LAYERS: dict[str, tuple[int, ...]] = {
     'invalid': (1,),
     'negative': (2,),
     'saturated': (3, 4),
 }
 
+#: The same of L1, after the documentation of prismaread.
+L1_QUALITY_LAYERS: dict[str, tuple[int, ...]] = {
+    'invalid': (1, 4),
+    'saturated': (2,),
+    'resampled': (3,),
+}
 
 #: What a 0 within the swath is read as: it is a value, and not a lack of data.
 _DARK = 1
 
 
-class PRISMAL2DReader(CubeReader):
-    """Reader of a PRISMA L2D product; needs the optional package h5py.
+class PRISMAReader(CubeReader):
+    """Reader of a PRISMA product of level L1, L2C or L2D; needs the package h5py.
+
+    ===== ============================================= ============================
+    level values                                        place
+    ===== ============================================= ============================
+    L1    radiance at the sensor in W/(m2 sr um)        geometry of the sensor
+    L2C   surface reflectance x 10 000                  geometry of the sensor
+    L2D   surface reflectance x 10 000                  map grid
+    ===== ============================================= ============================
+
+    Cubes in the geometry of the sensor have no ``crs`` and no ``transform``, and rows
+    and columns as the file stores them: north is not up. Of L1, those cubes are read
+    that are registered to each other (``HCO``).
 
     Bands come in the order of wavelength, without those that the product leaves unused
     (wavelength 0). They are named by detector and number along the band axis of the
     file: ``VNIR66`` is the first and ``SWIR1`` the last. VNIR and SWIR overlap from 943
     to 977 nm; *overlap* says which of the two to keep.
 
-    Stored numbers become reflectance x 10 000 by the scale of their detector. Outside
+    Stored numbers become values by the scale of their detector. Outside
     of the swath, where all bands are 0, there is no data. A single 0 inside is a value,
     mostly a reflectance that came out negative. It is read as 1, which is about 0.15 in
     10 000 more, so that 0 means the same everywhere, also in copies of the cube.
@@ -55,6 +73,9 @@ class PRISMAL2DReader(CubeReader):
     ``negative``  negative after the atmospheric correction
     ``saturated`` saturated after the atmospheric correction
     ============= ==========================================
+
+    Those of L1 are ``invalid`` (defective, or not finite), ``saturated`` and
+    ``resampled`` (less accurate because detectors were registered to each other).
 
     The panchromatic image has pixels of 5 m on the same extent; see :attr:`pan` and
     :meth:`read_pan`.
@@ -72,18 +93,21 @@ class PRISMAL2DReader(CubeReader):
 
     Raises:
         CorruptFileError: If the file is empty, truncated or not HDF5.
-        MetadataError: If the file is no PRISMA L2D product, something is missing in it,
-            or *overlap* is unknown.
+        MetadataError: If the file is no PRISMA product of such a level, something is
+            missing in it, or *overlap* is unknown.
         UnitError: If wavelengths are not those of the unit.
         ImportError: If h5py is not installed.
 
     Example:
         .. code-block:: python
 
-            with PRISMAL2DReader('PRS_L2D_STD_20200813103056_20200813103100_0001.he5') as r:
+            with PRISMAReader('PRS_L2C_STD_20200813103056_20200813103100_0001.he5') as r:
                 red, valid = r.read(r.info.bands.indices([0.66]), Window(0, 0, 64, 64))
                 pan, _ = r.read_pan(Window(0, 0, 64, 64))  # (1, 384, 384)
     """
+
+    #: Levels that can be opened.
+    levels: ClassVar[tuple[str, ...]] = metadata.LEVELS
 
     def __init__(
         self,
@@ -96,7 +120,7 @@ class PRISMAL2DReader(CubeReader):
         nodata: float | None = None,
         scale: float | None = None,
     ) -> None:
-        """Initialize a new PRISMAL2DReader instance."""
+        """Initialize a new PRISMAReader instance."""
         if overlap not in OVERLAP:
             raise MetadataError(
                 f'Expected overlap as one of {", ".join(OVERLAP)}, got {overlap!r}.'
@@ -104,8 +128,9 @@ class PRISMAL2DReader(CubeReader):
         name = os.fspath(path)
         self._file = open_hdf5(name)
         try:
-            metadata.check_level(self._file, name)
-            self._detectors = open_detectors(self._file, name)
+            #: Level of the product: ``'1'``, ``'2C'`` or ``'2D'``.
+            self.level = metadata.check_level(self._file, name, self.levels)
+            self._detectors = open_detectors(self._file, name, self.level)
             self._places = band_order(self._detectors, overlap)
             self._probes = probes(self._detectors)
             axis = spectral_axis(
@@ -147,12 +172,17 @@ class PRISMAL2DReader(CubeReader):
         height, _, width = self._detectors[0].cube.shape
         count = len(self._places)
         if factor is None:
-            scales = [metadata.scale(attributes, d, path) for d in ('Vnir', 'Swir')]
+            scales = [
+                metadata.scale(attributes, detector, path, self.level)
+                for detector in ('Vnir', 'Swir')
+            ]
             both = np.array([scales[detector] for detector, _ in self._places])
             gain, offset = uniform(both[:, 0], both[:, 1], count)
         else:
             gain, offset = uniform(factor, None, count)
-        system, transform = metadata.place(self._file, (height, width), path)
+        system, transform = None, None
+        if self.level == '2D':
+            system, transform = metadata.place(self._file, (height, width), path)
         return CubeInfo(
             path=path,
             sensor='PRISMA',
@@ -173,7 +203,12 @@ class PRISMAL2DReader(CubeReader):
     def quality_layers(self) -> tuple[str, ...]:
         """Names of the quality layers; none if the file lacks the error matrices."""
         missing = any(detector.errors is None for detector in self._detectors)
-        return () if missing else tuple(QUALITY_LAYERS)
+        return () if missing else tuple(self._codes)
+
+    @property
+    def _codes(self) -> dict[str, tuple[int, ...]]:
+        """Values of the error matrices by the name of the quality layer."""
+        return L1_QUALITY_LAYERS if self.level == '1' else QUALITY_LAYERS
 
     def _read_layer(self, name: str, window: Window, indexes: list[int]) -> BoolArray:
         return np.asarray(self._read_band_layer(name, window, indexes).any(axis=0))
@@ -182,7 +217,7 @@ class PRISMAL2DReader(CubeReader):
         self, name: str, window: Window, indexes: list[int]
     ) -> BoolArray:
         errors = self._read(self._places_of(indexes), window, errors=True)
-        return np.asarray(np.isin(errors, QUALITY_LAYERS[name]))
+        return np.asarray(np.isin(errors, self._codes[name]))
 
     def _read_raw(self, indexes: list[int], window: Window) -> NDArray[Any]:
         """Read stored numbers, of which 0 stands for pixels outside of the swath."""
@@ -251,7 +286,7 @@ class PRISMAL2DReader(CubeReader):
             MetadataError: If the file has none, or not on the extent of the cubes.
         """
         if self._pan is None:
-            self._pan = PanReader(self._file, self.info)
+            self._pan = PanReader(self._file, self.info, self.level)
         return self._pan
 
     def read_pan(self, window: Window | None = None) -> tuple[FloatArray, BoolArray]:
@@ -262,7 +297,7 @@ class PRISMAL2DReader(CubeReader):
                 outside of the file comes as pixels without data.
 
         Returns:
-            Reflectance x 10 000, float32 of shape ``(1, 6 H, 6 W)`` for a window of
+            Values in the unit of the cubes, float32 of shape ``(1, 6 H, 6 W)`` for a window of
             ``H`` rows and ``W`` columns, 0 where there is no data; and a boolean mask
             of the same shape that is True where there is data.
 
@@ -280,6 +315,29 @@ class PRISMAL2DReader(CubeReader):
     def close(self) -> None:
         """Close the file; further reads fail."""
         self._file.close()
+
+
+class PRISMAL2DReader(PRISMAReader):
+    """Reader of a PRISMA L2D product: reflectance on a map grid.
+
+    It is a :class:`PRISMAReader`, with the same arguments, that refuses other levels.
+
+    Raises:
+        CorruptFileError: If the file is empty, truncated or not HDF5.
+        MetadataError: If the file is no PRISMA L2D product, something is missing in it,
+            or *overlap* is unknown.
+        UnitError: If wavelengths are not those of the unit.
+        ImportError: If h5py is not installed.
+
+    Example:
+        .. code-block:: python
+
+            with PRISMAL2DReader('PRS_L2D_STD_20200813103056_20200813103100_0001.he5') as r:
+                red, valid = r.read(r.info.bands.indices([0.66]), Window(0, 0, 64, 64))
+                pan, _ = r.read_pan(Window(0, 0, 64, 64))  # (1, 384, 384)
+    """
+
+    levels: ClassVar[tuple[str, ...]] = ('2D',)
 
 
 def is_prisma(file: Any) -> bool:

@@ -167,6 +167,68 @@ class SceneNumbers:
         return stored, mask
 
 
+    def replace(
+        self,
+        reader: CubeReader,
+        window: Window,
+        values: NDArray[np.floating],
+        known: BoolArray,
+        method: str,
+    ) -> tuple[NDArray[Any], BoolArray | None]:
+        """Store numbers on a finer grid as the file stores its own.
+
+        Args:
+            reader: The open scene.
+            window: Rows and columns of the file.
+            values: Values (not numbers of the network) of *bands*, shape ``(C, ratio *
+                h, ratio * w)``.
+            known: False for fine pixels that become nodata, shape ``(ratio * h, ratio *
+                w)``; where the file has no such value, the numbers stay.
+            method: Name of what made the values, for the message.
+
+        Returns:
+            All bands of the file, where those that are not sharpened, and pixels without
+            data, are repeated; and the file's mask, or None.
+
+        Raises:
+            NotFiniteError: If a number would become NaN or infinite.
+        """
+        info, ratio = reader.info, values.shape[-1] // int(window.width)
+        stored = _finer(reader._read_raw(list(range(info.shape[0])), window), ratio)
+        mask = reader._read_mask(window)
+        if mask is not None:
+            mask = _finer(mask[None], ratio)[0] & known
+        marker = stored_nodata(stored.dtype, info.nodata)
+        for number, band in enumerate(self.bands):
+            plane = stored[band]
+            valid = data_mask(plane, info.nodata) & known
+            if mask is not None:
+                valid &= mask
+            gain = 1.0 if info.gain is None else info.gain[band]
+            offset = 0.0 if info.offset is None else info.offset[band]
+            wanted = (values[number].astype(np.float64) - offset) / gain
+            result = _add(np.zeros_like(plane), wanted, valid)
+            if result is None:
+                raise NotFiniteError(
+                    f'{method} gives NaN or infinite numbers for band {band + 1} of '
+                    f'{info.path}, near row {window.row_off} and column '
+                    f'{window.col_off}. Check its weights and the PAN; nothing was '
+                    'written.'
+                )
+            if marker is not None:
+                # data must not become nodata by chance
+                result[result == marker] = _neighbor(marker)
+            np.copyto(plane, result, where=valid)
+        if marker is not None:
+            stored[:, ~known] = marker
+        return stored, mask
+
+
+def _finer[T: np.generic](image: NDArray[T], ratio: int) -> NDArray[T]:
+    """Repeat each pixel."""
+    return image.repeat(ratio, 1).repeat(ratio, 2)
+
+
 def check_scaling(scaling: Scaling) -> Scaling:
     """Check a scaling, which may come from a command line as text.
 

@@ -5,6 +5,7 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from .._typing import PathLike
 from ..errors import OutputError
 from ..io import CubeReader, CubeWriter, EnMAPL2AReader
 from ..io._enmap_copy import EnMAPProductCopy
+from ..io._raster_extras import RasterExtras
 from ..io.base import stored_nodata
+from ._scene_overlay import Overlay
 
 _TIFF = ('.tif', '.tiff')
 
@@ -69,7 +72,9 @@ def check_output(
         )
 
 
-def check_space(reader: CubeReader, output: PathLike, tile: int) -> None:
+def check_space(
+    reader: CubeReader, output: PathLike, tile: int, pixels: int | None = None
+) -> None:
     """Check that the disk holds what is written on the way to a scene.
 
     That is the image without compression, and a row of tiles. The compressed result
@@ -79,6 +84,7 @@ def check_space(reader: CubeReader, output: PathLike, tile: int) -> None:
         reader: The open scene.
         output: File or folder to write.
         tile: Rows of a tile.
+        pixels: Pixels of the output; those of the scene by default.
 
     Raises:
         OutputError: If there is less space.
@@ -87,7 +93,8 @@ def check_space(reader: CubeReader, output: PathLike, tile: int) -> None:
     while not folder.exists():
         folder = folder.parent
     count, height, width = reader.info.shape
-    image = count * height * width * np.dtype(reader.info.dtype).itemsize
+    pixels = pixels or height * width
+    image = count * pixels * np.dtype(reader.info.dtype).itemsize
     strip = count * min(tile, height) * width * np.dtype(np.float32).itemsize
     free = shutil.disk_usage(folder).free
     if free < image + strip:
@@ -110,6 +117,7 @@ def open_output(
     *,
     compress: str,
     overwrite: bool,
+    grid: Overlay | None = None,
 ) -> CubeWriter | EnMAPProductCopy:
     """Open a raster that is like a scene.
 
@@ -119,6 +127,7 @@ def open_output(
         document: What is done to the scene.
         compress: Compression.
         overwrite: Whether something there may be replaced.
+        grid: Finer grid of the raster; that of the scene by default.
 
     Returns:
         The open writer.
@@ -147,7 +156,18 @@ def open_output(
         return EnMAPProductCopy(
             output, reader.product, info.shape, info.dtype, document=document, **options
         )
-    return CubeWriter(output, info.shape, info.dtype, **_scale(reader), **options)
+    shape = info.shape
+    if grid is not None:
+        height, width = grid.ratio * grid.height, grid.ratio * grid.width
+        shape = shape[0], height, width
+        options |= {'crs': grid.crs, 'transform': grid.transform}
+        options['extras'] = _without_points(options['extras'])
+    return CubeWriter(output, shape, info.dtype, **_scale(reader), **options)
+
+
+def _without_points(extras: RasterExtras | None) -> RasterExtras | None:
+    """Leave out what counts in pixels of the scene."""
+    return None if extras is None else replace(extras, gcps=(), gcp_crs=None, rpcs=None)
 
 
 def _nodata(reader: CubeReader) -> float | None:

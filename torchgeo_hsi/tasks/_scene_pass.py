@@ -94,6 +94,40 @@ def run_scene_pass(
     """
     if not getattr(model, 'needs_scene', False):
         return
+
+    def show(batch: dict[str, Any], new: Tensor) -> None:
+        valid = valid_pixels(batch) & new
+        if valid.any():
+            more = {} if inputs is None else dict(inputs(batch))
+            # those of the pixels that count are known better here
+            more.pop('valid', None)
+            model.observe(batch['image'], valid, **more)
+
+    show_scene(task, model, show, passes=passes)
+
+
+def show_scene(
+    task: LightningModule,
+    model: Any,
+    show: Callable[[dict[str, Any], Tensor], None],
+    *,
+    key: str = 'image',
+    passes: int = 1,
+) -> None:
+    """Show all tiles of ``predict`` to a network or method, in its own way.
+
+    Args:
+        task: The task, attached to a trainer.
+        model: The network or method, with ``forget`` and ``settle``.
+        show: Takes a batch, and True for pixels that no tile before has shown, shape
+            ``(B, H, W)``.
+        key: Entry of the batch on whose grid the pixels are counted.
+        passes: How often the tiles are shown.
+
+    Raises:
+        MetadataError: If several processes predict, each of which would see a part of
+            the scene only.
+    """
     trainer = task.trainer
     if trainer.world_size > 1:
         raise MetadataError(
@@ -107,12 +141,7 @@ def run_scene_pass(
         for _ in range(passes):
             seen = SeenPixels()
             for batch in _batches(trainer):
-                valid = valid_pixels(batch) & _new_pixels(batch, seen)
-                if valid.any():
-                    more = {} if inputs is None else dict(inputs(batch))
-                    # those of the pixels that count are known better here
-                    more.pop('valid', None)
-                    model.observe(batch['image'], valid, **more)
+                show(batch, _new_pixels(batch, seen, key))
             model.settle()
     model.train(was_training)
 
@@ -138,9 +167,9 @@ def valid_pixels(batch: Mapping[str, Any]) -> Tensor:
     return found
 
 
-def _new_pixels(batch: dict[str, Any], seen: SeenPixels) -> Tensor:
+def _new_pixels(batch: dict[str, Any], seen: SeenPixels, key: str) -> Tensor:
     """Return which pixels no tile before has shown, shape ``(B, H, W)``."""
-    image: Tensor = batch['image']
+    image: Tensor = batch[key]
     height, width = image.shape[-2:]
     new = []
     for place in _places(batch, len(image)):

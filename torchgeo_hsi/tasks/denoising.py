@@ -3,41 +3,29 @@
 
 """Denoising of cubes, with any network or method."""
 
-import math
 from collections.abc import Mapping
-from functools import partial
-from inspect import signature
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
-from torchgeo.tasks import BaseTask
 from torchmetrics import Metric, MetricCollection
 
-from ..errors import BandMismatchError, MetadataError, UnitError
-from ..losses import RestorationLoss
+from ..errors import MetadataError, UnitError
 from ..metrics import MPSNR, MSSIM, SpectralAngle
-from ..models import get_builder, get_model
 from ..physics.noise import noise_levels
-from ._denoising_options import check_options, check_sigma
-from ._recipes import rate_factor, training_steps
+from ._restoration import PLACE, RestorationTask
+from ._restoration_options import check_options, check_sigma
 from ._scene_pass import run_scene_pass, valid_pixels
 from ._supervision import estimate_sigma, neighbor_loss, recorrupted_loss
 
 Supervision = Literal['clean', 'recorrupted', 'neighbors']
 
-#: Entries of a batch that say where a prediction belongs.
-_PLACE = ('bounds', 'transform', 'crs', 'wavelength', 'fwhm', 'valid')
-
 #: Values in [0, 1] with whatever noise are not that large; reflectance x 10 000 is.
 _LARGEST = 50.0
 
 
-class HSIDenoising(BaseTask):
+class HSIDenoising(RestorationTask):
     """Denoising of cubes with any network or method that has a name.
 
     The data module gives pairs: ``image`` with noise and ``target`` without, both in
@@ -101,24 +89,6 @@ class HSIDenoising(BaseTask):
         self.weights = weights
         super().__init__()
 
-    def configure_models(self) -> None:
-        """Build the network."""
-        words = dict(self.hparams['model_kwargs'] or {})
-        if self.weights is not None:
-            words['weights'] = self.weights
-        self.model = get_model(self.hparams['model'], **words)
-        known = signature(get_builder(self.hparams['model'])).parameters
-        bands = getattr(self.model, 'num_bands', None)
-        if 'num_bands' in known and isinstance(bands, int):
-            # weights may have chosen it, which checkpoints do not remember
-            words = {**(self.hparams['model_kwargs'] or {}), 'num_bands': bands}
-            self.hparams['model_kwargs'] = words
-        self._arguments = frozenset(signature(self.model.forward).parameters)
-
-    def configure_losses(self) -> None:
-        """Build the loss."""
-        self.criterion = RestorationLoss(self.hparams['loss'])
-
     def configure_metrics(self) -> None:
         """Build the metrics: of the result, and in test also of the noisy image."""
         peak: float = self.hparams['data_range']
@@ -132,36 +102,6 @@ class HSIDenoising(BaseTask):
         self.val_metrics = collection.clone(prefix='val_')
         self.test_metrics = collection.clone(prefix='test_')
         self.test_noisy_metrics = collection.clone(prefix='test_noisy_')
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimizer and its schedule.
-
-        Returns:
-            AdamW, and a learning rate that changes with every step.
-
-        Raises:
-            ValueError: If there is nothing to learn, or the training has no end.
-        """
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        if not parameters:
-            raise ValueError(
-                f'{self.hparams["model"]!r} has nothing to learn. Use it with test and '
-                'predict, or train a network such as hsdt_s.'
-            )
-        optimizer = AdamW(
-            parameters, self.hparams['lr'], weight_decay=self.hparams['weight_decay']
-        )
-        if self.hparams['schedule'] == 'constant' and not self.hparams['warmup']:
-            return optimizer
-        steps = training_steps(self.trainer)
-        rising = math.ceil(self.hparams['warmup'] * steps)
-        # a partial is pickled but not kept in checkpoints: whoever resumes with more
-        # epochs gets their schedule, not that of the training that ended
-        factor = partial(
-            rate_factor, steps=steps, rising=rising, schedule=self.hparams['schedule']
-        )
-        scheduler: Any = {'scheduler': LambdaLR(optimizer, factor), 'interval': 'step'}
-        return {'optimizer': optimizer, 'lr_scheduler': scheduler}
 
     def training_step(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -227,35 +167,9 @@ class HSIDenoising(BaseTask):
         loss = self._clean_loss(batch, denoised)
         self._log_loss('test_loss', loss, batch)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Check that a checkpoint is of this network.
-
-        Args:
-            checkpoint: What the file holds.
-
-        Raises:
-            BandMismatchError: If it is of a network with another number of bands, or of
-                another size.
-        """
-        own = self.state_dict()
-        for name, value in checkpoint.get('state_dict', {}).items():
-            if name in own and own[name].shape != value.shape:
-                kwargs = checkpoint.get('hyper_parameters', {}).get('model_kwargs')
-                raise BandMismatchError(
-                    f'The checkpoint holds another network: its {name} has shape '
-                    f'{tuple(value.shape)}, and that of {self.hparams["model"]!r} '
-                    f'{tuple(own[name].shape)}. Build the task as it was trained, with '
-                    f'model_kwargs={kwargs}, or with the weights that it began with.'
-                )
-
     def on_predict_start(self) -> None:
         """Show the scene to a network that looks at all of it."""
         run_scene_pass(self, self.model, self.model_inputs)
-
-    def on_predict_end(self) -> None:
-        """Forget the scene."""
-        if getattr(self.model, 'needs_scene', False):
-            self.model.forget()
 
     def predict_step(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -279,7 +193,7 @@ class HSIDenoising(BaseTask):
         for name, operation in (('scale', torch.mul), ('offset', torch.add)):
             if name in batch:
                 image = operation(image, batch[name].reshape(-1, 1, 1, 1))
-        return {'image': image} | {k: batch[k] for k in _PLACE if k in batch}
+        return {'image': image} | {k: batch[k] for k in PLACE if k in batch}
 
     def model_inputs(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return what the network wants to know beside the image.
@@ -326,9 +240,6 @@ class HSIDenoising(BaseTask):
         metrics.update(denoised, batch['target'], valid_pixels(batch))
         self.log_dict(metrics, batch_size=len(denoised))
         return denoised
-
-    def _log_loss(self, name: str, loss: Tensor, batch: Any) -> None:
-        self.log(name, loss, batch_size=len(batch['image']), sync_dist=True)
 
     def _clean_loss(self, batch: Any, denoised: Tensor) -> Tensor:
         loss: Tensor = self.criterion(denoised, batch['target'], valid_pixels(batch))

@@ -4,6 +4,7 @@
 """What methods of pansharpening share, and how they see scenes larger than memory."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -49,6 +50,10 @@ class Pansharpener(nn.Module):
 
     #: Whether :meth:`sharpen` cuts the margins of a tile off itself.
     knows_margins: bool = False
+
+    #: Band centers in micrometres, for methods that ask for them. Tasks and
+    #: :func:`~torchgeo_hsi.models.sharpen_scene` set them where they are None.
+    wavelength: Sequence[float] | None = None
 
     def __init__(
         self,

@@ -1,14 +1,14 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Checks of the options of the denoising task."""
+"""Checks of the options of restoration tasks."""
 
 import math
 
 from ..errors import UnitError
 
 
-def check_options(warmup: float, schedule: str, supervision: str) -> None:
+def check_options(warmup: float, schedule: str, supervision: str = 'clean') -> None:
     """Refuse options that mean nothing.
 
     Args:

@@ -1,0 +1,258 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Sharpen scenes of any size with any method of pansharpening."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rasterio.windows import Window
+
+from .._typing import PathLike
+from ..errors import BandMismatchError, MetadataError, OutputError
+from ..io import CubeReader
+from ..io._gdal import gdal_cache
+from ._scene_numbers import SceneNumbers, check_dtype
+from ._scene_output import check_output, check_space, is_product, open_output
+from ._scene_overlay import Overlay, find_overlay
+from ._sharpen_tiles import SharpenTiles
+from .pansharpening.base import MeasuringPansharpener, Pansharpener
+from .restore_scene import _open, _silent
+
+#: Bound of GDAL's cache: margins of neighboring tiles are read again.
+_CACHE_MB = 256
+
+#: The PAN that the file of the cube brings.
+OWN_PAN = '-'
+
+
+def sharpen_scene(
+    model: Pansharpener,
+    pan: PathLike,
+    cube: PathLike,
+    output: PathLike,
+    *,
+    tile: int = 64,
+    ratio: int | None = None,
+    shift: tuple[float, float] = (0.0, 0.0),
+    device: str | torch.device | None = None,
+    compress: str = 'deflate',
+    overwrite: bool = False,
+    cube_options: Mapping[str, Any] | None = None,
+    pan_options: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Path:
+    """Sharpen a cube of any size with a panchromatic image (PAN), tile by tile.
+
+    Memory holds a few tiles, never the scene. Methods with statistics of the whole scene
+    (:class:`~torchgeo_hsi.models.MeasuringPansharpener`) see it once or twice before, so
+    that the result is the same as in one piece.
+
+    What comes out has the grid of the PAN where both overlap, and is otherwise like the
+    cube: data type, scale, nodata, wavelengths, band names and other tags stay. Pixels
+    without data in the cube or in the PAN become nodata; bands that hold no data, hold
+    one and the same number, or are marked as bad, are only repeated. The output appears
+    under its name when it is complete, not before.
+
+    Args:
+        model: Method; it is put into evaluation mode.
+        pan: Whatever :func:`~torchgeo_hsi.io.open_cube` opens, with one band; ``'-'`` for
+            the PAN in the file of the cube (PRISMA).
+        cube: Whatever :func:`~torchgeo_hsi.io.open_cube` opens.
+        output: GeoTIFF to write (``.tif``), a Cloud Optimized one.
+        tile: Rows and columns of a tile, in pixels of the cube.
+        ratio: What the ratio of pixel sizes has to be; it is found by default.
+        shift: How far the PAN lies down and to the right of where it should, in its
+            pixels; see :func:`~torchgeo_hsi.physics.estimate_shift`.
+        device: Device of the method; where its parameters are by default.
+        compress: Compression of the GeoTIFF, see :class:`~torchgeo_hsi.io.CubeWriter`.
+        overwrite: Whether an existing output may be replaced.
+        cube_options: Options of :func:`~torchgeo_hsi.io.open_cube` for the cube.
+        pan_options: The same for the PAN.
+        name: Name of the method, noted in the output; the class of *model* by default.
+        progress: Is told what is being done and which share of it is done.
+
+    Returns:
+        The output.
+
+    Raises:
+        BandMismatchError: If the method is made for other bands.
+        EmptyDataError: If the scene holds no data.
+        MetadataError: If the two grids do not fit.
+        NotFiniteError: If the method gives NaN or infinite numbers.
+        OutputError: If the output exists, is an input, or cannot be written.
+        ValueError: If an option is not understood.
+
+    Example:
+        .. code-block:: python
+
+            sharpen_scene(get_model('gsa'), 'pan.tif', 'cube.tif', 'sharp.tif')
+    """
+    if tile < 1:
+        raise ValueError(f'Expected tiles of at least one pixel, got {tile}.')
+    tell, method = progress or _silent, name or type(model).__name__
+    # a device that does not exist is found before the scene is read
+    model = model if device is None else model.to(device)
+    with ExitStack() as stack:
+        stack.enter_context(gdal_cache(_CACHE_MB))
+        reader = stack.enter_context(_open(cube, cube_options or {}))
+        pan_reader = _open_pan(stack, reader, pan, pan_options or {})
+        check_dtype(reader)
+        _check_output(reader, pan_reader, cube, output, overwrite)
+        overlay = find_overlay(reader.info, pan_reader.info, ratio)
+        fine = overlay.ratio**2 * overlay.height * overlay.width
+        check_space(reader, output, tile, fine)
+        document = {
+            'method': method,
+            'source': os.path.basename(reader.info.path),
+            'pan': os.path.basename(pan_reader.info.path),
+        }
+        writer = open_output(
+            reader,
+            output,
+            document,
+            compress=compress,
+            overwrite=overwrite,
+            grid=overlay,
+        )
+        try:
+            numbers = SceneNumbers.of_scene(reader, 1.0, partial(tell, 'Reading'))
+            first = next(model.parameters(), None)
+            place = torch.device(device or 'cpu') if first is None else first.device
+            tiles = SharpenTiles(
+                reader,
+                pan_reader,
+                overlay,
+                numbers,
+                tile=tile,
+                context=model.context,
+                shift=shift,
+                device=place,
+            )
+            with _set_up(model, reader, numbers.bands):
+                _observe(model, tiles, tell)
+                for window, values, known in _sharpen(model, tiles, tell):
+                    stored, mask = numbers.replace(
+                        reader, window, values, known, method
+                    )
+                    writer.write(_fine(window, overlay), stored, mask)
+        except BaseException:
+            writer.abort()
+            raise
+        tell('Writing', 0.0)
+        writer.close()
+        tell('Writing', 1.0)
+    return Path(output)
+
+
+def _open_pan(
+    stack: ExitStack, cube: CubeReader, pan: PathLike, options: Mapping[str, Any]
+) -> CubeReader:
+    if pan != OWN_PAN:
+        return stack.enter_context(_open(pan, options))
+    own = getattr(cube, 'pan', None)
+    if not isinstance(own, CubeReader):
+        raise MetadataError(
+            f'{cube.info.path} brings no panchromatic image of its own; PRISMA files do. '
+            'Name the file of the PAN.'
+        )
+    return own
+
+
+def _check_output(
+    reader: CubeReader,
+    pan: CubeReader,
+    source: PathLike,
+    output: PathLike,
+    overwrite: bool,
+) -> None:
+    if is_product(output):
+        raise OutputError(
+            f'{output} is no .tif file, and sharpened cubes are GeoTIFFs. Name a .tif '
+            'file.'
+        )
+    check_output(reader, source, output, overwrite)
+    there = Path(output)
+    if there.exists() and there.resolve() == Path(pan.info.path).resolve():
+        raise OutputError(f'{output} is the PAN itself. Name another file.')
+
+
+@contextmanager
+def _set_up(model: Pansharpener, reader: CubeReader, bands: list[int]) -> Iterator[None]:
+    """Set a method to a scene, and back."""
+    was_training, own = model.training, model.wavelength
+    if own is None and reader.info.bands is not None:
+        model.wavelength = [float(reader.info.bands.wavelength[b]) for b in bands]
+    model.eval()
+    if isinstance(model, MeasuringPansharpener):
+        model.forget()
+    try:
+        yield
+    finally:
+        if isinstance(model, MeasuringPansharpener):
+            model.forget()
+        model.wavelength = own
+        model.train(was_training)
+
+
+def _observe(
+    model: Pansharpener, tiles: SharpenTiles, tell: Callable[[str, float], None]
+) -> None:
+    """Show the scene to a method that needs it."""
+    if not isinstance(model, MeasuringPansharpener):
+        return
+    for number in range(model.passes):
+        for done, tile in enumerate(tiles, start=1):
+            if not tile.is_empty:
+                with torch.inference_mode():
+                    model.observe(
+                        tile.cube,
+                        tile.pan,
+                        valid=tile.valid,
+                        pan_valid=tile.pan_valid,
+                        margins=tile.margins,
+                    )
+            tell('Observing', (number + done / len(tiles)) / model.passes)
+        model.settle()
+
+
+def _sharpen(
+    model: Pansharpener, tiles: SharpenTiles, tell: Callable[[str, float], None]
+) -> Iterator[tuple[Window, np.ndarray[Any, np.dtype[np.float32]], Any]]:
+    """Yield windows of the cube, their sharpened values, and where these are known."""
+    for done, tile in enumerate(tiles, start=1):
+        ratio = tile.pan.shape[-1] // tile.cube.shape[-1]
+        rows, cols = ratio * int(tile.window.height), ratio * int(tile.window.width)
+        shape = (tile.cube.shape[1], rows, cols)
+        known = tile.inner_pan_valid
+        if tile.is_empty:
+            yield tile.window, np.zeros(shape, np.float32), np.zeros_like(known)
+        else:
+            with torch.inference_mode():
+                result = model(
+                    tile.cube,
+                    tile.pan,
+                    valid=tile.valid,
+                    pan_valid=tile.pan_valid,
+                    margins=tile.margins,
+                )[0]
+            if result.shape != shape:
+                raise BandMismatchError(
+                    f'Expected a method that returns {shape}, got '
+                    f'{tuple(result.shape)}. Use one made for {shape[0]} bands.'
+                )
+            yield tile.window, result.float().cpu().numpy(), known
+        tell('Sharpening', done / len(tiles))
+
+
+def _fine(window: Window, overlay: Overlay) -> Window:
+    """Return the place of a window of the cube in the output."""
+    row, col = window.row_off - overlay.row, window.col_off - overlay.col
+    return Window(*(overlay.ratio * x for x in (col, row, window.width, window.height)))

@@ -1,0 +1,111 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""What tasks of restoration share: network, loss, optimizer, and how they predict."""
+
+import math
+from functools import partial
+from inspect import signature
+from typing import Any
+
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torchgeo.tasks import BaseTask
+
+from ..errors import BandMismatchError
+from ..losses import RestorationLoss
+from ..models import get_builder, get_model
+from ._recipes import rate_factor, training_steps
+
+#: Entries of a batch that say where a prediction belongs.
+PLACE = ('bounds', 'transform', 'crs', 'wavelength', 'fwhm', 'valid')
+
+
+class RestorationTask(BaseTask):
+    """A task whose network or method has a name, and gives a cube for a cube.
+
+    Subclasses have the hyperparameters ``model``, ``model_kwargs``, ``weights``, ``loss``,
+    ``lr``, ``weight_decay``, ``warmup`` and ``schedule``.
+    """
+
+    #: Networks that could be trained instead of a method, for a message.
+    trainable = 'hsdt_s'
+
+    def configure_models(self) -> None:
+        """Build the network."""
+        words = dict(self.hparams['model_kwargs'] or {})
+        if self.weights is not None:
+            words['weights'] = self.weights
+        self.model = get_model(self.hparams['model'], **words)
+        known = signature(get_builder(self.hparams['model'])).parameters
+        bands = getattr(self.model, 'num_bands', None)
+        if 'num_bands' in known and isinstance(bands, int):
+            # weights may have chosen it, which checkpoints do not remember
+            words = {**(self.hparams['model_kwargs'] or {}), 'num_bands': bands}
+            self.hparams['model_kwargs'] = words
+        self._arguments = frozenset(signature(self.model.forward).parameters)
+
+    def configure_losses(self) -> None:
+        """Build the loss."""
+        self.criterion = RestorationLoss(self.hparams['loss'])
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimizer and its schedule.
+
+        Returns:
+            AdamW, and a learning rate that changes with every step.
+
+        Raises:
+            ValueError: If there is nothing to learn, or the training has no end.
+        """
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        if not parameters:
+            raise ValueError(
+                f'{self.hparams["model"]!r} has nothing to learn. Use it with test and '
+                f'predict, or train a network such as {self.trainable}.'
+            )
+        optimizer = AdamW(
+            parameters, self.hparams['lr'], weight_decay=self.hparams['weight_decay']
+        )
+        if self.hparams['schedule'] == 'constant' and not self.hparams['warmup']:
+            return optimizer
+        steps = training_steps(self.trainer)
+        rising = math.ceil(self.hparams['warmup'] * steps)
+        # a partial is pickled but not kept in checkpoints: whoever resumes with more
+        # epochs gets their schedule, not that of the training that ended
+        factor = partial(
+            rate_factor, steps=steps, rising=rising, schedule=self.hparams['schedule']
+        )
+        scheduler: Any = {'scheduler': LambdaLR(optimizer, factor), 'interval': 'step'}
+        return {'optimizer': optimizer, 'lr_scheduler': scheduler}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that a checkpoint is of this network.
+
+        Args:
+            checkpoint: What the file holds.
+
+        Raises:
+            BandMismatchError: If it is of a network with another number of bands, or of
+                another size.
+        """
+        own = self.state_dict()
+        for name, value in checkpoint.get('state_dict', {}).items():
+            if name in own and own[name].shape != value.shape:
+                kwargs = checkpoint.get('hyper_parameters', {}).get('model_kwargs')
+                raise BandMismatchError(
+                    f'The checkpoint holds another network: its {name} has shape '
+                    f'{tuple(value.shape)}, and that of {self.hparams["model"]!r} '
+                    f'{tuple(own[name].shape)}. Build the task as it was trained, with '
+                    f'model_kwargs={kwargs}, or with the weights that it began with.'
+                )
+
+    def on_predict_end(self) -> None:
+        """Forget the scene."""
+        if getattr(self.model, 'needs_scene', False):
+            self.model.forget()
+
+    def _log_loss(self, name: str, loss: Tensor, batch: Any) -> None:
+        self.log(name, loss, batch_size=len(batch['image']), sync_dist=True)
