@@ -95,9 +95,9 @@ def test_pairs_at_full_resolution(folder: Path) -> None:
     assert sample['pan_valid'].all()
     assert sample['pan_valid'].shape == (RATIO * HEIGHT, RATIO * WIDTH)
     assert 'target' not in sample
-    expected = [10, 0, WEST, 0, -10, NORTH]
+    expected = [30, 0, WEST, 0, -30, NORTH]
     assert sample['transform'][:6].tolist() == expected
-    edges = [WEST, WEST + 30 * WIDTH, 10, NORTH - 30 * HEIGHT, NORTH, 10]
+    edges = [WEST, WEST + 30 * WIDTH, 30, NORTH - 30 * HEIGHT, NORTH, 30]
     assert sample['bounds'][:6].tolist() == edges
 
 
@@ -130,16 +130,16 @@ def test_windows_are_parts_of_the_whole(folder: Path, resolution: Any) -> None:
                 torch.testing.assert_close(
                     part[key], whole[key][..., rows, columns], rtol=1e-5, atol=1e-2
                 )
-        pixel = 30 / fine
+        pixel = 30 * step
         place = [pixel, 0, WEST + 30 * column, 0, -pixel, NORTH - 30 * row]
         assert part['transform'][:6].tolist() == place
     assert seen.all()
 
 
 def test_reduced_resolution_from_what_was_written(folder: Path) -> None:
-    sample = PanPairs(folder / 'cube.tif', folder / 'pan.tif', gain=0.35, pan_gain=0.15)[
-        0
-    ]
+    sample = PanPairs(
+        folder / 'cube.tif', folder / 'pan.tif', gain=0.35, pan_gain=0.15
+    )[0]
     height, width = HEIGHT // RATIO * RATIO, WIDTH // RATIO * RATIO
     cube = torch.from_numpy(CUBE[:, :height, :width].astype(np.float32))
     pan = PAN[None, : RATIO * height, SHIFT : SHIFT + RATIO * width]
@@ -147,7 +147,7 @@ def test_reduced_resolution_from_what_was_written(folder: Path) -> None:
     torch.testing.assert_close(sample['image'], mtf_decimate(cube, 0.35, RATIO))
     fine = torch.from_numpy(pan.astype(np.float32))
     torch.testing.assert_close(sample['pan'], mtf_decimate(fine, 0.15, RATIO))
-    assert sample['transform'][:6].tolist() == [30, 0, WEST, 0, -30, NORTH]
+    assert sample['transform'][:6].tolist() == [90, 0, WEST, 0, -90, NORTH]
 
 
 def test_a_simulated_pan(folder: Path) -> None:
@@ -159,8 +159,8 @@ def test_a_simulated_pan(folder: Path) -> None:
     torch.testing.assert_close(whole['pan'], simulate_pan(cube, weights))
     torch.testing.assert_close(whole['image'], mtf_decimate(cube, 0.3, 4))
     torch.testing.assert_close(whole['target'], cube)
-    assert whole['transform'][:6].tolist() == [30, 0, WEST, 0, -30, NORTH]
-    number, window = pairs.window(5)
+    assert whole['transform'][:6].tolist() == [120, 0, WEST, 0, -120, NORTH]
+    _, window = pairs.window(5)
     row, column = window.row_off, window.col_off
     part = pairs[5]
     assert part['pan'].shape == (1, 8, 8)
@@ -170,7 +170,11 @@ def test_a_simulated_pan(folder: Path) -> None:
     with pytest.raises(MetadataError, match=r'cube\.mat carries no wavelengths'):
         PanPairs(folder / 'cube.mat', ratio=4)
     given = PanPairs(
-        folder / 'cube.mat', ratio=4, pan_range=(0.5, 0.7), wavelength=CENTERS, key='data'
+        folder / 'cube.mat',
+        ratio=4,
+        pan_range=(0.5, 0.7),
+        wavelength=CENTERS,
+        key='data',
     )[0]
     torch.testing.assert_close(given['pan'], whole['pan'])
     assert 'transform' not in given
@@ -291,7 +295,7 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
         PanPairs(cube)
     with pytest.raises(MetadataError, match="reduced, full, got 'low'"):
         PanPairs(cube, pan, 'low')  # type: ignore[arg-type]
-    with pytest.raises(BandMismatchError, match='ratio of 4 .*got 3'):
+    with pytest.raises(BandMismatchError, match=r'ratio of 4 .*got 3'):
         PanPairs(cube, pan, ratio=4)
     with pytest.raises(BandMismatchError, match='each of 1 cubes, got 2'):
         PanPairs(cube, [pan, pan])
@@ -334,12 +338,12 @@ def test_datasets_of_cubes() -> None:
     expected = ReducedResolution(3)(Patches()[1])
     for key, value in pairs[1].items():
         assert torch.equal(value, expected[key])
-    assert pairs[1]['transform'][0] == 30
+    assert pairs[1]['transform'][0] == 90
     own = PanPairs(Patches(pan=True), resolution='full')[0]
-    assert own['transform'][:6].tolist() == [10, 0, WEST, 0, -10, NORTH]
+    assert own['transform'][:6].tolist() == [30, 0, WEST, 0, -30, NORTH]
     assert own['pan'].shape == (1, RATIO * HEIGHT, RATIO * WIDTH)
     reduced = PanPairs(Patches(pan=True))[0]
-    assert reduced['transform'][0] == 30
+    assert reduced['transform'][0] == 90
     assert (pairs.files, pairs.crs, pairs.bandset) == ([], None, None)
     with pytest.raises(MetadataError, match='patch_size, key is for cubes in files'):
         PanPairs(Patches(), ratio=3, patch_size=6, key='data')

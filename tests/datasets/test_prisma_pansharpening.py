@@ -152,7 +152,9 @@ def test_no_files(root: Path, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / 'none'):
         with pytest.raises(DatasetNotFoundError, match=r'prisma\.asi\.it.*Training'):
             PRISMAPansharpening(folder)
-    with pytest.raises(MetadataError, match="split as one of train, val, test, got 'x'"):
+    with pytest.raises(
+        MetadataError, match="split as one of train, val, test, got 'x'"
+    ):
         PRISMAPansharpening(root, 'x')  # type: ignore[arg-type]
     with pytest.raises(MetadataError, match='resolution as one of reduced, full'):
         PRISMAPansharpening(root, resolution='low')  # type: ignore[arg-type]
@@ -174,7 +176,11 @@ def test_damaged_files(tmp_path: Path, content: bytes | None) -> None:
         ({'I_PAN': np.ones((47, 60), np.uint16)}, BandMismatchError, 'pan of shape'),
         ({'I_GT': np.ones((48, 60, 3), np.uint16)}, BandMismatchError, 'target of'),
         ({'wavelengths': np.ones((1, 3))}, BandMismatchError, '12 wavelengths'),
-        ({'wavelengths': wavelengths() / 1e3}, UnitError, r'a\.mat in nanometres, got 0\.466'),
+        (
+            {'wavelengths': wavelengths() / 1e3},
+            UnitError,
+            r'a\.mat in nanometres, got 0\.466',
+        ),
         ({'I_GT': None}, MetadataError, r'no I_GT in .*Arrays: I_MS_LR, I_MS'),
         ({'wavelengths': None}, MetadataError, 'no wavelengths'),
     ],

@@ -91,7 +91,10 @@ def test_scales_of_l1(tmp_path: Path) -> None:
     for number, (change, match) in enumerate(
         (
             ({'ScaleFactor_Swir': None}, 'ScaleFactor_Swir'),
-            ({'ScaleFactor_Vnir': np.float32(0)}, 'Expected a positive ScaleFactor_Vnir'),
+            (
+                {'ScaleFactor_Vnir': np.float32(0)},
+                'Expected a positive ScaleFactor_Vnir',
+            ),
             ({'Offset_Vnir': None}, 'Offset_Vnir'),
         )
     ):
@@ -104,7 +107,9 @@ def test_scales_of_l1(tmp_path: Path) -> None:
 
 
 def test_levels_that_are_not_wanted(tmp_path: Path) -> None:
-    with pytest.raises(MetadataError, match='Expected a PRISMA L2D product, got level 1'):
+    with pytest.raises(
+        MetadataError, match='Expected a PRISMA L2D product, got level 1'
+    ):
         PRISMAL2DReader(make_file(tmp_path, level='1').path)
     scene = make_file(tmp_path, level='2B')
     with pytest.raises(MetadataError, match='L1 or L2C or L2D product, got level 2B'):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.pansharpening_scene import INNER, golden_scene
 from torch import Tensor
 
+from tests.pansharpening_scene import INNER, golden_scene
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.metrics.q2n import Q2n, q2n
 

@@ -103,14 +103,14 @@ def test_a_cube_alone_gets_a_simulated_pan() -> None:
 
 def test_the_pan_of_a_real_pair_is_reduced_and_its_rest_is_cut() -> None:
     sample = make_pair(13, 20) | {'transform': PLACE, 'up': torch.zeros(4, 39, 60)}
-    sample['bounds'] = torch.tensor([1000.0, 1300, 5, 1805, 2000, 5, 0, 1, 1])
+    sample['bounds'] = torch.tensor([1000.0, 1100, 5, 1935, 2000, 5, 0, 1, 1])
     pair = ReducedResolution()(sample)
     assert pair['image'].shape == (4, 4, 6)
     assert pair['pan'].shape == (1, 12, 18)
     assert torch.equal(pair['target'], sample['image'][:, :12, :18])
-    # the grid of the panchromatic image became that of the cube
+    # the same corner, and larger pixels of the cube
     assert pair['transform'].tolist() == [15, 0, 1000, 0, -15, 2000, 0, 0, 1]
-    assert pair['bounds'].tolist() == [1000, 1270, 15, 1820, 2000, 15, 0, 1, 1]
+    assert pair['bounds'].tolist() == [1000, 1090, 15, 1940, 2000, 15, 0, 1, 1]
     assert 'up' not in pair
 
 
@@ -192,8 +192,8 @@ def test_what_makes_no_pair() -> None:
         FullResolution()(sample | {'pan': sample['image']})
     with pytest.raises(BandMismatchError, match='Expected valid of shape'):
         FullResolution()(sample | {'valid': torch.ones(3, 3, dtype=torch.bool)})
+    batch = {'image': torch.rand(2, 4, 12, 12), 'wavelength': torch.rand(3, 4) + 0.4}
     with pytest.raises(BandMismatchError, match='Expected wavelengths of shape'):
-        batch = {'image': torch.rand(2, 4, 12, 12), 'wavelength': torch.rand(3, 4) + 0.4}
         ReducedResolution(ratio=3)(batch)
     for transform in (FullResolution(), ReducedResolution()):
         with pytest.raises(MetadataError, match='has a target already'):
@@ -223,7 +223,7 @@ def test_crops_stay_aligned(ratio: int) -> None:
         'pan': fine[0][None],
         'target': torch.stack(fine),
         'transform': place,
-        'bounds': torch.tensor([0.0, 11 * ratio, 1, -9 * ratio, 0, 1, 0, 1, 1]),
+        'bounds': torch.tensor([0.0, 11, 1, -9, 0, 1, 0, 1, 1]),
     }
     batch = {key: torch.stack([value] * 3) for key, value in sample.items()}
     crop = RandomPairCrop(4, generator=torch.Generator().manual_seed(1))
@@ -236,12 +236,9 @@ def test_crops_stay_aligned(ratio: int) -> None:
         assert torch.equal(middles // ratio, part['image'])
         assert torch.equal(part['pan'][0], part['target'][0])
         assert torch.equal(part['valid'], part['image'][0] < 5)
-        assert part['transform'][[2, 5]].tolist() == [column * ratio, -row * ratio]
+        assert part['transform'][[2, 5]].tolist() == [column, -row]
         edges = part['bounds'][[0, 1, 3, 4]].tolist()
-        assert edges[0] == column * ratio
-        assert edges[1] == (column + 4) * ratio
-        assert edges[2] == -(row + 4) * ratio
-        assert edges[3] == -row * ratio
+        assert edges == [column, column + 4, -(row + 4), -row]
         starts.add((row, column))
     parts = crop(batch)
     assert parts['pan'].shape == (3, 1, 4 * ratio, 4 * ratio)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..plugins import get_plugin_manager
-from ._denoiser import is_denoiser
+from ._methods import kind_of
 from ._output import echo_json, echo_table, json_option
 
 if TYPE_CHECKING:
@@ -51,16 +51,16 @@ def _kind(name: str, builder: Callable[..., Any]) -> str | None:
         builder: Function that builds it.
 
     Returns:
-        ``'denoiser'`` for what ``restore denoise`` takes, ``'backbone'`` for what timm
-        builds, None for others, and for those of plugins.
+        ``'denoiser'`` for what ``restore denoise`` takes, ``'pansharpener'`` for what
+        ``restore pansharpen`` takes, ``'backbone'`` for what timm builds, None for
+        others, and for those of plugins that do not say it.
     """
     import timm
 
     if timm.is_model(name):
         return 'backbone'
-    if not str(getattr(builder, '__module__', '')).startswith('torchgeo_hsi.'):
-        return None
-    return 'denoiser' if is_denoiser(builder) else None
+    kind = kind_of(builder)
+    return None if kind == 'other' else kind
 
 
 def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:

@@ -4,22 +4,18 @@
 """``torchgeo-hsi restore``: better images from the command line."""
 
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from ._arguments import convert_pairs, read_pairs
-from ._denoiser import METHOD, build_method, check_device
+from ._arguments import read_pairs
+from ._methods import METHODS, build_method, check_device
+from ._opening import check_path, read_opening
 from ._output import echo_json, json_option, option_words
-
-#: Seconds between lines of progress where there is no terminal.
-_INTERVAL = 30.0
-
-_ERASE = '\r\x1b[K'
+from ._pansharpen import pansharpen
+from ._progress import show_stages
 
 
 def _check_sigma(
@@ -34,24 +30,17 @@ def _check_sigma(
     return value
 
 
-def _check_path(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    """Refuse an empty name, which would be the folder of the call."""
-    if not value.strip():
-        raise click.BadParameter('Name a file or folder.')
-    return value
-
-
-@click.group(short_help='Restore images: remove noise.')
+@click.group(short_help='Restore images: remove noise, sharpen.')
 def restore() -> None:
     """Restore scenes of any size with networks or classical methods."""
 
 
 @restore.command
-@click.argument('source', metavar='IN', callback=_check_path)
-@click.argument('output', metavar='OUT', type=click.Path(), callback=_check_path)
+@click.argument('source', metavar='IN', callback=check_path)
+@click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
 @click.option(
     '--method',
-    default=METHOD,
+    default=METHODS['denoiser'],
     show_default=True,
     metavar='NAME',
     help='A denoiser of "torchgeo-hsi models"; another name lists them.',
@@ -136,8 +125,8 @@ def denoise(
     start = time.monotonic()
     device = check_device(device)
     model = build_method(method, read_pairs(arguments, '--model'), weights)
-    reader_options = _opening(source, opening)
-    with option_words(['overwrite'], output), _progress() as progress:
+    reader_options = read_opening(source, opening)
+    with option_words(['overwrite'], output), show_stages() as progress:
         restore_scene(
             model,
             source,
@@ -156,53 +145,6 @@ def denoise(
         click.echo(f'Denoised with {method} in {seconds:.0f} s: {output}')
 
 
-def _opening(source: str, words: Sequence[str]) -> dict[str, Any]:
-    """Read the options of the reader."""
-    from ..io.open import option_kinds
-
-    if not words:
-        return {}
-    kinds = option_kinds(source)
-    for name in {'wavelength', 'fwhm'} & kinds.keys():
-        # anything that numpy takes, of which JSON knows one form
-        kinds[name] = list[float]
-    pairs = read_pairs(words, '--open')
-    return convert_pairs(pairs, kinds, '--open', infinite=['nodata'])
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    """Show what is being done, on standard error.
-
-    A terminal shows one line that changes, a file gets a line now and then, among them
-    the end of each stage.
-
-    Yields:
-        A function that takes what is done and which share of it is.
-    """
-    is_terminal = sys.stderr.isatty()
-    stage, start, shown = '', 0.0, 0.0
-
-    def show(what: str, share: float) -> None:
-        nonlocal stage, start, shown
-        now = time.monotonic()
-        is_new = what != stage
-        if is_new:
-            stage, start = what, now
-        line = f'{what} {share:.0%}'
-        if now - start > 1 and 0.02 < share < 1:
-            line += f' ({(now - start) / share * (1 - share):.0f} s left)'
-        if is_terminal:
-            click.echo(_ERASE + line, nl=False, err=True)
-        elif is_new or share >= 1 or now - shown > _INTERVAL:
-            click.echo(line, err=True)
-            shown = now
-
-    try:
-        yield show
-    finally:
-        if is_terminal:
-            click.echo(_ERASE, nl=False, err=True)
-
+restore.add_command(pansharpen)
 
 COMMANDS = (restore,)

@@ -13,13 +13,13 @@ from affine import Affine
 from matplotlib.figure import Figure
 from rasterio.transform import array_bounds
 from rasterio.windows import Window
+from rasterio.windows import transform as window_transform
 from torch.utils.data import Dataset, default_collate
 
 from .._typing import Sample
 from ..datasets._pair_figure import plot_pair
 from ..datasets.pan_pairs import PanPairs
 from ..errors import BandMismatchError
-from ..io._prisma_metadata import finer
 from ..io._tiles import tile_spans
 from ..samplers._epochs import EpochSampler
 from ..transforms.pansharpening import RandomPairCrop
@@ -81,9 +81,7 @@ class PairSampler(EpochSampler[DrawnPair]):
             for index in torch.randperm(self._count, generator=generator).tolist()
         ]
         seeds = torch.randint(2**62, (count,), generator=generator).tolist()
-        return [
-            DrawnPair(*one) for one in zip(order[:count], seeds, strict=True)
-        ]
+        return [DrawnPair(*one) for one in zip(order[:count], seeds, strict=True)]
 
 
 class PairSamples(Dataset[Sample]):
@@ -176,9 +174,10 @@ def collate_pairs(samples: Sequence[Sample]) -> Sample:
 
 
 class PanTiles(Dataset[Sample]):
-    """Overlapping tiles of one pair, on the grid of the panchromatic image.
+    """Overlapping tiles of one pair.
 
-    It has the ``bounds``, ``res`` and ``crs`` that writers of maps look for. A cube
+    It has the ``bounds``, ``res`` and ``crs`` of the cube that writers of maps look for;
+    they find the grid of the panchromatic image from the size of the result. A cube
     without a georeference, or with a grid that is not north up, has panchromatic pixels
     of size 1.
 
@@ -203,14 +202,13 @@ class PanTiles(Dataset[Sample]):
             and place.a > 0 > place.e
             and info.crs is not None
         )
-        fine = Affine(1, 0, 0, 0, -1, ratio * height)
+        grid = Affine(ratio, 0, 0, 0, -ratio, ratio * height)
         if place is not None and self._own_place:
-            fine = finer(place, ratio)
-        self._transform = fine
-        self._ratio = ratio
+            grid = place
+        self._transform = grid
         self.crs = info.crs if self._own_place else None
-        self.res = (fine.a, -fine.e)
-        west, south, east, north = array_bounds(ratio * height, ratio * width, fine)
+        self.res = (grid.a, -grid.e)
+        west, south, east, north = array_bounds(height, width, grid)
         self.bounds = (
             slice(west, east, self.res[0]),
             slice(south, north, self.res[1]),
@@ -246,9 +244,6 @@ class PanTiles(Dataset[Sample]):
         sample = {key: sample[key] for key in KEYS if key in sample}
         if not self._own_place:
             sample.pop('bounds', None)
-            t, ratio = self._transform, self._ratio
-            column, row = ratio * window.col_off, ratio * window.row_off
-            place = (t.a, 0, t.c + t.a * column, 0, t.e, t.f + t.e * row)
-            sample['transform'] = torch.tensor(place, dtype=torch.float32)
+            place = window_transform(window, self._transform)
+            sample['transform'] = torch.tensor(tuple(place), dtype=torch.float32)
         return sample
-

@@ -10,6 +10,7 @@ from torchgeo.datamodules import BaseDataModule
 from torchgeo.datasets import NonGeoDataset
 
 from .._typing import Sample
+from ..datasets._pan_source import OWN
 from ..datasets.pan_pairs import PanPairs
 from ..datasets.prisma_pansharpening import PRISMAPansharpening
 from ..errors import EmptyDataError, MetadataError
@@ -36,8 +37,9 @@ class HSIPansharpeningDataModule(BaseDataModule):
     Training takes random crops; validation and test take whole pairs or windows. Both
     are at reduced resolution, where the truth is known, unless *resolution* and
     *test_resolution* say otherwise. Prediction is at full resolution: one scene in
-    overlapping tiles that keep their place on the grid of the panchromatic image, for
-    :class:`~torchgeo_hsi.callbacks.GeoTIFFCubeWriter`.
+    overlapping tiles that keep their place, for
+    :class:`~torchgeo_hsi.callbacks.GeoTIFFCubeWriter`, which writes the result on the
+    grid of the panchromatic image.
 
     Batch:
 
@@ -46,7 +48,7 @@ class HSIPansharpeningDataModule(BaseDataModule):
     * ``target``: the truth, float32 of shape ``(B, C, H, W)``; at reduced resolution
     * ``valid``, ``pan_valid``: where there is data, bool
     * ``wavelength``, ``fwhm``, ``up``, ``transform``, ``bounds``: where all pairs of the
-      batch have them
+      batch have them; the last two are those of ``image``
 
     Values are those of the files: nothing is normalized.
 
@@ -245,15 +247,15 @@ class HSIPansharpeningDataModule(BaseDataModule):
         self, split: str, source: str | list[str], resolution: _Resolution, **parts: Any
     ) -> PanPairs:
         """Return the pairs of files."""
-        paths = [source] if isinstance(source, str) else source
-        files = [file for path in paths for file in find_cubes(path)]
         pans = self.pans
         chosen = pans.get(split) if isinstance(pans, dict) else pans
+        if chosen is not None and chosen != OWN:
+            chosen = _files(chosen)
         options = dict(self.reader_options)
         if self.bands is not None:
             options['bands'] = self.bands
         return PanPairs(
-            files, chosen, resolution, **self._wald, **parts, **options
+            _files(source), chosen, resolution, **self._wald, **parts, **options
         )
 
     def _tiles(self) -> Dataset[Sample]:
@@ -327,6 +329,12 @@ class HSIPansharpeningDataModule(BaseDataModule):
             The same batch.
         """
         return batch
+
+
+def _files(paths: str | list[str]) -> list[str]:
+    """Find the files behind paths, folders and patterns, in their order."""
+    entries = [paths] if isinstance(paths, str) else paths
+    return [file for entry in entries for file in find_cubes(entry)]
 
 
 def _check(**counts: int | None) -> None:

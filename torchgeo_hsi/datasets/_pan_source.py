@@ -14,7 +14,6 @@ from .._typing import PathLike, Sample
 from ..errors import BandMismatchError, MetadataError
 from ..io import CubeInfo, CubeReader, open_cube
 from ..io.prisma import PRISMAReader
-from ..transforms.pansharpening._pairs import scaled_place
 from ._handles import ReaderCache
 from ._pan_grid import PanGrid
 from .hsi_cube import HSICube, _find
@@ -110,8 +109,7 @@ class FileSource:
             window: Rows and columns of the cube.
 
         Returns:
-            The sample, at full resolution, on the grid of the panchromatic image if
-            there is one.
+            The sample, at full resolution.
         """
         sample = self.cubes.read_window(number, window)
         if not self.grids:
@@ -123,8 +121,7 @@ class FileSource:
             values, valid = pan.read([band], grid.window(window))
         sample['pan'] = torch.from_numpy(values)
         sample['pan_valid'] = torch.from_numpy(valid[0])
-        size = values.shape[1], values.shape[2]
-        return sample | scaled_place(sample, 1 / grid.ratio, size)
+        return sample
 
 
 def _open(path: str, options: Mapping[str, Any]) -> CubeReader:

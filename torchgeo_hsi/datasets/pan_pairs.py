@@ -3,7 +3,7 @@
 
 """Pairs of a cube and a panchromatic image from files of any kind."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ from ..errors import BandMismatchError, MetadataError
 from ..io import CubeInfo
 from ..physics import BandSet
 from ..transforms.pansharpening import FullResolution, ReducedResolution
-from ..transforms.pansharpening._pairs import cut_pair, scaled_place
+from ..transforms.pansharpening._pairs import cut_pair
 from ._pair_figure import plot_pair
 from ._pan_source import FileSource, as_pair, window_starts
 from .hsi_cube import HSICube
@@ -53,8 +53,8 @@ class PanPairs(NonGeoDataset):
     * ``pan_valid``: where the panchromatic image and the target have data, bool of shape
       ``(H, W)``
     * ``wavelength``, ``fwhm``: micrometres, shape ``(C,)``, where known
-    * ``bounds``, ``transform``: of the panchromatic image, where all cubes have a
-      georeference
+    * ``bounds``, ``transform``: of ``image``, where all cubes have a georeference; the
+      result has *ratio* times as many pixels on the same extent
 
     Values are those of the files: reflectance x 10 000 where they declare a scale. Cube
     and panchromatic image may have different units.
@@ -298,12 +298,8 @@ class PanPairs(NonGeoDataset):
 
     def _of_dataset(self, sample: Sample) -> Sample:
         """Make a pair of a sample of a dataset."""
-        if 'pan' in sample:
-            pan = sample['pan']
-            ratio = self.ratio or round(pan.shape[-1] / sample['image'].shape[-1])
-            size = pan.shape[-2], pan.shape[-1]
-            sample = sample | scaled_place(sample, 1 / ratio, size)
-        return (self._reduce if self.resolution == 'reduced' else self._whole)(sample)
+        transform = self._reduce if self.resolution == 'reduced' else self._whole
+        return transform(sample)
 
     def plot(
         self, sample: Sample, show_titles: bool = True, suptitle: str | None = None

@@ -46,11 +46,11 @@ _ORDER = (
 
 
 class PRISMAPansharpening(NonGeoDataset):
-    """Pairs of PRISMA as the `HS-pansharpening toolbox
-    <https://github.com/matciotola/hyperspectral_pansharpening_toolbox>`__ cuts them.
+    """Pairs of PRISMA as the HS-pansharpening toolbox cuts them.
 
     Cubes of 30 m and panchromatic images of 5 m from 16 scenes, of which four are for
-    tests. ASI does not allow to hand products on, so everybody orders them and runs the
+    tests, after the `toolbox
+    <https://github.com/matciotola/hyperspectral_pansharpening_toolbox>`__. ASI does not allow to hand products on, so everybody orders them and runs the
     script of the toolbox, which writes files of MATLAB into the folders
     ``Training``, ``Validation`` and ``Test``, each with ``Full_Resolution`` and
     ``Reduced_Resolution``. These are read here.
@@ -186,9 +186,7 @@ class PRISMAPansharpening(NonGeoDataset):
             values = values[self.bands]
         return np.ascontiguousarray(values, dtype=np.float32)
 
-    def _check_bands(
-        self, image: NDArray[Any], centers: FloatArray, path: str
-    ) -> None:
+    def _check_bands(self, image: NDArray[Any], centers: FloatArray, path: str) -> None:
         """Warn of bands without data, once for each file."""
         wanted = range(len(image)) if self.bands is None else self.bands
         found = [
@@ -283,7 +281,7 @@ def _check(cubes: dict[str, NDArray[Any]], path: str) -> None:
     _, rows, columns = cubes['pan'].shape
     ratio = rows // height
     wanted = {'pan': (1, ratio * height, ratio * width)}
-    wanted |= {key: (count, rows, columns) for key in ('target', 'up')}
+    wanted |= dict.fromkeys(('target', 'up'), (count, rows, columns))
     for key, values in cubes.items():
         if key != 'image' and (values.shape != wanted[key] or ratio < 2):
             raise BandMismatchError(
@@ -305,4 +303,3 @@ def _micrometres(values: NDArray[Any], count: int, path: str) -> FloatArray:
             f'{centers.max():g}. Make the file again with the toolbox.'
         )
     return to_micrometres(centers, 'nm')
-

@@ -3,7 +3,6 @@
 
 """Change of the similarity between bands and PAN by sharpening."""
 
-import torch
 from torch import Tensor
 
 from ..physics.resampling import imresize_down

@@ -166,7 +166,6 @@ class SceneNumbers:
             np.copyto(plane, result, where=valid)
         return stored, mask
 
-
     def replace(
         self,
         reader: CubeReader,

@@ -185,7 +185,9 @@ def _check_output(
 
 
 @contextmanager
-def _set_up(model: Pansharpener, reader: CubeReader, bands: list[int]) -> Iterator[None]:
+def _set_up(
+    model: Pansharpener, reader: CubeReader, bands: list[int]
+) -> Iterator[None]:
     """Set a method to a scene, and back."""
     was_training, own = model.training, model.wavelength
     if own is None and reader.info.bands is not None:

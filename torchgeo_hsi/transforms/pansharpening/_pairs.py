@@ -170,7 +170,7 @@ def cut_pair(
     result = dict(sample)
     for keys, place in ((COARSE, ((row, column), size)), (FINE, fine)):
         result |= {key: part(sample[key], *place) for key in keys if key in sample}
-    return result | moved_place(sample, *fine[0], fine[1])
+    return result | moved_place(sample, row, column, size)
 
 
 def part(values: Tensor, start: tuple[int, int], size: tuple[int, int]) -> Tensor:
@@ -182,8 +182,7 @@ def part(values: Tensor, start: tuple[int, int], size: tuple[int, int]) -> Tenso
         size: Rows and columns.
     """
     rows, columns = (
-        slice(first, first + length)
-        for first, length in zip(start, size, strict=True)
+        slice(first, first + length) for first, length in zip(start, size, strict=True)
     )
     return values[..., rows, columns].clone()
 
@@ -204,9 +203,7 @@ def moved_place(
     """
     if 'transform' not in sample:
         return {}
-    # 5 m at a northing of 6000 km are little for float32, which torchgeo hands out
-    old = sample['transform']
-    new = old.double().clone()
+    new = sample['transform'].double().clone()
     new[..., 2] += new[..., 0] * column + new[..., 1] * row
     new[..., 5] += new[..., 3] * column + new[..., 4] * row
     return _placed(sample, new, size)

@@ -64,8 +64,8 @@ class RandomPairCrop(nn.Module):
                 ``pan_valid``, with *ratio* times its rows and columns.
 
         Returns:
-            A new sample; ``transform`` and ``bounds``, which are those of the
-            panchromatic image, move along.
+            A new sample; ``transform`` and ``bounds``, which are those of the cube,
+            move along.
 
         Raises:
             BandMismatchError: If the cube is smaller than the crop, or the ratio no

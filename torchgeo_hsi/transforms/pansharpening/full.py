@@ -15,8 +15,7 @@ class FullResolution(nn.Module):
 
     Cube and panchromatic image are cut to the same area, so that the latter has
     *ratio* times the rows and columns of the cube exactly; gaps hold the mean of their
-    band. ``transform`` and ``bounds`` are those of the panchromatic image, on whose
-    grid the result lies.
+    band. ``transform`` and ``bounds`` stay those of the cube.
 
     Example:
         >>> import torch
@@ -67,7 +66,7 @@ class FullResolution(nn.Module):
             'pan': pair.pan,
             'valid': pair.valid,
             'pan_valid': pair.pan_valid,
-            **moved_place(sample, 0, 0, (height, width)),
+            **moved_place(sample, 0, 0, (pair.image.shape[-2], pair.image.shape[-1])),
         }
 
     def extra_repr(self) -> str:

@@ -11,15 +11,7 @@ from ...errors import BandMismatchError, EmptyDataError, MetadataError
 from ...physics import panchromatic
 from ...physics.panchromatic import pan_weights, simulate_pan
 from ...physics.resampling import mtf_decimate
-from ._pairs import (
-    Pair,
-    check_not_reduced,
-    filled,
-    make_pair,
-    mask_of,
-    moved_place,
-    scaled_place,
-)
+from ._pairs import Pair, check_not_reduced, filled, make_pair, mask_of, scaled_place
 from ._reduced_valid import reduced_valid
 
 
@@ -34,9 +26,9 @@ class ReducedResolution(nn.Module):
     ``valid`` is False where a gap lies in the footprint of a coarse pixel: where the
     kernel has at least 1 % of its center. ``pan_valid`` belongs to the panchromatic
     image and the truth, which share a grid. Gaps hold the mean of their band, so that
-    they do not bleed into their neighbors. ``transform`` and ``bounds`` of a pair at
-    full resolution are those of its panchromatic image; those of the result, too. Rows
-    and columns that make no whole coarse pixel are cut off below and on the right.
+    they do not bleed into their neighbors. ``transform`` and ``bounds`` are those of the
+    cube, which has larger pixels now. Rows and columns that make no whole coarse pixel
+    are cut off below and on the right.
 
     * https://doi.org/10.1109/MGRS.2020.3019315 (Wald's protocol, kernels of sensors)
 
@@ -114,9 +106,6 @@ class ReducedResolution(nn.Module):
         if fine > 1:
             seen = reduced_valid(seen, self.pan_gain, ratio, self.size)
             pan = mtf_decimate(pan, self.pan_gain, ratio, self.size)
-            place = scaled_place(sample, ratio, (height, width))
-        else:
-            place = moved_place(sample, 0, 0, (height, width))
         kept = {key: value for key, value in sample.items() if key != 'up'}
         return {
             **kept,
@@ -125,7 +114,7 @@ class ReducedResolution(nn.Module):
             'target': full.image,
             'valid': reduced_valid(full.valid, self.gain, ratio, self.size),
             'pan_valid': seen & full.valid,
-            **place,
+            **scaled_place(sample, ratio, (height // ratio, width // ratio)),
         }
 
     def extra_repr(self) -> str:

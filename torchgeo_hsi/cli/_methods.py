@@ -1,20 +1,26 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""The method of ``restore denoise``: which there are, and whether it can work."""
+"""Methods of ``restore``: which there are, and whether they can work."""
 
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from ..errors import HSIError
 from ._arguments import argument_kinds, convert_pairs
 
-#: Method of ``restore denoise`` where none is named.
-METHOD = 'pretrained_subspace'
+#: What a model of this package is for, as ``torchgeo-hsi models`` says it.
+Kind = Literal['denoiser', 'pansharpener']
+
+#: Methods of ``restore denoise`` and ``restore pansharpen`` where none is named.
+METHODS: dict[Kind, str] = {
+    'denoiser': 'pretrained_subspace',
+    'pansharpener': 'mtf_glp_fs',
+}
 
 
 def check_device(name: str | None) -> str:
@@ -47,20 +53,23 @@ def check_device(name: str | None) -> str:
     return name
 
 
-def build_method(method: str, pairs: Mapping[str, str], weights: str | None) -> Any:
-    """Build a denoiser.
+def build_method(
+    method: str, pairs: Mapping[str, str], weights: str | None, kind: Kind = 'denoiser'
+) -> Any:
+    """Build a denoiser or a method of pansharpening.
 
     Args:
         method: Its name.
         pairs: Its arguments as the user wrote them.
         weights: Its weights, or None.
+        kind: What it has to be.
 
     Returns:
         The module.
 
     Raises:
         UnknownNameError: If nothing has this name.
-        click.UsageError: If it is no denoiser, takes other arguments, or has random
+        click.UsageError: If it is of another kind, takes other arguments, or has random
             weights, or those for other images.
     """
     from ..plugins import get_plugin_manager
@@ -68,10 +77,10 @@ def build_method(method: str, pairs: Mapping[str, str], weights: str | None) -> 
     # methods of plugins, too
     registry = get_plugin_manager().registry('models')
     builder = registry.get(method)
-    if not is_denoiser(builder):
-        known = [name for name in registry if is_denoiser(registry.get(name))]
+    if kind_of(builder) not in (kind, None):
+        known = [name for name in registry if kind_of(registry.get(name)) == kind]
         raise click.BadParameter(
-            f'{method} is no denoiser. Choose one of {", ".join(known)}.',
+            f'{method} is no {kind}. Choose one of {", ".join(known)}.',
             param_hint='--method',
         )
     given = dict(pairs) if weights is None else {**pairs, 'weights': weights}
@@ -89,27 +98,29 @@ def build_method(method: str, pairs: Mapping[str, str], weights: str | None) -> 
     option = parameters.get('weights')
     may_have_weights = option is not None and option.default is None
     if may_have_weights and arguments.get('weights') is None:
-        _check_trained(method, model, arguments)
+        _check_trained(method, model, arguments, kind)
     return model
 
 
-def is_denoiser(builder: Callable[..., Any]) -> bool:
-    """Tell denoisers from backbones and classifiers.
-
-    Of what plugins bring it is not known; what gives another shape is refused later.
+def kind_of(builder: Callable[..., Any]) -> str | None:
+    """Tell what a function builds.
 
     Args:
         builder: Function that builds a model.
 
     Returns:
-        False for a model of this package that is no denoiser.
+        ``'denoiser'``, ``'pansharpener'``, ``'other'``, or None for what plugins bring
+        without saying it; what gives another shape is refused later.
     """
     from ..layers import SceneModel
+    from ..models import Pansharpener
 
-    if not str(getattr(builder, '__module__', '')).startswith('torchgeo_hsi.'):
-        return True
-    built = inspect.signature(builder).return_annotation
-    return isinstance(built, type) and issubclass(built, SceneModel)
+    built = getattr(builder, '__annotations__', {}).get('return', builder)
+    for base, kind in ((Pansharpener, 'pansharpener'), (SceneModel, 'denoiser')):
+        if isinstance(built, type) and issubclass(built, base):
+            return kind
+    own = str(getattr(builder, '__module__', '')).startswith('torchgeo_hsi.')
+    return 'other' if own else None
 
 
 def _call(
@@ -135,17 +146,20 @@ def _check_kind(method: str, given: Mapping[str, str]) -> None:
     if given.get('weights') == EIGEN_WEIGHTS and EIGEN_WEIGHTS in list_weights(method):
         raise click.UsageError(
             f'The weights {EIGEN_WEIGHTS} of {method} are for the images of a subspace, '
-            f'not for bands. Pass --method {METHOD} --model network={method}, which '
+            f'not for bands. Pass --method {METHODS["denoiser"]} --model network={method}, which '
             f'has them, or --weights with a checkpoint of {method} that was trained on '
             'bands.'
         )
 
 
-def _check_trained(method: str, model: Any, arguments: Mapping[str, Any]) -> None:
+def _check_trained(
+    method: str, model: Any, arguments: Mapping[str, Any], kind: Kind
+) -> None:
     """Refuse a network that has learned nothing."""
     from ..models import list_weights
 
-    if next(model.parameters(), None) is None:
+    # what learns from the scene itself may begin with random weights
+    if next(model.parameters(), None) is None or getattr(model, 'adapt', False):
         return
     network = arguments.get('denoiser')
     names = list_weights(network) if isinstance(network, str) else []
@@ -153,5 +167,5 @@ def _check_trained(method: str, model: Any, arguments: Mapping[str, Any]) -> Non
     raise click.UsageError(
         f'{method} has random weights unless it is given some, and would spoil the '
         f'scene. Pass --weights with a checkpoint{ship}, or leave --method out: '
-        f'{METHOD} has its own.'
+        f'{METHODS[kind]} needs none of yours.'
     )

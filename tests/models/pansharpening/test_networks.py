@@ -1,0 +1,531 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Published networks for pansharpening: layout, order of channels, checkpoints."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pansharpening_scene import golden_scene
+from torch import Tensor, nn
+
+from torchgeo_hsi.errors import BandMismatchError, CorruptFileError
+from torchgeo_hsi.models.pansharpening.networks import (
+    DHPDARN,
+    PCAZPNN,
+    RPNN,
+    DIPHyperKite,
+    HSpeNet,
+    HyperDSNet,
+    HyperPNN,
+    dhp_darn,
+    dip_hyperkite,
+    hspenet,
+    hyper_dsnet,
+    hyperpnn,
+    pca_z_pnn,
+    r_pnn,
+)
+from torchgeo_hsi.models.pansharpening.networks import dhp_darn as darn_module
+from torchgeo_hsi.models.pansharpening.networks._edge_filters import EdgeFilters
+
+B = 159
+
+#: Weights of the published checkpoints for 159 bands.
+SHAPES = {
+    HyperPNN: {
+        'conv1': (64, B, 1, 1),
+        'conv2': (64, 64, 1, 1),
+        'conv3': (64, 65, 3, 3),
+        'conv4': (64, 64, 3, 3),
+        'conv5': (64, 64, 3, 3),
+        'conv6': (64, 64, 1, 1),
+        'conv7': (B, 64, 1, 1),
+    },
+    HSpeNet: {
+        'conv1_2': (16, 1, 3, 3),
+        'conv2_2': (16, 16, 3, 3),
+        'conv1_1': (64, B, 1, 1),
+        'conv2_1': (64, 64, 1, 1),
+        'conv3': (16, 80, 3, 3),
+        'conv4': (16, 96, 3, 3),
+        'conv5': (16, 112, 3, 3),
+        'conv6': (16, 128, 3, 3),
+        'conv7': (16, 144, 3, 3),
+        'conv8': (B, 160, 1, 1),
+    },
+    HyperDSNet: {
+        'block2.conv1': (16, 166, 3, 3),
+        'block2.conv2': (16, 166, 5, 5),
+        'block2.conv3': (16, 166, 7, 7),
+        'block3.conv1': (32, 48, 3, 3),
+        'block3.conv2': (16, 32, 3, 3),
+        'block3.conv3': (8, 16, 3, 3),
+        'block3.conv4': (8, 8, 3, 3),
+        'CA.conv_du.0': (39, B, 1, 1),
+        'CA.conv_du.2': (B, 39, 1, 1),
+        'convlast': (B, 112, 1, 1),
+    },
+    DHPDARN: {
+        'FEN': (64, 160, 3, 3),
+        'RRN': (B, 64, 3, 3),
+        **{
+            f'CSA{i}.conv{j}': shape
+            for i in range(1, 5)
+            for j, shape in enumerate(
+                [
+                    (64, 64, 3, 3),
+                    (64, 64, 3, 3),
+                    (4, 64, 1, 1),
+                    (64, 4, 1, 1),
+                    (1, 64, 1, 1),
+                ],
+                start=1,
+            )
+        },
+    },
+    DIPHyperKite: {
+        'encoder1': (32, 160, 3, 3),
+        'encoder2': (64, 32, 3, 3),
+        'encoder3': (128, 64, 3, 3),
+        'endec_conv': (128, 128, 3, 3),
+        'decoder1': (64, 256, 3, 3),
+        'decoder2': (32, 128, 3, 3),
+        'decoder3': (B, 64, 3, 3),
+        'final_conv': (B, B, 1, 1),
+    },
+    RPNN: {'conv1': (48, 2, 7, 7), 'conv2': (32, 48, 5, 5), 'conv3': (1, 32, 3, 3)},
+}
+NORMS = {
+    'ebn1': 32,
+    'ebn2': 64,
+    'ebn3': 128,
+    'endec_bn': 128,
+    'dbn1': 64,
+    'dbn2': 32,
+    'dbn3': B,
+}
+EDGES = (
+    *('gaussian_filter', 'sobel_x', 'sobel_y', 'prewitt_x', 'prewitt_y'),
+    *('roberts_x', 'roberts_y', 'laplacian'),
+)
+
+#: Parameters for 159 bands.
+COUNTS = {
+    HyperPNN: 140_255,
+    HSpeNet: 123_199,
+    HyperDSNet: 271_359,
+    DHPDARN: 481_971,
+    DIPHyperKite: 588_861,
+    RPNN: 43_473,
+}
+BUILDERS: list[Callable[..., nn.Module]] = [
+    hyperpnn,
+    hspenet,
+    hyper_dsnet,
+    dhp_darn,
+    dip_hyperkite,
+    r_pnn,
+    pca_z_pnn,
+]
+
+
+def images(bands: int = 5, size: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return a cube and a PAN."""
+    rng = torch.Generator().manual_seed(seed)
+    cube = 2000 + 5000 * torch.rand(2, bands, size, size, generator=rng)
+    return cube, 2000 + 5000 * torch.rand(2, 1, 6 * size, 6 * size, generator=rng)
+
+
+def zero(model: nn.Module) -> nn.Module:
+    """Set all trainable parameters of convolutions to 0."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter)
+    return model.eval()
+
+
+def keep(model: nn.Module, name: str, out: int | slice, source: int) -> None:
+    """Let a convolution pass one channel on as it is."""
+    weight = model.get_submodule(name).weight
+    with torch.no_grad():
+        weight[out, source, weight.shape[2] // 2, weight.shape[3] // 2] = 1
+
+
+@pytest.mark.parametrize('kind', SHAPES, ids=lambda kind: kind.__name__)
+def test_tensors_have_the_published_names_and_shapes(kind: Any) -> None:
+    expected = {}
+    for name, shape in SHAPES[kind].items():
+        expected |= {f'{name}.weight': shape, f'{name}.bias': shape[:1]}
+    if kind is HyperDSNet:
+        expected |= {f'block1.{name}.weight': (1, 1, 3, 3) for name in EDGES}
+    if kind is DIPHyperKite:
+        for name, width in NORMS.items():
+            parts = ('weight', 'bias', 'running_mean', 'running_var')
+            expected |= {f'{name}.{part}': (width,) for part in parts}
+            expected[f'{name}.num_batches_tracked'] = ()
+    state = kind(B).state_dict()
+    assert {key: tuple(value.shape) for key, value in state.items()} == expected
+
+
+@pytest.mark.parametrize('kind', COUNTS, ids=lambda kind: kind.__name__)
+def test_number_of_parameters(kind: Any) -> None:
+    model = kind(B)
+    fixed = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    assert sum(p.numel() for p in model.parameters()) == COUNTS[kind]
+    assert fixed == (72 if kind is HyperDSNet else 0)
+    buffers = sum(b.numel() for b in model.buffers())
+    assert buffers == (1221 if kind is DIPHyperKite else 0)
+
+
+@pytest.mark.parametrize('builder', BUILDERS, ids=lambda builder: builder.__name__)
+def test_gradients_reach_all_parameters_and_the_scale_is_taken_out(
+    builder: Callable[..., nn.Module],
+) -> None:
+    cube, pan = images()
+    torch.manual_seed(0)
+    model = builder(5).train()
+    fused = model(cube, pan)
+    assert fused.shape == (2, 5, 48, 48)
+    fused.square().mean().backward()
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+    # the network sees values of 0 to 1, whatever the unit
+    other = builder(5, scale=1.0).train()
+    other.load_state_dict(model.state_dict())
+    small = other(cube / 65536, pan / 65536)
+    torch.testing.assert_close(small * 65536, fused, rtol=1e-3, atol=1.0)
+
+
+def test_hyperpnn_takes_the_pan_first_and_adds_no_cube() -> None:
+    cube, pan = images()
+    model = zero(HyperPNN(5))
+    assert not model(cube, pan).any()
+    for name in ('conv3', 'conv4', 'conv5', 'conv6'):
+        keep(model, name, 0, 0)
+    keep(model, 'conv7', slice(None), 0)
+    torch.testing.assert_close(model(cube, pan), pan.expand(-1, 5, -1, -1))
+
+
+def test_hspenet_takes_what_it_finds_from_the_pan() -> None:
+    cube, pan = images()
+    model = zero(HSpeNet(5))
+    up = model(cube, pan)
+    # the cube is interpolated, and its samples stay
+    torch.testing.assert_close(up[..., 3::6, 3::6], cube)
+    keep(model, 'conv8', slice(None), 0)
+    torch.testing.assert_close(model(cube, pan), up + pan)
+    keep(model, 'conv1_2', 0, 0)
+    keep(model, 'conv2_2', 0, 0)
+    torch.testing.assert_close(model(cube, pan), up)
+
+
+def test_hyper_dsnet_gates_what_it_adds() -> None:
+    cube, pan = images()
+    model = zero(HyperDSNet(5, scale=1.0))
+    up = model(cube, pan)
+    with torch.no_grad():
+        model.convlast.bias.fill_(100.0)
+    torch.testing.assert_close(model(cube, pan), up + 50)
+    # the strongest band opens its gate, by its mean
+    keep(model, 'CA.conv_du.0', 0, 2)
+    with torch.no_grad():
+        model.CA.conv_du[2].weight[2] = 1.0
+    added = (model(cube, pan) - up).mean((0, 2, 3))
+    torch.testing.assert_close(
+        added, torch.tensor([50.0, 50, 100, 50, 50]), rtol=0, atol=1e-2
+    )
+
+
+def test_darn_adds_details_to_the_prior_or_as_published_to_the_pan() -> None:
+    cube, pan = images()
+    model = zero(DHPDARN(5))
+    up = model(cube, pan)
+    torch.testing.assert_close(up[..., 3::6, 3::6], cube)
+    keep(model, 'FEN', 0, 0)
+    keep(model, 'RRN', slice(None), 0)
+    torch.testing.assert_close(model(cube, pan), up + up[:, :1])
+    model.as_published = True
+    torch.testing.assert_close(model(cube, pan), (2 * pan).expand(-1, 5, -1, -1))
+
+
+def test_darn_weighs_channels_and_pixels() -> None:
+    cube, pan = images()
+    model = zero(DHPDARN(5))
+    up = model(cube, pan)
+    for name in ('FEN', 'CSA1.conv1', 'CSA1.conv2'):
+        keep(model, name, 0, 0)
+    keep(model, 'RRN', slice(None), 0)
+    # both gates are half open: x + u / 2 + u / 2
+    torch.testing.assert_close(model(cube, pan), up + 2 * up[:, :1])
+
+
+def test_hyperkite_takes_the_pan_first_and_shallow_features_last() -> None:
+    cube, pan = images()
+    model = zero(DIPHyperKite(5))
+    up = model(cube, pan)
+    torch.testing.assert_close(up[..., 3::6, 3::6], cube)
+    keep(model, 'encoder1', 0, 0)
+    keep(model, 'decoder3', slice(None), 32)
+    for band in range(5):
+        keep(model, 'final_conv', band, band)
+    torch.testing.assert_close(model(cube, pan), up + pan, rtol=1e-4, atol=1.0)
+
+
+@pytest.mark.parametrize('size', [(31, 47), (7, 3), (2, 2), (24, 24)])
+def test_hyperkite_tiles_make_no_difference(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model = DIPHyperKite(4, tile=None)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 2.0)
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.1, 0.5)
+    model.double().eval()
+    up = torch.rand(2, 4, *size, dtype=torch.float64)
+    pan = torch.rand(2, 1, *size, dtype=torch.float64)
+    whole = model.fuse(up, pan, up)
+    assert whole.shape == up.shape
+    assert (whole - up).std() > 1e-2
+    for tile in (1, 10, 16):
+        model.tile = tile
+        if tile > 1 or size[0] < 8:
+            torch.testing.assert_close(model.fuse(up, pan, up), whole)
+
+
+def reference_edges(pan: np.ndarray) -> np.ndarray:
+    """Compute the images that Hyper-DSNet makes of a PAN, pixel by pixel."""
+    rows, cols = pan.shape
+    padded = np.pad(pan, 1, mode='reflect')
+
+    def correlate(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        around = np.pad(image, 1, mode='reflect')
+        return np.array(
+            [
+                [(around[i : i + 3, j : j + 3] * kernel).sum() for j in range(cols)]
+                for i in range(rows)
+            ]
+        )
+
+    def magnitude(image: np.ndarray, kernel: list[list[int]]) -> np.ndarray:
+        found = np.abs(correlate(image, np.array(kernel)))
+        return np.round(np.minimum(found, 255))
+
+    smooth = correlate(pan, np.outer([1, 2, 1], [1, 2, 1]) / 16)
+    assert padded.shape == (rows + 2, cols + 2)
+    factor = 255 / smooth.max()
+    image = smooth * factor
+    whole = np.floor(image)
+    sobel = [[-1, -2, -1], [0, 0, 0], [1, 2, 1]]
+    sobel_t = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
+    prewitt = [[1, 1, 1], [0, 0, 0], [-1, -1, -1]]
+    prewitt_t = [[-1, 0, 1]] * 3
+    roberts = [[-1, 0, 0], [0, 1, 0], [0, 0, 0]]
+    roberts_t = [[0, -1, 0], [1, 0, 0], [0, 0, 0]]
+    down, right = np.zeros_like(pan), np.zeros_like(pan)
+    down[1:], right[:, 1:] = pan[1:] - pan[:-1], pan[:, 1:] - pan[:, :-1]
+    pairs = [
+        (whole, roberts, roberts_t),
+        (whole, prewitt, prewitt_t),
+        (image, sobel, sobel_t),
+    ]
+    edges = [
+        np.round(0.5 * magnitude(x, a) + 0.5 * magnitude(x, b)) / factor
+        for x, a, b in pairs
+    ]
+    laplace = magnitude(whole, [[2, 0, 2], [0, -8, 0], [2, 0, 2]]) / factor
+    return np.stack([pan, down, right, *edges, laplace])
+
+
+def test_fixed_filters_find_the_edges_of_8_bit_images() -> None:
+    rng = np.random.default_rng(0)
+    pan = rng.random((2, 1, 13, 11)) * np.array([0.1, 0.7])[:, None, None, None]
+    edges = EdgeFilters().double()(torch.from_numpy(pan))
+    expected = np.stack([reference_edges(image[0]) for image in pan])
+    # steps of 8 bits are 1e-3 here, so a wrong one would show
+    torch.testing.assert_close(edges, torch.from_numpy(expected), rtol=0, atol=1e-9)
+    assert not EdgeFilters()(torch.zeros(1, 1, 8, 8)).any()
+
+
+@pytest.mark.parametrize('builder', BUILDERS, ids=lambda builder: builder.__name__)
+def test_checkpoints_load(builder: Callable[..., nn.Module], tmp_path: Path) -> None:
+    model = builder(5)
+    path = tmp_path / 'plain.tar'
+    torch.save(model.state_dict(), path)
+    # as Lightning saves a task
+    state = {f'model.{key}': value for key, value in model.state_dict().items()}
+    torch.save({'state_dict': state, 'epoch': 3}, tmp_path / 'task.ckpt')
+    for file in (path, tmp_path / 'task.ckpt'):
+        loaded = builder(5, weights=file).state_dict()
+        for key, value in model.state_dict().items():
+            assert torch.equal(loaded[key], value)
+
+
+@pytest.mark.parametrize('builder', BUILDERS[:5], ids=lambda b: b.__name__)
+def test_checkpoints_for_other_bands_are_refused(
+    builder: Callable[..., nn.Module], tmp_path: Path
+) -> None:
+    path = tmp_path / 'PRISMA.tar'
+    torch.save(builder(7).state_dict(), path)
+    with pytest.raises(BandMismatchError, match=r'7 bands.*has 5.*159 bands of PRISMA'):
+        builder(5, weights=path)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'PRISMA.tar'
+    with pytest.raises(FileNotFoundError, match='hyperspectral_pansharpening_toolbox'):
+        hyperpnn(5, weights=path)
+    torch.save(HSpeNet(7).state_dict(), path)
+    with pytest.raises(CorruptFileError, match=r'HSpeNet for 7 bands.*HyperPNN for 5'):
+        hyperpnn(5, weights=path)
+    torch.save({'head.weight': torch.zeros(3)}, path)
+    with pytest.raises(
+        CorruptFileError, match=r'14 missing.*1 unknown \(head.weight\)'
+    ):
+        hyperpnn(5, weights=path)
+    # another network with the same names, such as rho-PNN
+    state = RPNN(5).state_dict() | {'conv2.weight': torch.zeros(32, 48, 7, 7)}
+    torch.save(state, path)
+    with pytest.raises(
+        CorruptFileError, match=r'conv2.weight \(32, 48, 7, 7\) instead'
+    ):
+        r_pnn(5, weights=path)
+    path.write_bytes(b'no weights')
+    with pytest.raises(CorruptFileError):
+        r_pnn(5, weights=path)
+
+
+def test_the_published_darn_needs_its_flag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchgeo_hsi.models.pansharpening.networks._checkpoints import file_digest
+
+    path = tmp_path / 'PRISMA.tar'
+    torch.save(DHPDARN(5).state_dict(), path)
+    dhp_darn(5, weights=path)
+    module = __import__(darn_module.__module__, fromlist=['_PUBLISHED'])
+    monkeypatch.setattr(module, '_PUBLISHED', file_digest(path))
+    with pytest.raises(CorruptFileError, match='as_published=True'):
+        dhp_darn(5, weights=path)
+    assert dhp_darn(5, as_published=True, weights=path).as_published
+
+
+@pytest.mark.parametrize('builder', BUILDERS, ids=lambda builder: builder.__name__)
+def test_other_bands_and_scales_are_refused(builder: Callable[..., nn.Module]) -> None:
+    cube, pan = images(bands=6)
+    with pytest.raises(BandMismatchError, match=r'5 bands.*got 6.*in_channels=6'):
+        builder(5).eval()(cube, pan)
+    with pytest.raises(BandMismatchError, match='at least one band'):
+        builder(0)
+    with pytest.raises(ValueError, match='positive scale'):
+        builder(5, scale=0)
+
+
+def test_names_of_priors_and_sizes_of_tiles_are_checked() -> None:
+    with pytest.raises(ValueError, match='interpolated or deep'):
+        DHPDARN(5, prior='shallow')  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='tiles'):
+        DIPHyperKite(5, tile=0)
+
+
+OFFICIAL = os.environ.get('TORCHGEO_HSI_PANSHARPENING_WEIGHTS', '')
+PLACES = ((0, 60, 60), (80, 120, 120), (158, 180, 17))
+
+#: Mean, standard deviation and three pixels of what the published checkpoints make.
+FORWARD: list[tuple[str, Callable[[Path], Any], list[float]]] = [
+    (
+        'HyperPNN',
+        lambda path: hyperpnn(B, weights=path),
+        [2416.6594, 2145.0819, 1814.4647, -822.7814, 6080.8569],
+    ),
+    (
+        'HSpeNet',
+        lambda path: hspenet(B, weights=path),
+        [5670.5053, 1442.1480, 5310.6826, 4901.9878, 8048.3037],
+    ),
+    (
+        'HyperDSNet',
+        lambda path: hyper_dsnet(B, weights=path),
+        [7250.5873, 3216.7823, 6554.5068, 1469.1899, 13514.1904],
+    ),
+    (
+        'DHPDarn',
+        lambda path: dhp_darn(B, as_published=True, weights=path),
+        [561.5873, 1194.1127, -20.8169, -148.5820, 1394.5615],
+    ),
+]
+
+
+def fuse(model: Any, crop: int = 192) -> Tensor:
+    scene = golden_scene(B)
+    up, pan, cube = (scene.batch(name).float() / 65536 for name in ('ms', 'pan', 'lr'))
+    with torch.inference_mode():
+        fused = model.eval().fuse(up[..., :crop, :crop], pan[..., :crop, :crop], cube)
+    return fused[0].double() * 65536
+
+
+@pytest.mark.skipif(not OFFICIAL, reason='needs the checkpoints of the toolbox')
+@pytest.mark.parametrize(('folder', 'load', 'expected'), FORWARD)
+def test_official_checkpoints(
+    folder: str, load: Callable[[Path], Any], expected: list[float]
+) -> None:
+    fused = fuse(load(Path(OFFICIAL) / folder / 'weights' / 'PRISMA.tar'))
+    found = [fused.mean(), fused.std(), *(fused[place] for place in PLACES)]
+    # 0.01 digital numbers for the mean, and rounding of single precision for pixels
+    assert [float(x) for x in found[:2]] == pytest.approx(expected[:2], abs=0.01)
+    assert [float(x) for x in found[2:]] == pytest.approx(expected[2:], abs=0.05)
+
+
+@pytest.mark.skipif(not OFFICIAL, reason='needs the checkpoints of the toolbox')
+def test_official_hyperkite() -> None:
+    path = Path(OFFICIAL) / 'DIPHyperKite' / 'weights' / 'PRISMA.tar'
+    model = dip_hyperkite(B, weights=path)
+    fused = fuse(model, 48)
+    assert float(fused.mean()) == pytest.approx(9131.328, abs=0.01)
+    assert float(fused[0, 20, 20]) == pytest.approx(7127.6948, abs=0.05)
+    assert float(fused[158, 40, 7]) == pytest.approx(12565.7705, abs=0.05)
+
+
+@pytest.mark.skipif(not OFFICIAL, reason='needs the checkpoints of the toolbox')
+def test_official_r_pnn() -> None:
+    model = r_pnn(1, weights=Path(OFFICIAL) / 'R_PNN' / 'weights' / 'PRISMA.tar')
+    scene = golden_scene(B)
+    up, pan = (scene.batch(name).float()[:, :1] / 65536 for name in ('ms', 'pan'))
+    with torch.inference_mode():
+        fused = model.eval().fuse(up, pan, up)[0, 0].double() * 65536
+    assert float(fused.mean()) == pytest.approx(6552.4106, abs=0.01)
+    assert float(fused[60, 60]) == pytest.approx(6258.0855, abs=0.05)
+    error = (fused - torch.from_numpy(scene.gt[0])).square().mean().sqrt()
+    assert float(error) == pytest.approx(322.038, abs=0.01)
+
+
+@pytest.mark.skipif(not OFFICIAL, reason='needs the checkpoints of the toolbox')
+def test_official_files_refuse_other_bands_and_the_corrected_darn() -> None:
+    folder = Path(OFFICIAL)
+    with pytest.raises(BandMismatchError, match='159 bands of PRISMA L2D'):
+        hyperpnn(5, weights=folder / 'HyperPNN' / 'weights' / 'PRISMA.tar')
+    with pytest.raises(CorruptFileError, match='as_published=True'):
+        dhp_darn(B, weights=folder / 'DHPDarn' / 'weights' / 'PRISMA.tar')
+
+
+def test_pca_z_pnn_has_two_networks_of_the_published_size() -> None:
+    wavelength = np.linspace(0.46, 2.3, B)
+    model = PCAZPNN(B, wavelength=wavelength)
+    sizes = [sum(p.numel() for p in block.parameters()) for block in model.blocks]
+    assert sizes == [51_396, 51_396]
+    assert {k: tuple(v.shape) for k, v in model.blocks[1].state_dict().items()} == {
+        'conv1.weight': (48, 5, 7, 7),
+        'conv1.bias': (48,),
+        'conv2.weight': (32, 48, 5, 5),
+        'conv2.bias': (32,),
+        'conv3.weight': (4, 32, 3, 3),
+        'conv3.bias': (4,),
+    }
