@@ -21,6 +21,7 @@ from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 
 from torchgeo_hsi.callbacks import GeoTIFFCubeWriter
 from torchgeo_hsi.datamodules.pansharpening import HSIPansharpeningDataModule
+from torchgeo_hsi.datasets import PRISMAL2D
 from torchgeo_hsi.datasets.pan_pairs import PanPairs
 from torchgeo_hsi.datasets.prisma_pansharpening import PRISMAPansharpening
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, MetadataError
@@ -276,6 +277,25 @@ def test_datasets() -> None:
     with pytest.raises(BandMismatchError, match=r'image of 12 x 6 x 6, 12 x 8 x 8'):
         next(iter(whole.train_dataloader()))
     assert not isinstance(whole.train_dataset, ConcatDataset)
+
+
+def test_scenes_on_a_grid(scene: Path) -> None:
+    dataset = PRISMAL2D(scene, pan=True, bands=[0.5, 0.6])
+    data = HSIPansharpeningDataModule(train=dataset, batch_size=1, test=dataset)
+    data.setup('fit')
+    batch = next(iter(data.train_dataloader()))
+    data.setup('test')
+    again = next(iter(data.test_dataloader()))
+    expected = PanPairs(scene, 'own', bands=[0.5, 0.6])[0]
+    for key in ('image', 'pan', 'target', 'valid', 'pan_valid', 'transform'):
+        torch.testing.assert_close(batch[key][0], expected[key])
+        assert torch.equal(again[key], batch[key])
+    bare = PRISMAL2D(scene, bands=[0.5, 0.6])
+    data = HSIPansharpeningDataModule(train=bare, ratio=3, batch_size=1)
+    data.setup('fit')
+    batch = next(iter(data.train_dataloader()))
+    assert batch['pan'].shape == (1, 1, 30, 24)
+    assert batch['image'].shape == (1, 2, 10, 8)
 
 
 def test_what_cannot_be_set_up(root: Path, tmp_path: Path) -> None:

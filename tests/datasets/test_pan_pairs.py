@@ -16,6 +16,7 @@ import torch
 from affine import Affine
 from data.prisma_l2d.data import make_file
 from rasterio.crs import CRS
+from rasterio.windows import Window
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
@@ -240,7 +241,7 @@ def test_the_pan_of_prisma(tmp_path: Path) -> None:
     assert pairs.ratio == 6
     with PRISMAL2DReader(scene.path) as reader:
         pan, valid = reader.read_pan()
-        cube, _ = reader.read(reader.info.bands.indices([0.5, 0.6]))  # type: ignore[union-attr]
+        cube, _ = reader.read(reader.info.bands.indices([0.5, 0.6]))
     _, window = pairs.window(5)
     row, column = window.row_off, window.col_off
     assert (row, column) == (11, 9)
@@ -348,7 +349,7 @@ def test_datasets_of_cubes() -> None:
     with pytest.raises(MetadataError, match='patch_size, key is for cubes in files'):
         PanPairs(Patches(), ratio=3, patch_size=6, key='data')
     with pytest.raises(MetadataError, match='Index the pairs'):
-        pairs.read_window(0, None)  # type: ignore[arg-type]
+        pairs.read_window(0, Window(0, 0, 3, 3))
 
 
 def test_it_can_be_sent_to_workers(folder: Path) -> None:

@@ -41,8 +41,8 @@ def reference(
             part = image[..., y - half : y + half + 1, x - half : x + half + 1]
             seen = (part.numpy() * weights).sum((-2, -1))
             error = abs(seen - cube[..., row, column].numpy())
-            keep = [True, True] if valid is None else valid[:, row, column]
-            errors.extend(error[np.array(keep)].ravel())
+            keep = ... if valid is None else valid[:, row, column].numpy()
+            errors.extend(error[keep].ravel())
     return float(np.mean(errors))
 
 

@@ -58,7 +58,7 @@ def _write(
     write_cog(
         folder / 'cube.tif', cube.astype(dtype), transform=PLACE, bands=bands, **words
     )
-    place = options.pop('place', PLACE * Affine.scale(1 / RATIO))
+    place = options.pop('place', PLACE @ Affine.scale(1 / RATIO))
     words |= options
     write_cog(folder / 'pan.tif', pan.astype('float32'), transform=place, **words)
     return folder / 'pan.tif', folder / 'cube.tif'
@@ -115,7 +115,7 @@ def test_output_is_like_the_cube(files: tuple[Path, Path], tmp_path: Path) -> No
         assert info.shape == (BANDS, RATIO * HEIGHT, RATIO * WIDTH)
         assert info.crs == CRS.from_epsg(32633)
         assert info.transform is not None
-        assert info.transform.almost_equals(PLACE * Affine.scale(1 / RATIO))
+        assert info.transform.almost_equals(PLACE @ Affine.scale(1 / RATIO))
         assert info.bands is not None
         np.testing.assert_allclose(info.bands.wavelength, CENTERS)
     with rasterio.open(out) as src:
@@ -142,7 +142,7 @@ def test_nodata_stays_and_does_not_spread(tmp_path: Path, tile: int) -> None:
 def test_different_areas(tmp_path: Path) -> None:
     # the PAN begins 7 fine pixels before the cube and ends before it, and half a
     # pixel beside its grid
-    place = PLACE * Affine.scale(1 / RATIO) * Affine.translation(-6.7, 4.2)
+    place = PLACE @ Affine.scale(1 / RATIO) @ Affine.translation(-6.7, 4.2)
     pan, cube = _write(tmp_path, place=place)
     out = tmp_path / 'sharp.tif'
     sharpen_scene(EXP(), pan, cube, out)
@@ -154,7 +154,7 @@ def test_different_areas(tmp_path: Path) -> None:
     with rasterio.open(out) as src:
         assert src.shape == (3 * found.height, 3 * found.width)
         assert src.transform.almost_equals(
-            PLACE * Affine.translation(0, 2) * Affine.scale(1 / 3)
+            PLACE @ Affine.translation(0, 2) @ Affine.scale(1 / 3)
         )
         values = src.read()
     # the samples of the cube stay where they are
@@ -189,7 +189,7 @@ def test_wavelengths_reach_the_method(files: tuple[Path, Path], tmp_path: Path) 
 
 def test_grids_that_do_not_fit(tmp_path: Path) -> None:
     out = tmp_path / 'sharp.tif'
-    pan, cube = _write(tmp_path, place=PLACE * Affine.scale(1 / 2.5))
+    pan, cube = _write(tmp_path, place=PLACE @ Affine.scale(1 / 2.5))
     with pytest.raises(MetadataError, match=r'2.5 x 2.5 times .* gdalwarp -tr'):
         sharpen_scene(EXP(), pan, cube, out)
     (tmp_path / 'b').mkdir()
@@ -197,7 +197,7 @@ def test_grids_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match='gdalwarp -t_srs'):
         sharpen_scene(EXP(), pan, cube, out)
     (tmp_path / 'c').mkdir()
-    far = PLACE * Affine.scale(1 / RATIO) * Affine.translation(9999, 0)
+    far = PLACE @ Affine.scale(1 / RATIO) @ Affine.translation(9999, 0)
     pan, _ = _write(tmp_path / 'c', place=far)
     with pytest.raises(MetadataError, match='covers no whole pixel'):
         sharpen_scene(EXP(), pan, cube, out)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, MetadataError
 from torchgeo_hsi.physics.resampling import interpolate, mtf_kernel
 from torchgeo_hsi.transforms.pansharpening import (
@@ -59,6 +60,18 @@ def test_reduced_pair_is_what_coarser_sensors_see() -> None:
     assert pair['pan_valid'].all()
     # and the sample that was given is as it was
     assert set(sample) == {'image', 'pan', 'wavelength'}
+
+
+def test_the_published_reduction() -> None:
+    scene = golden_scene(32)
+    cube = torch.from_numpy(scene.gt)
+    centers = torch.linspace(0.4, 1, 32)
+    pair = ReducedResolution(ratio=6)({'image': cube, 'wavelength': centers})
+    # it was cut off to whole numbers
+    rest = pair['image'].numpy() - scene.lr
+    assert rest.min() > -0.03
+    assert rest.max() < 1.03
+    assert pair['image'].trunc().sum() == pytest.approx(230885757, abs=20)
 
 
 def test_batches_are_as_their_samples() -> None:

@@ -146,9 +146,11 @@ def _shift(
     if text is None:
         return 0.0, 0.0
     if text == 'estimate':
-        from ..models.sharpen_scene import scene_shift
+        from ..models import scene_shift
 
-        return scene_shift(pan, cube, cube_options, pan_options)
+        return scene_shift(
+            pan, cube, cube_options=cube_options, pan_options=pan_options
+        )
     try:
         down, right = (float(word) for word in text.split(','))
     except ValueError as error:

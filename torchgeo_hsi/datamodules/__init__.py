@@ -12,6 +12,7 @@ from .enmap_l2a import EnMAPL2ADataModule
 from .hyperview import HyperviewDataModule
 from .hyspecnet import HSIHySpecNet11kDataModule
 from .leaks import datamodule_leaks
+from .pansharpening import HSIPansharpeningDataModule
 from .patches import PatchDataModule
 from .simulated_enmap import SimulatedEnMAPDataModule
 from .spectral_earth import SpectralEarthDataModule
@@ -37,6 +38,7 @@ __all__ = (
     'HSIDenoisingDataModule',
     'HSIGeoDataModule',
     'HSIHySpecNet11kDataModule',
+    'HSIPansharpeningDataModule',
     'HyperviewDataModule',
     'PatchDataModule',
     'SimulatedEnMAPDataModule',

@@ -15,6 +15,7 @@ from rasterio.transform import array_bounds
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 from torch.utils.data import Dataset, default_collate
+from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
 from ..datasets._pair_figure import plot_pair
@@ -22,6 +23,7 @@ from ..datasets.pan_pairs import PanPairs
 from ..errors import BandMismatchError
 from ..io._tiles import tile_spans
 from ..samplers._epochs import EpochSampler
+from ..samplers._grid import PixelGrid
 from ..transforms.pansharpening import RandomPairCrop
 
 #: Entries of a batch. All of its samples have the first two.
@@ -43,11 +45,11 @@ class DrawnPair(NamedTuple):
     """What was drawn for a training sample.
 
     Args:
-        index: Number of the pair.
+        number: Number of the pair.
         seed: Seed of its crop.
     """
 
-    index: int
+    number: int
     seed: int
 
 
@@ -82,6 +84,37 @@ class PairSampler(EpochSampler[DrawnPair]):
         ]
         seeds = torch.randint(2**62, (count,), generator=generator).tolist()
         return [DrawnPair(*one) for one in zip(order[:count], seeds, strict=True)]
+
+
+class SceneCubes(NonGeoDataset):
+    """Whole scenes of a dataset on a grid, one by one.
+
+    Args:
+        dataset: The dataset.
+    """
+
+    def __init__(self, dataset: GeoDataset) -> None:
+        """Initialize a new SceneCubes instance; see the class for the arguments."""
+        self.dataset = dataset
+        self.bandset = getattr(dataset, 'bandset', None)
+        grid = PixelGrid(dataset)
+        self._queries = [grid.query(*s[:5]) for s in grid.scenes(dataset, None)]
+
+    def __len__(self) -> int:
+        """Return the number of scenes."""
+        return len(self._queries)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read a scene.
+
+        Args:
+            index: Its number.
+
+        Returns:
+            The sample. A target of the dataset is no sharper one and is left out.
+        """
+        sample: Sample = self.dataset[self._queries[index]]
+        return {key: sample[key] for key in KEYS if key in sample and key != 'target'}
 
 
 class PairSamples(Dataset[Sample]):
@@ -121,7 +154,7 @@ class PairSamples(Dataset[Sample]):
         Returns:
             The sample.
         """
-        index = drawn if isinstance(drawn, int) else drawn.index
+        index = drawn if isinstance(drawn, int) else drawn.number
         sample = self._kept.get(index)
         if sample is None:
             sample = self.pairs[index]

@@ -3,24 +3,34 @@
 
 """Pairs of a cube and a panchromatic image for pansharpening."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.datamodules import BaseDataModule
-from torchgeo.datasets import NonGeoDataset
+from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
 from ..datasets._pan_source import OWN
 from ..datasets.pan_pairs import PanPairs
 from ..datasets.prisma_pansharpening import PRISMAPansharpening
 from ..errors import EmptyDataError, MetadataError
+from ..samplers._rasters import check_share
 from ._cube_sources import find_cubes
-from ._pan_pairs import PairSampler, PairSamples, PanTiles, collate_pairs
+from ._pan_pairs import PairSampler, PairSamples, PanTiles, SceneCubes, collate_pairs
 
 # command lines are made from these, which know no `type` statements of other modules
-_Cubes = str | list[str] | NonGeoDataset | None
+_Cubes = str | list[str] | NonGeoDataset | GeoDataset | None
 _Pans = str | list[str] | dict[str, str | list[str] | None] | None
 _Resolution = Literal['reduced', 'full']
+
+
+class _Wald(NamedTuple):
+    """How pairs at reduced resolution are made."""
+
+    ratio: int | None
+    gain: float
+    pan_gain: float
+    pan_range: str | tuple[float, float]
 
 
 class HSIPansharpeningDataModule(BaseDataModule):
@@ -32,7 +42,8 @@ class HSIPansharpeningDataModule(BaseDataModule):
       :class:`~torchgeo_hsi.datasets.PRISMAPansharpening`,
     * cubes in files, and panchromatic images in files, in the products themselves, or
       simulated, see :class:`~torchgeo_hsi.datasets.PanPairs`, or
-    * datasets: of pairs, or of cubes.
+    * datasets: of pairs, of cubes, or of scenes on a grid, such as
+      ``PRISMAL2D(pan=True)`` and ``SimulatedEnMAP``.
 
     Training takes random crops; validation and test take whole pairs or windows. Both
     are at reduced resolution, where the truth is known, unless *resolution* and
@@ -143,44 +154,45 @@ class HSIPansharpeningDataModule(BaseDataModule):
             ValueError: If a number is out of its range.
         """
         super().__init__(NonGeoDataset, batch_size, num_workers)
-        _check(
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            patch_size=patch_size,
-            stride=stride,
-            crop_size=crop_size,
-            length=length,
-            tile_size=tile_size,
-        )
+        self.root = root
+        self.sources: dict[str, _Cubes] = {'train': train, 'val': val, 'test': test}
+        self.sources['predict'] = predict
+        self.pans = pans
+        self.resolution: _Resolution = resolution
+        self.test_resolution: _Resolution = test_resolution
+        self.bands, self.interpolated = bands, interpolated
+        self._crops = (crop_size, check_share(min_valid), in_memory)
+        self.length = length
+        self.eval_batch_size = eval_batch_size
+        self._tiling = (tile_size, overlap)
+        self._wald = _Wald(ratio, gain, pan_gain, pan_range)
+        self._parts: dict[str, Any] = {'patch_size': patch_size, 'stride': stride}
+        self.reader_options = reader_options or {}
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Refuse numbers that are out of their range.
+
+        Raises:
+            ValueError: If there is one.
+        """
+        tile_size, overlap = self._tiling
+        counts = {
+            'batch_size': self.batch_size,
+            'eval_batch_size': self.eval_batch_size,
+            'crop_size': self._crops[0],
+            'length': self.length,
+            'tile_size': tile_size,
+            **self._parts,
+        }
+        for name, count in counts.items():
+            if count is not None and count < 1:
+                raise ValueError(f'Expected a positive {name}, got {count}.')
         if tile_size is not None and not 0 <= 2 * overlap <= tile_size:
             raise ValueError(
                 'Expected an overlap from 0 to half of tile_size, got '
                 f'{overlap} and {tile_size}.'
             )
-        self.root = root
-        self.sources: dict[str, _Cubes] = {
-            'train': train,
-            'val': val,
-            'test': test,
-            'predict': predict,
-        }
-        self.pans = pans
-        self.resolution: _Resolution = resolution
-        self.test_resolution: _Resolution = test_resolution
-        self.bands = bands
-        self.interpolated = interpolated
-        self.crop_size, self.min_valid, self.length = crop_size, min_valid, length
-        self.eval_batch_size = eval_batch_size
-        self.in_memory = in_memory
-        self._tiling = (tile_size, overlap)
-        self._wald: dict[str, Any] = {
-            'ratio': ratio,
-            'gain': gain,
-            'pan_gain': pan_gain,
-            'pan_range': pan_range,
-        }
-        self._parts: dict[str, Any] = {'patch_size': patch_size, 'stride': stride}
-        self.reader_options = reader_options or {}
 
     def setup(self, stage: str) -> None:
         """Find the pairs of a stage.
@@ -216,9 +228,7 @@ class HSIPansharpeningDataModule(BaseDataModule):
                 f'{length} training pairs make no batch of {self.batch_size}. Raise '
                 'length or lower batch_size.'
             )
-        self.train_dataset = PairSamples(
-            pairs, self.crop_size, self.min_valid, self.in_memory
-        )
+        self.train_dataset = PairSamples(pairs, *self._crops)
         self.train_sampler = PairSampler(count, length)
 
     def _pairs(self, split: str, resolution: _Resolution) -> Dataset[Sample]:
@@ -234,13 +244,15 @@ class HSIPansharpeningDataModule(BaseDataModule):
             return PRISMAPansharpening(
                 self.root, name, resolution, self.bands, self.interpolated
             )
+        if isinstance(source, GeoDataset):
+            source = SceneCubes(source)
         if isinstance(source, NonGeoDataset):
             if isinstance(source, PRISMAPansharpening | PanPairs):
                 return source
             first = source[0]
             if 'target' in first or ('pan' in first and resolution == 'full'):
                 return source
-            return PanPairs(source, None, resolution, **self._wald)
+            return PanPairs(source, None, resolution, **self._wald._asdict())
         return self._of_files(split, source, resolution, **self._parts)
 
     def _of_files(
@@ -255,14 +267,19 @@ class HSIPansharpeningDataModule(BaseDataModule):
         if self.bands is not None:
             options['bands'] = self.bands
         return PanPairs(
-            _files(source), chosen, resolution, **self._wald, **parts, **options
+            _files(source),
+            chosen,
+            resolution,
+            **self._wald._asdict(),
+            **parts,
+            **options,
         )
 
     def _tiles(self) -> Dataset[Sample]:
         """Return what is predicted."""
         source = self.sources['predict']
         pairs: Dataset[Sample]
-        if source is None or isinstance(source, NonGeoDataset):
+        if source is None or isinstance(source, NonGeoDataset | GeoDataset):
             pairs = self._pairs('predict', 'full')
         else:
             pairs = self._of_files('predict', source, 'full')
@@ -335,9 +352,3 @@ def _files(paths: str | list[str]) -> list[str]:
     """Find the files behind paths, folders and patterns, in their order."""
     entries = [paths] if isinstance(paths, str) else paths
     return [file for entry in entries for file in find_cubes(entry)]
-
-
-def _check(**counts: int | None) -> None:
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ValueError(f'Expected a positive {name}, got {count}.')

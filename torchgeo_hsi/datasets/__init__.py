@@ -44,6 +44,8 @@ from .stored_patches import StoredPatches
 from .temporal_pairs import TemporalPairs
 
 resolve_types()
+from .pan_pairs import PanPairs
+from .prisma_pansharpening import PRISMAPansharpening
 
 __all__ = (
     'DESISCDL',
@@ -57,6 +59,8 @@ __all__ = (
     'Hyperview',
     'LabelRaster',
     'MatPairs',
+    'PRISMAPansharpening',
+    'PanPairs',
     'RegionCrops',
     'SimulatedEnMAP',
     'SpectralEarth',

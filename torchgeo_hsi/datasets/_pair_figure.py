@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from .._typing import Sample
-from .plotting import _composite, _views, to_array, usable
+from ._spectrum import to_array, usable
+from .plotting import _composite, _views
 
 
 def plot_pair(

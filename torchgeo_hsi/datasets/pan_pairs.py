@@ -278,7 +278,8 @@ class PanPairs(NonGeoDataset):
                 'Cubes of a dataset are not in files. Index the pairs instead.'
             )
         if self.resolution == 'full':
-            return self._whole(self._source.read(number, window))
+            full: Sample = self._whole(self._source.read(number, window))
+            return full
         ratio = self.ratio
         height, width = (
             length // ratio * ratio for length in self._source.cubes.shapes[number]
@@ -299,7 +300,8 @@ class PanPairs(NonGeoDataset):
     def _of_dataset(self, sample: Sample) -> Sample:
         """Make a pair of a sample of a dataset."""
         transform = self._reduce if self.resolution == 'reduced' else self._whole
-        return transform(sample)
+        pair: Sample = transform(sample)
+        return pair
 
     def plot(
         self, sample: Sample, show_titles: bool = True, suptitle: str | None = None

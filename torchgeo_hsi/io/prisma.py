@@ -320,7 +320,19 @@ class PRISMAReader(CubeReader):
 class PRISMAL2DReader(PRISMAReader):
     """Reader of a PRISMA L2D product: reflectance on a map grid.
 
-    It is a :class:`PRISMAReader`, with the same arguments, that refuses other levels.
+    It is a :class:`PRISMAReader` that refuses other levels; see there for bands, values
+    and quality layers.
+
+    Args:
+        path: The ``.he5`` file.
+        overlap: ``'swir'`` keeps the bands of SWIR where the detectors overlap,
+            ``'vnir'`` those of VNIR, and ``'all'`` both.
+        wavelength: Band centres, instead of those of the file.
+        wavelength_unit: Unit of *wavelength* and *fwhm*, micrometres by default.
+        fwhm: Band widths, instead of those of the file.
+        nodata: Value of pixels without data, for each band alone, instead of 0 in all
+            bands.
+        scale: Factor from stored numbers to values, instead of those of the file.
 
     Raises:
         CorruptFileError: If the file is empty, truncated or not HDF5.

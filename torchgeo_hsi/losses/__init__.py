@@ -14,8 +14,10 @@ from .iterative_normalization import (
     trace_loss,
 )
 from .labelled_pixels import LabelledPixels
+from .local_correlation import LocalCorrelationLoss, correlation_threshold
 from .masked_l1 import MaskedL1Loss
 from .masked_mse import MaskedMSELoss
+from .mtf_spectral import MTFSpectralLoss
 from .normalized_mse import KnownTargets, NormalizedMSELoss
 from .queue_contrast import QueueContrastLoss
 from .restoration import RestorationLoss
@@ -29,6 +31,8 @@ __all__ = (
     'INTLLoss',
     'KnownTargets',
     'LabelledPixels',
+    'LocalCorrelationLoss',
+    'MTFSpectralLoss',
     'MaskedBinaryCrossEntropy',
     'MaskedCrossEntropy',
     'MaskedL1Loss',
@@ -39,6 +43,7 @@ __all__ = (
     'SoftWhiteningLoss',
     'SpectralAngleLoss',
     'SpectralTransformationLoss',
+    'correlation_threshold',
     'intl_trace_weight',
     'iterative_normalization',
     'normalized_spectrum',

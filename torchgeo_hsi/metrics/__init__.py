@@ -5,7 +5,13 @@
 
 from .alignment import Alignment, alignment
 from .average_precision import KnownAveragePrecision, average_precision
+from .consistency import RERGAS, RSAM, RQ2n
 from .cross_correlation import CrossCorrelation, cross_correlation
+from .d_lambda import DLambda, d_lambda
+from .d_lambda_k import DLambdaK, d_lambda_k
+from .d_rho import DRho, d_rho
+from .d_s import DS, d_s
+from .d_s_regression import DSR, d_s_regression
 from .effective_rank import (
     EffectiveRank,
     EigenSpectrum,
@@ -17,26 +23,46 @@ from .ergas import ERGAS, ergas
 from .hyperview import HyperviewScore, hyperview_score
 from .mpsnr import MPSNR, mpsnr
 from .mssim import MSSIM, mssim
+from .no_reference import HQNR, QNR, RQNR
+from .q2n import Q2n, q2n
+from .quality_index import quality_index
 from .rmse import RMSE, rmse
 from .spectral_angle import SpectralAngle, mean_spectral_angle
 from .uniformity import Uniformity, uniformity
 
 __all__ = (
+    'DS',
+    'DSR',
     'ERGAS',
+    'HQNR',
     'MPSNR',
     'MSSIM',
+    'QNR',
+    'RERGAS',
     'RMSE',
+    'RQNR',
+    'RSAM',
     'Alignment',
     'CrossCorrelation',
+    'DLambda',
+    'DLambdaK',
+    'DRho',
     'EffectiveRank',
     'EigenSpectrum',
     'HyperviewScore',
     'KnownAveragePrecision',
+    'Q2n',
+    'RQ2n',
     'SpectralAngle',
     'Uniformity',
     'alignment',
     'average_precision',
     'cross_correlation',
+    'd_lambda',
+    'd_lambda_k',
+    'd_rho',
+    'd_s',
+    'd_s_regression',
     'effective_rank',
     'eigen_spectrum',
     'ergas',
@@ -44,6 +70,8 @@ __all__ = (
     'mean_spectral_angle',
     'mpsnr',
     'mssim',
+    'q2n',
+    'quality_index',
     'rmse',
     'spectrum_rank',
     'uniformity',

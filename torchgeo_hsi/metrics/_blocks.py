@@ -72,11 +72,10 @@ def blocks_of(
         Blocks, row by row, as many at a time as fit in a bounded memory.
     """
     height, width = valid.shape[-2:]
-    rows = mirrored(height, block, valid.device).split(block)
+    rows = torch.split(mirrored(height, block, valid.device), block)
     values = max(each, *(len(image) * block**2 for image in images))
-    columns = mirrored(width, block, valid.device).split(
-        block * max(1, _VALUES // values)
-    )
+    step = block * max(1, _VALUES // values)
+    columns = torch.split(mirrored(width, block, valid.device), step)
     for row in rows:
         for column in columns:
             cut = partial(_cut, row=row, column=column, block=block)
@@ -85,8 +84,9 @@ def blocks_of(
 
 def _cut(image: Tensor, row: Tensor, column: Tensor, block: int) -> Tensor:
     """Return blocks of shape (N, C, P) of one row of blocks."""
-    part = image[:, row][..., column].unflatten(-1, (-1, block))
-    return part.movedim(2, 0).flatten(2)
+    part = image[:, row][..., column]
+    part = part.reshape(*part.shape[:2], -1, block)
+    return torch.movedim(part, 2, 0).flatten(2)
 
 
 def window_sums(image: Tensor, window: int) -> Tensor:

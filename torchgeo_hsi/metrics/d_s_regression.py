@@ -29,7 +29,8 @@ def _solve(gram: Tensor, right: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(gram / (scale[:, None] * scale))
     least = len(gram) * torch.finfo(gram.dtype).eps * values[-1]
     inverse = torch.where(values > least, 1 / values, 0)
-    return (vectors @ (inverse * (vectors.T @ (right / scale)))) / scale
+    weights: Tensor = vectors @ (inverse * (vectors.T @ (right / scale)))
+    return weights / scale
 
 
 def _residual(fused: Tensor, pan: Tensor, count: Tensor) -> Tensor:

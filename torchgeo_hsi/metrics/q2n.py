@@ -117,7 +117,7 @@ def _block_scores(part: Blocks) -> tuple[Tensor, Tensor]:
     flips = -torch.ones(bands, dtype=first.dtype, device=first.device)
     flips[0] = 1
     pairs = first @ (second * flips[:, None]).mT
-    terms = pairs.flatten(1)[:, place.flatten()].unflatten(1, place.shape)
+    terms = pairs.flatten(1)[:, place.flatten()].reshape(-1, *place.shape)
     product = (terms * signs).sum(-1) / (count - 1)
     squares = first.square().sum((1, 2)) + second.square().sum((1, 2))
     variance = squares / (count.squeeze(1) - 1)

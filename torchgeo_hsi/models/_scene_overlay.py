@@ -112,7 +112,7 @@ def _by_coordinates(cube: CubeInfo, pan: CubeInfo) -> Overlay:
             f'{pan.path} covers no whole pixel of {cube.path}. Check that both show the '
             'same place.'
         )
-    transform = coarse * Affine.translation(cols[0], rows[0])
+    transform = coarse @ Affine.translation(cols[0], rows[0])
     return Overlay(
         ratio,
         rows[0],
@@ -121,7 +121,7 @@ def _by_coordinates(cube: CubeInfo, pan: CubeInfo) -> Overlay:
         cols[1],
         down + ratio * rows[0],
         right + ratio * cols[0],
-        transform * Affine.scale(1 / ratio),
+        transform @ Affine.scale(1 / ratio),
         cube.crs or pan.crs,
     )
 
@@ -153,6 +153,6 @@ def _by_sizes(cube: CubeInfo, pan: CubeInfo) -> Overlay:
         min(width, cols // ratio),
         0,
         0,
-        None if place is None else place * Affine.scale(1 / ratio),
+        None if place is None else place @ Affine.scale(1 / ratio),
         cube.crs,
     )

@@ -18,6 +18,7 @@ from .._typing import PathLike
 from ..errors import BandMismatchError, MetadataError, OutputError
 from ..io import CubeReader
 from ..io._gdal import gdal_cache
+from ..physics.registration import estimate_shift
 from ._scene_numbers import SceneNumbers, check_dtype
 from ._scene_output import check_output, check_space, is_product, open_output
 from ._scene_overlay import Overlay, find_overlay
@@ -150,6 +151,63 @@ def sharpen_scene(
         writer.close()
         tell('Writing', 1.0)
     return Path(output)
+
+
+def scene_shift(
+    pan: PathLike,
+    cube: PathLike,
+    *,
+    size: int = 128,
+    cube_options: Mapping[str, Any] | None = None,
+    pan_options: Mapping[str, Any] | None = None,
+) -> tuple[float, float]:
+    """Estimate how far a PAN lies beside where it should, from the middle of a scene.
+
+    Args:
+        pan: Whatever :func:`~torchgeo_hsi.io.open_cube` opens, with one band; ``'-'`` for
+            the PAN in the file of the cube (PRISMA).
+        cube: Whatever :func:`~torchgeo_hsi.io.open_cube` opens.
+        size: Largest number of rows and columns to look at, in pixels of the cube.
+        cube_options: Options of :func:`~torchgeo_hsi.io.open_cube` for the cube.
+        pan_options: The same for the PAN.
+
+    Returns:
+        Pixels of the PAN down and to the right, for :func:`sharpen_scene`.
+
+    Raises:
+        EmptyDataError: If the middle holds no data, or nothing to compare.
+        MetadataError: If the two grids do not fit.
+
+    Example:
+        .. code-block:: python
+
+            shift = scene_shift('pan.tif', 'cube.tif')
+            sharpen_scene(model, 'pan.tif', 'cube.tif', 'sharp.tif', shift=shift)
+    """
+    with ExitStack() as stack:
+        stack.enter_context(gdal_cache(_CACHE_MB))
+        reader = stack.enter_context(_open(cube, cube_options or {}))
+        pan_reader = _open_pan(stack, reader, pan, pan_options or {})
+        overlay = find_overlay(reader.info, pan_reader.info)
+        numbers = SceneNumbers.of_scene(reader, 1.0, lambda share: None)
+        tiles = SharpenTiles(
+            reader,
+            pan_reader,
+            overlay,
+            numbers,
+            tile=size,
+            context=0,
+            device=torch.device('cpu'),
+        )
+        starts, sizes = [], []
+        for length in (overlay.height, overlay.width):
+            sizes.append(min(size, length))
+            starts.append((length - sizes[-1]) // 2)
+        tile = tiles.read(Window(starts[1], starts[0], sizes[1], sizes[0]))
+    found = estimate_shift(
+        tile.cube[0], tile.pan[0], valid=tile.valid[0], pan_valid=tile.pan_valid[0]
+    )
+    return found.rows, found.cols
 
 
 def _open_pan(

@@ -19,6 +19,16 @@ from .statistics import (
 from .units import check_fwhm, check_micrometres, format_nm, to_micrometres
 
 if TYPE_CHECKING:
+    from .local_correlation import box_sums, local_correlation
+    from .panchromatic import (
+        PAN_RANGES,
+        PanRange,
+        pan_bands,
+        pan_range,
+        pan_weights,
+        simulate_pan,
+    )
+    from .pixel_moments import PixelMoments
     from .spectra import continuum_removal, spectral_angle
     from .srf import (
         gaussian_srf,
@@ -31,15 +41,19 @@ if TYPE_CHECKING:
     from .subspace import Subspace, band_noise, correlation_matrix, signal_subspace
 
 __all__ = (
+    'PAN_RANGES',
     'BandSet',
     'BandStatistics',
     'BandSummary',
+    'PanRange',
+    'PixelMoments',
     'QuantileSketch',
     'RunningStatistics',
     'Sensor',
     'Subspace',
     'band_noise',
     'band_statistics',
+    'box_sums',
     'check_fwhm',
     'check_micrometres',
     'continuum_removal',
@@ -49,11 +63,16 @@ __all__ = (
     'get_sensor',
     'list_band_statistics',
     'list_sensors',
+    'local_correlation',
+    'pan_bands',
+    'pan_range',
+    'pan_weights',
     'project',
     'project_adjoint',
     'register_sensor',
     'resample',
     'signal_subspace',
+    'simulate_pan',
     'spectral_angle',
     'srf_matrix',
     'srf_matrix_from_table',
@@ -62,6 +81,15 @@ __all__ = (
 
 #: Names whose module needs torch; readers and the command work without it.
 _LAZY = {
+    'box_sums': 'local_correlation',
+    'local_correlation': 'local_correlation',
+    'PAN_RANGES': 'panchromatic',
+    'PanRange': 'panchromatic',
+    'pan_bands': 'panchromatic',
+    'pan_range': 'panchromatic',
+    'pan_weights': 'panchromatic',
+    'simulate_pan': 'panchromatic',
+    'PixelMoments': 'pixel_moments',
     'band_noise': 'subspace',
     'continuum_removal': 'spectra',
     'correlation_matrix': 'subspace',

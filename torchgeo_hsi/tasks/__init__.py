@@ -11,6 +11,7 @@ from .dino import HSIDINO
 from .intl import INTL
 from .mae import HSIMAE
 from .moco import HSIMoCo
+from .pansharpening import HSIPansharpening
 from .regression import HSIRegression
 from .segmentation import HSISegmentation
 
@@ -21,6 +22,7 @@ __all__ = (
     'HSIClassification',
     'HSIDenoising',
     'HSIMoCo',
+    'HSIPansharpening',
     'HSIRegression',
     'HSISegmentation',
 )

@@ -23,13 +23,13 @@ from ..metrics import (
     Q2n,
     SpectralAngle,
 )
-from ..models import Pansharpener, list_models
+from ..models import Pansharpener, get_builder, list_models
 from ._restoration import PLACE, RestorationTask
 from ._restoration_options import check_options
 from ._scene_pass import show_scene
 
-#: Arguments of a method that a batch may have, by their names there.
-_INPUTS = {'valid': 'valid', 'pan_valid': 'pan_valid', 'up': 'interpolated'}
+#: Arguments of a method that a batch may have.
+_INPUTS = ('valid', 'pan_valid', 'up')
 
 
 class HSIPansharpening(RestorationTask):
@@ -106,7 +106,7 @@ class HSIPansharpening(RestorationTask):
         super().configure_models()
         if not isinstance(self.model, Pansharpener):
             raise UnknownNameError(
-                'method of pansharpening', self.hparams['model'], pansharpeners()
+                'method of pansharpening', self.hparams['model'], _pansharpeners()
             )
         self._given_wavelength = self.model.wavelength
 
@@ -158,11 +158,7 @@ class HSIPansharpening(RestorationTask):
             self.model.wavelength = wavelength.reshape(-1, wavelength.shape[-1])[
                 0
             ].tolist()
-        inputs = {
-            word: batch[key]
-            for word, key in _INPUTS.items()
-            if batch.get(key) is not None
-        }
+        inputs = {key: batch[key] for key in _INPUTS if batch.get(key) is not None}
         sharpened: Tensor = self.model(batch['image'], batch['pan'], **inputs)
         return sharpened
 
@@ -247,10 +243,10 @@ class HSIPansharpening(RestorationTask):
                 chosen['pan'],
                 valid=chosen.get('valid'),
                 pan_valid=chosen.get('pan_valid'),
-                counting=new[usable.to(new.device)],
+                counting=_finer(new[usable.to(new.device)], batch),
             )
 
-        show_scene(self, self.model, show, key='pan', passes=self.model.passes)
+        show_scene(self, self.model, show, passes=self.model.passes)
 
     def predict_step(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -263,8 +259,8 @@ class HSIPansharpening(RestorationTask):
             dataloader_idx: Number of the data loader.
 
         Returns:
-            ``image``, sharpened, ``valid`` on its grid, and what says where it belongs.
-            Tiles without any data become zeros that are not valid.
+            ``image``, sharpened, and what says where it belongs, on the grid of the cube.
+            Tiles without any data become zeros.
 
         Raises:
             MetadataError: If a pair lacks its PAN.
@@ -275,8 +271,7 @@ class HSIPansharpening(RestorationTask):
         image = cube.new_zeros(len(cube), cube.shape[1], *pan.shape[2:])
         if usable.any():
             image[usable] = self(_select(batch, usable)).to(image)
-        place = {key: batch[key] for key in PLACE if key in batch}
-        return {'image': image} | place | {'valid': _fine_valid(batch)}
+        return {'image': image} | {key: batch[key] for key in PLACE if key in batch}
 
     def _loss(self, batch: Any, sharpened: Tensor) -> Tensor:
         factor = 1 / self.hparams['data_range']
@@ -295,28 +290,16 @@ class HSIPansharpening(RestorationTask):
         self.log_dict(metrics, batch_size=len(image))
 
 
-def pansharpeners() -> list[str]:
-    """List the names of networks and methods of pansharpening.
-
-    Returns:
-        The names, sorted.
-    """
-    from ..models import get_builder
-
-    return [name for name in list_models() if is_pansharpener(get_builder(name))]
-
-
-def is_pansharpener(builder: Any) -> bool:
-    """Tell whether a function builds a method of pansharpening.
-
-    Args:
-        builder: Function with annotations.
-
-    Returns:
-        False also where that is not known.
-    """
-    built = getattr(builder, '__annotations__', {}).get('return')
-    return isinstance(built, type) and issubclass(built, Pansharpener)
+def _pansharpeners() -> list[str]:
+    """List the names of networks and methods of pansharpening."""
+    kinds = {
+        name: get_builder(name).__annotations__.get('return') for name in list_models()
+    }
+    return [
+        name
+        for name, kind in kinds.items()
+        if isinstance(kind, type) and issubclass(kind, Pansharpener)
+    ]
 
 
 def _check(batch: Mapping[str, Any], more: tuple[str, ...]) -> None:
@@ -337,10 +320,14 @@ def _fine_valid(batch: Mapping[str, Any]) -> Tensor:
     if batch.get('pan_valid') is not None:
         found = found & batch['pan_valid'].bool()
     if batch.get('valid') is not None:
-        ratio = pan.shape[-1] // batch['image'].shape[-1]
-        coarse = batch['valid'].bool()
-        found = found & coarse.repeat_interleave(ratio, 1).repeat_interleave(ratio, 2)
+        found = found & _finer(batch['valid'].bool(), batch)
     return found
+
+
+def _finer(mask: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    """Bring a mask of the cube to the grid of the PAN."""
+    ratio = batch['pan'].shape[-1] // batch['image'].shape[-1]
+    return mask.repeat_interleave(ratio, 1).repeat_interleave(ratio, 2)
 
 
 def _has_data(batch: Mapping[str, Any]) -> Tensor:
@@ -354,7 +341,7 @@ def _has_data(batch: Mapping[str, Any]) -> Tensor:
 
 def _select(batch: Mapping[str, Any], chosen: Tensor) -> dict[str, Any]:
     """Keep some tiles of a batch."""
-    keys = ('image', 'pan', 'valid', 'pan_valid', 'interpolated', 'wavelength')
+    keys = ('image', 'pan', 'valid', 'pan_valid', 'up', 'wavelength')
     return {
         key: batch[key][chosen.to(batch[key].device)]
         for key in keys

@@ -25,6 +25,7 @@ from .noise import (
     list_noises,
 )
 from .normalize import NormalizeValid
+from .pansharpening import FullResolution, RandomPairCrop, ReducedResolution
 from .views import (
     BandDropout,
     BandScaling,
@@ -51,6 +52,7 @@ __all__ = (
     'CenterResizedCrop',
     'CorrelatedNoise',
     'DeadlineNoise',
+    'FullResolution',
     'GaussianNoise',
     'Illumination',
     'ImpulseNoise',
@@ -65,8 +67,10 @@ __all__ = (
     'PushbroomStriping',
     'RandomBandSubset',
     'RandomDihedral',
+    'RandomPairCrop',
     'RandomResizedCrop',
     'RandomSensor',
+    'ReducedResolution',
     'SensorNoise',
     'SpatialBlur',
     'SpectralJitter',

@@ -48,6 +48,9 @@ class Pansharpener(nn.Module):
     #: Coarse pixels around a tile that change it.
     context: int = REACH + 4
 
+    #: Coarse pixels of which each tile, with its margins, has to begin at a multiple.
+    alignment: int = 1
+
     #: Whether :meth:`sharpen` cuts the margins of a tile off itself.
     knows_margins: bool = False
 

@@ -115,7 +115,7 @@ class Pair:
         """Gain of the panchromatic sensor at the Nyquist frequency of a coarser one."""
         return self.views.pan_gain
 
-    @property
+    @cached_property
     def whole(self) -> 'Pair':
         """The pair with its margins as a part of it."""
         if not any(self.margins):

@@ -3,14 +3,13 @@
 
 """Adaptive Gram-Schmidt."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from ....physics.pixel_moments import PixelMoments
+from ....physics.resampling.interpolate import Edge, Method
 from ...api import register_model
-from .._regression import combine, regress
+from .._regression import combine, regress, spread
 from ..base import MeasuringPansharpener, Moments, Numbers, divide, per_band
 from ..pair import Pair
 
@@ -60,7 +59,10 @@ class GSA(MeasuringPansharpener):
         if not found:
             return {'weights': regress(moments['coarse'])[0]}
         fine = moments['fine']
-        gains = divide(fine.covariance[:, :-2, -1], fine.variance[:, -1:])
+        deviation = spread(fine)
+        gains = divide(fine.covariance[:, :-2, -1], deviation[:, -1:].square())
+        # what was fitted to a PAN of a single value is rounding
+        gains = gains * (deviation[:, -2:-1] > 0)
         return {'gains': gains, 'means': fine.mean[:, -2:]}
 
     def apply(self, pair: Pair, found: Numbers) -> Tensor:
@@ -80,13 +82,15 @@ class GSA(MeasuringPansharpener):
 
 
 @register_model
-def gsa(**options: Any) -> GSA:
+def gsa(interpolation: Method = 'ideal', boundary: Edge = 'symmetric') -> GSA:
     """Build :class:`GSA`.
 
     Args:
-        **options: Arguments of :class:`~torchgeo_hsi.models.Pansharpener`.
+        interpolation: ``'ideal'`` or ``'bicubic'``, see
+            :func:`~torchgeo_hsi.physics.resampling.interpolate`.
+        boundary: ``'symmetric'``, or ``'circular'`` as published.
 
     Returns:
         The method.
     """
-    return GSA(**options)
+    return GSA(interpolation=interpolation, boundary=boundary)

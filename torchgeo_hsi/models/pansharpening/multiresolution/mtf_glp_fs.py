@@ -3,18 +3,18 @@
 
 """The generalized Laplacian pyramid with a regression at full scale."""
 
-from typing import Any
-
 import torch
-from torch import Tensor
 
 from ....physics.pixel_moments import PixelMoments
+from ....physics.resampling.interpolate import Edge, Method
 from ...api import register_model
-from ..base import MeasuringPansharpener, Moments, Numbers, divide, per_band
+from .._details import GainPansharpener
+from .._regression import spread
+from ..base import Moments, Numbers, divide
 from ..pair import Pair
 
 
-class MTFGLPFS(MeasuringPansharpener):
+class MTFGLPFS(GainPansharpener):
     """Details of the panchromatic image, times a regression at full scale.
 
     Details are what the sensor of the cube would not see of the PAN. The gain of a band
@@ -49,32 +49,26 @@ class MTFGLPFS(MeasuringPansharpener):
         Returns:
             Gains of the bands.
         """
-        covariance = moments['fine'].covariance[..., 0]
-        return {'gains': divide(covariance[:, :-2], covariance[:, -2:-1])}
-
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
-        """Add the details.
-
-        Args:
-            pair: Cube and PAN, or a tile of them.
-            found: Gains of the bands.
-
-        Returns:
-            Cubes of shape ``(B, C, H, W)``.
-        """
-        return torch.addcmul(
-            pair.up, per_band(found['gains'], pair.pan), pair.pan - pair.pan_low
-        )
+        fine = moments['fine']
+        covariance = fine.covariance[..., 0]
+        gains = divide(covariance[:, :-2], covariance[:, -2:-1])
+        # those of a PAN of a single value are rounding
+        return {'gains': gains * (spread(fine)[:, -1:] > 0)}
 
 
 @register_model
-def mtf_glp_fs(**options: Any) -> MTFGLPFS:
+def mtf_glp_fs(
+    gain: float = 0.3, interpolation: Method = 'ideal', boundary: Edge = 'symmetric'
+) -> MTFGLPFS:
     """Build :class:`MTFGLPFS`.
 
     Args:
-        **options: Arguments of :class:`~torchgeo_hsi.models.Pansharpener`.
+        gain: Gain of the cube's sensor at its Nyquist frequency, 0 to 1.
+        interpolation: ``'ideal'`` or ``'bicubic'``, see
+            :func:`~torchgeo_hsi.physics.resampling.interpolate`.
+        boundary: ``'symmetric'``, or ``'circular'`` as published.
 
     Returns:
         The method.
     """
-    return MTFGLPFS(**options)
+    return MTFGLPFS(gain=gain, interpolation=interpolation, boundary=boundary)

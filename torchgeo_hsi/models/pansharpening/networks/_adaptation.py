@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ....errors import BandMismatchError, UnitError
 from ....physics.local_correlation import local_correlation
@@ -16,6 +17,9 @@ from ....physics.resampling.mtf import valid_margins
 
 #: Samples of the blur, by which the result is compared with the cube.
 _BLUR = 61
+
+#: Samples of the blur of the PAN, before it is compared with the interpolated cube.
+_PAN_BLUR = 41
 
 #: Half the window in which the PAN and the interpolated cube are compared, in coarse
 #: pixels; that for the result is half a coarse pixel.
@@ -58,7 +62,11 @@ def structure_bound(up: Tensor, pan: Tensor, gain: float, ratio: int) -> Tensor:
         One minus the correlation of the blurred PAN with the interpolated image, shape
         ``(B, C, H, W)``.
     """
-    low = mtf_filter(pan, gain, ratio)
+    margin = _PAN_BLUR // 2
+    # mirrored as published; the outermost pixels again where there is too little
+    mode = 'reflect' if min(pan.shape[-2:]) > margin else 'replicate'
+    padded = F.pad(pan, (margin,) * 4, mode=mode)
+    low = mtf_filter(padded, gain, ratio, _PAN_BLUR, padding='valid')
     return 1 - local_correlation(up, low, _REACH * ratio)
 
 

@@ -50,11 +50,12 @@ class EdgeFilters(nn.Module):
             The PAN, its differences to the row above and to the column to the left, and
             the edges by Roberts, Prewitt, Sobel and Laplace, shape ``(B, 7, H, W)``.
         """
-        smooth = self.gaussian_filter(pan)
+        smooth: Tensor = self.get_submodule('gaussian_filter')(pan)
         top = smooth.amax((-2, -1), keepdim=True)
         # a PAN without light has no edges
-        stretch = 255 / torch.where(top > 0, top, torch.ones_like(top))
-        image = smooth * stretch
+        top = torch.where(top > 0, top, torch.ones_like(top))
+        # in this order, the brightest pixel is 255 and not the number before
+        image = smooth / top * 255
         whole = image.floor()
         edges = [
             self._magnitude(whole, 'roberts_x', 'roberts_y'),
@@ -64,7 +65,7 @@ class EdgeFilters(nn.Module):
         ]
         rows = torch.diff(pan, dim=-2, prepend=pan[..., :1, :])
         cols = torch.diff(pan, dim=-1, prepend=pan[..., :1])
-        return torch.cat([pan, rows, cols, *(edge / stretch for edge in edges)], 1)
+        return torch.cat([pan, rows, cols, *(edge * top / 255 for edge in edges)], 1)
 
     def _single(self, image: Tensor, name: str) -> Tensor:
         filtered: Tensor = self.get_submodule(name)(image)

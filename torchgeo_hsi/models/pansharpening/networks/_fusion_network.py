@@ -11,12 +11,17 @@ from torch import Tensor, nn
 from ...._typing import PathLike
 from ....errors import BandMismatchError
 from ..base import Pansharpener
-from ..pair import Pair
+from ..pair import Margins, Pair
 from ._checkpoints import PUBLISHED, load_checkpoint
 
 
 class FusionNetwork(Pansharpener):
     """A network for a number of bands that works on images divided by a scale."""
+
+    knows_margins = True
+
+    #: Fine pixels on each side that may change a pixel of the result, rounded up.
+    reach: int = 12
 
     def __init__(self, in_channels: int, scale: float, gain: float = 0.3) -> None:
         """Initialize a new FusionNetwork instance.
@@ -67,7 +72,20 @@ class FusionNetwork(Pansharpener):
         Raises:
             BandMismatchError: If the cube has another number of bands.
         """
-        return self.output(self.fuse(*self.inputs(pair)), pair)
+        near, kept = self._near(pair)
+        fused = self.output(self.fuse(*self.inputs(near)), near)
+        return fused[(..., *kept.slices(pair.ratio))]
+
+    def _near(self, pair: Pair) -> tuple[Pair, Margins]:
+        """Leave a tile only as much margin as the network can see.
+
+        Interpolation needs wide margins, and the network would compute all of them.
+        """
+        keep = -(-self.reach // pair.ratio)
+        kept = Margins(*(min(margin, keep) for margin in pair.margins))
+        rest = Margins(*(m - k for m, k in zip(pair.margins, kept, strict=True)))
+        near = Pair(pair._cube, pair._pan, margins=rest, views=pair.views, up=pair._up)
+        return near, kept
 
     def inputs(self, pair: Pair) -> tuple[Tensor, Tensor, Tensor]:
         """Divide images by the scale.

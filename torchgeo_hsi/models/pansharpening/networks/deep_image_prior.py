@@ -43,7 +43,8 @@ class _PanPredictor(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         mean = image.mean((-2, -1), keepdim=True)
         weights = self.conv2(self.conv1(mean).relu()).softmax(1)
-        return (image * weights).sum(1, keepdim=True)
+        pan: Tensor = (image * weights).sum(1, keepdim=True)
+        return pan
 
 
 def deep_image_prior(

@@ -140,15 +140,17 @@ class PCAZPNN(FusionNetwork):
         """
         if self.training or not self.adapt or not self.steps:
             return super().sharpen(pair)
-        up, pan, cube = self.inputs(pair)
+        # the margins of a tile are part of what the weights are fitted to
+        whole = pair.whole
+        up, pan, cube = self.inputs(whole)
         with optimizing(up.device):
             images = [
-                self._fit(*(part[None].detach().clone() for part in parts), pair)
+                self._fit(whole, *(part[None].detach().clone() for part in parts))
                 for parts in zip(up, pan, cube, strict=True)
             ]
-        return self.output(torch.cat(images), pair)
+        return pair.crop(self.output(torch.cat(images), whole))
 
-    def _fit(self, up: Tensor, pan: Tensor, cube: Tensor, pair: Pair) -> Tensor:
+    def _fit(self, pair: Pair, up: Tensor, pan: Tensor, cube: Tensor) -> Tensor:
         fused = []
         for number, network in enumerate(self.blocks):
             axes, low, high = self._components(number, up, pan, cube)

@@ -139,7 +139,9 @@ class RPNN(FusionNetwork):
         convs = self._convolutions()
         if not torch.is_grad_enabled():
             # no graph needs all bands, so there is no reason to hold them
-            return torch.cat([_refine(convs, band, pan) for band in up.split(1, 1)], 1)
+            return torch.cat(
+                [_refine(convs, band, pan) for band in torch.split(up, 1, 1)], 1
+            )
         batch, channels = up.shape[:2]
         pans = pan.expand(-1, channels, -1, -1).reshape(-1, 1, *pan.shape[-2:])
         bands = up.reshape(batch * channels, 1, *up.shape[-2:])
@@ -156,18 +158,20 @@ class RPNN(FusionNetwork):
         """
         if self.training or not self.adapt or not any(self.steps):
             return super().sharpen(pair)
-        up, pan, cube = self.inputs(pair)
+        # the margins of a tile are part of what the weights are fitted to
+        whole = pair.whole
+        up, pan, cube = self.inputs(whole)
         with optimizing(up.device):
             images = [
-                self._fit(*(part[None].detach().clone() for part in parts), pair)
+                self._fit(whole, *(part[None].detach().clone() for part in parts))
                 for parts in zip(up, pan, cube, strict=True)
             ]
-        return self.output(torch.cat(images), pair)
+        return pair.crop(self.output(torch.cat(images), whole))
 
     def _convolutions(self) -> list[nn.Module]:
         return [self.conv1, self.conv2, self.conv3]
 
-    def _fit(self, up: Tensor, pan: Tensor, cube: Tensor, pair: Pair) -> Tensor:
+    def _fit(self, pair: Pair, up: Tensor, pan: Tensor, cube: Tensor) -> Tensor:
         network = _Convolutions(copy.deepcopy(self._convolutions()))
         adaptation = Adaptation(network, pan, self.lr, pair.gain, pair.ratio)
         far = False

@@ -295,7 +295,10 @@ def precision_of(
         The context.
     """
     low = options.precision == 'bfloat16'
-    return torch.autocast(device.type, torch.bfloat16, enabled=low)
+    # inside of another context, a cache would keep weights of steps ago
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=low, cache_enabled=False
+    )
 
 
 def _write(
