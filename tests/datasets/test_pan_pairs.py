@@ -18,7 +18,6 @@ from data.prisma_l2d.data import make_file
 from rasterio.crs import CRS
 from rasterio.windows import Window
 from torch import Tensor
-from torch.utils.data import Dataset
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 
 from torchgeo_hsi.datasets import HSICube
@@ -241,6 +240,7 @@ def test_the_pan_of_prisma(tmp_path: Path) -> None:
     assert pairs.ratio == 6
     with PRISMAL2DReader(scene.path) as reader:
         pan, valid = reader.read_pan()
+        assert reader.info.bands is not None
         cube, _ = reader.read(reader.info.bands.indices([0.5, 0.6]))
     _, window = pairs.window(5)
     row, column = window.row_off, window.col_off
@@ -313,7 +313,7 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
         PanPairs([cube, cube], [pan, other])
 
 
-class Patches(NonGeoDataset, Dataset[dict[str, Tensor]]):  # type: ignore[misc]
+class Patches(NonGeoDataset):
     """Two cubes in memory."""
 
     def __init__(self, pan: bool = False) -> None:

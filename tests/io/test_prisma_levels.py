@@ -4,6 +4,7 @@
 """PRISMA products in the geometry of the sensor: L1 and L2C."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -87,20 +88,18 @@ def test_cubes_that_are_not_registered_do_not_matter(tmp_path: Path) -> None:
         assert reader.info.shape == (230, 16, 14)
 
 
-def test_scales_of_l1(tmp_path: Path) -> None:
-    for number, (change, match) in enumerate(
-        (
-            ({'ScaleFactor_Swir': None}, 'ScaleFactor_Swir'),
-            (
-                {'ScaleFactor_Vnir': np.float32(0)},
-                'Expected a positive ScaleFactor_Vnir',
-            ),
-            ({'Offset_Vnir': None}, 'Offset_Vnir'),
-        )
-    ):
-        scene = make_file(tmp_path / str(number), level='1', change=change)
-        with pytest.raises(MetadataError, match=match):
-            PRISMAReader(scene.path)
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        ({'ScaleFactor_Swir': None}, 'ScaleFactor_Swir'),
+        ({'ScaleFactor_Vnir': np.float32(0)}, 'Expected a positive ScaleFactor_Vnir'),
+        ({'Offset_Vnir': None}, 'Offset_Vnir'),
+    ],
+)
+def test_scales_of_l1(tmp_path: Path, change: dict[str, Any], match: str) -> None:
+    scene = make_file(tmp_path, level='1', change=change)
+    with pytest.raises(MetadataError, match=match):
+        PRISMAReader(scene.path)
     with PRISMAReader(scene.path, scale=2) as reader:
         assert reader.info.gain is not None
         assert set(reader.info.gain) == {2.0}

@@ -3,6 +3,7 @@
 
 """Tests of the spectral distortion of QNR."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,8 @@ def test_against_loops(window: int, sliding: bool) -> None:
 def test_strips_and_chunks(sliding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     fused, cube, _ = sharpened()
     expected = d_lambda(fused, cube, window=8, sliding=sliding)
-    monkeypatch.setattr('torchgeo_hsi.metrics.d_lambda._VALUES', 2400)
+    module = import_module('torchgeo_hsi.metrics.d_lambda')
+    monkeypatch.setattr(module, '_VALUES', 2400)
     monkeypatch.setattr('torchgeo_hsi.metrics._blocks._VALUES', 600)
     found = d_lambda(fused, cube, window=8, sliding=sliding)
     torch.testing.assert_close(found, expected)

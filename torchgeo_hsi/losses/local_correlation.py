@@ -25,7 +25,7 @@ class LocalCorrelationLoss(nn.Module):
     The correlation is that of :func:`torchgeo_hsi.physics.local_correlation`.
 
     * https://doi.org/10.1109/TGRS.2025.3583877 (rho-PNN)
-    * https://doi.org/10.1109/TGRS.2023.3338868 (R-PNN)
+    * https://doi.org/10.48550/arXiv.2311.06510 (R-PNN)
 
     Example:
         >>> import torch

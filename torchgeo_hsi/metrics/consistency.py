@@ -21,7 +21,7 @@ class RQ2n(FullResolutionMetric):
     :func:`q2n` between the sharpened cube, as the sensor of the cube would see it, and
     the cube; one less :func:`d_lambda_k`. 1 is best.
 
-    * Vivone et al. (2021), https://doi.org/10.1109/MGRS.2020.3019315
+    * Scarpa and Ciotola (2022), https://doi.org/10.3390/rs14081808
 
     Example:
         >>> import torch
@@ -64,7 +64,7 @@ class RERGAS(FullResolutionMetric):
     :func:`ergas` between the sharpened cube, as the sensor of the cube would see it, and
     the cube, with the ratio of the pixel sizes. 0 is best.
 
-    * Vivone et al. (2021), https://doi.org/10.1109/MGRS.2020.3019315
+    * Scarpa and Ciotola (2022), https://doi.org/10.3390/rs14081808
 
     Example:
         >>> import torch
@@ -97,7 +97,7 @@ class RSAM(FullResolutionMetric):
     :func:`mean_spectral_angle` between the sharpened cube, as the sensor of the cube
     would see it, and the cube. 0 is best.
 
-    * Vivone et al. (2021), https://doi.org/10.1109/MGRS.2020.3019315
+    * Scarpa and Ciotola (2022), https://doi.org/10.3390/rs14081808
 
     Example:
         >>> import torch

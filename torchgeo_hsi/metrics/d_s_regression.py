@@ -97,7 +97,7 @@ def d_s_regression(
     are summed in float64, so no copy of the cube is needed; bands that depend on others
     do no harm.
 
-    * Alparone et al. (2018), https://doi.org/10.1109/LGRS.2018.2836951
+    * Alparone et al. (2018), https://doi.org/10.1109/IGARSS.2018.8518869
 
     Args:
         fused: Sharpened cubes of shape ``(B, C, H, W)`` or ``(C, H, W)``.

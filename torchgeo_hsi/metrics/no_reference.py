@@ -64,7 +64,7 @@ class HQNR(FullResolutionMetric):
 
     ``(1 - D_lambda^K) (1 - D_S)``, of :func:`d_lambda_k` and :func:`d_s`. 1 is best.
 
-    * Aiazzi et al. (2014), https://doi.org/10.1109/WHISPERS.2014.8077525
+    * Aiazzi et al. (2014), https://doi.org/10.1117/12.2067770
 
     Example:
         >>> import torch
@@ -117,7 +117,7 @@ class RQNR(FullResolutionMetric):
     ``(1 - D_lambda^K) (1 - D_S^R)``, of :func:`d_lambda_k` and :func:`d_s_regression`. 1
     is best. The toolbox on hyperspectral pansharpening calls it QNR.
 
-    * Alparone et al. (2018), https://doi.org/10.1109/LGRS.2018.2836951
+    * Alparone et al. (2018), https://doi.org/10.1109/IGARSS.2018.8518869
 
     Example:
         >>> import torch

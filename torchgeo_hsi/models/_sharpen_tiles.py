@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .._typing import BoolArray
 from ..io import CubeReader
+from ..physics.registration import move_image
 from ._scene_numbers import SceneNumbers, _read_values
 from ._scene_overlay import Overlay
 from .pansharpening.pair import Margins
@@ -174,8 +175,6 @@ class SharpenTiles:
         values, known = self._pan.read([0], window)
         image, valid = self._tensor(values), torch.from_numpy(known).to(self._device)
         if edge:
-            from ..physics.registration import move_image
-
             # to the left and up by as much as it lies to the right and down
             image = move_image(self._filled(image, valid), -rest[0], -rest[1])
             image = image[..., edge:-edge, edge:-edge]

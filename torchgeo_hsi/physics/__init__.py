@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         simulate_pan,
     )
     from .pixel_moments import PixelMoments
+    from .registration import Registration, estimate_shift, move_image
     from .spectra import continuum_removal, spectral_angle
     from .srf import (
         gaussian_srf,
@@ -48,6 +49,7 @@ __all__ = (
     'PanRange',
     'PixelMoments',
     'QuantileSketch',
+    'Registration',
     'RunningStatistics',
     'Sensor',
     'Subspace',
@@ -58,12 +60,14 @@ __all__ = (
     'check_micrometres',
     'continuum_removal',
     'correlation_matrix',
+    'estimate_shift',
     'format_nm',
     'gaussian_srf',
     'get_sensor',
     'list_band_statistics',
     'list_sensors',
     'local_correlation',
+    'move_image',
     'pan_bands',
     'pan_range',
     'pan_weights',
@@ -81,6 +85,9 @@ __all__ = (
 
 #: Names whose module needs torch; readers and the command work without it.
 _LAZY = {
+    'Registration': 'registration',
+    'estimate_shift': 'registration',
+    'move_image': 'registration',
     'box_sums': 'local_correlation',
     'local_correlation': 'local_correlation',
     'PAN_RANGES': 'panchromatic',

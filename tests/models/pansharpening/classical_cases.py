@@ -98,7 +98,13 @@ class Scene(NamedTuple):
 
 
 def random_scene(
-    bands: int, height: int, width: int, *, seed: int = 0, ratio: int = 6, batch: int = 1
+    bands: int,
+    height: int,
+    width: int,
+    *,
+    seed: int = 0,
+    ratio: int = 6,
+    batch: int = 1,
 ) -> Scene:
     """Make images with structure on all scales, positive, and bands that differ."""
     generator = torch.Generator().manual_seed(seed)
@@ -130,7 +136,9 @@ class Tile(NamedTuple):
     place: tuple[slice, slice]
 
 
-def cut(scene: Scene, size: tuple[int, int], context: int, align: int) -> Iterator[Tile]:
+def cut(
+    scene: Scene, size: tuple[int, int], context: int, align: int
+) -> Iterator[Tile]:
     """Cut tiles with margins that end at the border of the scene."""
     ratio = scene.pan.shape[-1] // scene.cube.shape[-1]
 

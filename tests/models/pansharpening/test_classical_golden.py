@@ -14,7 +14,6 @@ from tests.pansharpening_scene import ergas, golden_scene, rmse
 from torchgeo_hsi.models import get_model
 from torchgeo_hsi.models.pansharpening import MeasuringPansharpener
 from torchgeo_hsi.models.pansharpening.component_substitution import (
-    BDSD,
     BDSDPC,
     BTH,
     GSA,
@@ -68,41 +67,38 @@ def test_published_numbers(method: type[MeasuringPansharpener]) -> None:
     assert float(result.mean()) == pytest.approx(mean, rel=3e-5)
     # the published wavelet has another border, which the index does not see
     assert rmse(result, truth) == pytest.approx(error, rel=1e-3)
-    assert ergas(result, truth) == pytest.approx(index, rel=2e-5)
+    # weights of the published GSA have single precision
+    assert ergas(result, truth) == pytest.approx(index, rel=3e-5)
 
 
 def test_bdsd_pc() -> None:
     # by NNLS instead of the published solver, whose tolerance shows
     method = BDSDPC(boundary='circular')
     result, truth = sharpen(method)
-    assert rmse(result, truth) == pytest.approx(64.9443, rel=1e-4)
-    assert float(result.mean()) == pytest.approx(7075.1163, rel=1e-6)
+    assert rmse(result, truth) == pytest.approx(64.9443, rel=1e-5)
+    assert float(result.mean()) == pytest.approx(7075.1163, rel=2e-7)
     assert ergas(result, truth) == pytest.approx(0.145947, rel=3e-3)
     cube, pan, up, _ = images()
     pair = method.make_pair(cube, pan, up=up)
     weights = method.solve(method.measure(pair, {}), {})['weights'][0, 0]
     assert weights.nonzero().flatten().tolist() == [0, 1, 29, 32]
     published = [0.980820, -0.309190, -0.387313, -0.243020]
-    assert weights[[0, 1, 29, 32]].tolist() == pytest.approx(published, abs=2e-3)
+    assert weights[[0, 1, 29, 32]].tolist() == pytest.approx(published, abs=1e-3)
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_methods_without_published_numbers_beat_interpolation(
-    method: type[MeasuringPansharpener],
-) -> None:
+def test_all_beat_interpolation(method: type[MeasuringPansharpener]) -> None:
     result, truth = sharpen(method(boundary='circular'))
-    # one that learns 33 weights from 1024 pixels of a scene without noise is no judge
-    limit = 1.0 if method is BDSD else 0.6
-    assert ergas(result, truth) < limit * EXP_ERGAS
+    assert ergas(result, truth) < 0.75 * EXP_ERGAS
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_own_interpolation_is_as_good(method: type[MeasuringPansharpener]) -> None:
     cube, pan, _, truth = images()
-    assert ergas(method()(cube, pan), truth) < 0.6 * EXP_ERGAS
+    assert ergas(method()(cube, pan), truth) < 0.75 * EXP_ERGAS
     single = method()(cube.float(), pan.float())
     assert single.dtype == torch.float32
-    assert ergas(single.double(), truth) < 0.6 * EXP_ERGAS
+    assert ergas(single.double(), truth) < 0.75 * EXP_ERGAS
 
 
 NAMES = (

@@ -306,7 +306,9 @@ class RhoPNN(Pansharpener):
         pan = torch.cat([patch.pan for patch in patches]) / scale
         pans = pan.repeat(len(bands), 1, 1, 1)
         statistics = PanStatistics(pans, ratio)
-        up = torch.cat([patch.band(band) for band in bands for patch in patches]) / scale
+        up = (
+            torch.cat([patch.band(band) for band in bands for patch in patches]) / scale
+        )
         cube = torch.cat(
             [patch.inner[:, band : band + 1] for band in bands for patch in patches]
         )

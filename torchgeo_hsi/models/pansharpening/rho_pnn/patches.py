@@ -161,10 +161,14 @@ def describe(patches: Sequence[Patch]) -> Tensor:
 
 def _texture(image: Tensor) -> Tensor:
     energy = sum(
-        image.diff(dim=axis).square().mean() if image.shape[axis] > 1 else image.new_zeros(())
+        image.diff(dim=axis).square().mean()
+        if image.shape[axis] > 1
+        else image.new_zeros(())
         for axis in (0, 1)
     )
-    return torch.stack([image.mean(), image.std(correction=0), torch.as_tensor(energy).sqrt()])
+    return torch.stack(
+        [image.mean(), image.std(correction=0), torch.as_tensor(energy).sqrt()]
+    )
 
 
 def choose(patches: Sequence[Patch], count: int | None) -> list[Patch]:

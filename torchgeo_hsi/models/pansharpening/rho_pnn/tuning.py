@@ -296,9 +296,7 @@ def precision_of(
     """
     low = options.precision == 'bfloat16'
     # inside of another context, a cache would keep weights of steps ago
-    return torch.autocast(
-        device.type, torch.bfloat16, enabled=low, cache_enabled=False
-    )
+    return torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False)
 
 
 def _write(

@@ -331,9 +331,7 @@ class Blur:
         rows, cols = self._places(image.shape[-2:])
         batch, count = image.shape[:2]
         flat = image[..., rows[:, None], cols].transpose(0, 1)
-        found = F.conv2d(
-            flat, self.kernel[:, None], stride=self.ratio, groups=batch
-        )
+        found = F.conv2d(flat, self.kernel[:, None], stride=self.ratio, groups=batch)
         return found.transpose(0, 1).reshape(batch, count, *self.shape)
 
     def back(self, image: Tensor, size: Sequence[int]) -> Tensor:
@@ -349,10 +347,7 @@ class Blur:
         rows, cols = self._places(size)
         batch, count = image.shape[:2]
         flat = F.conv_transpose2d(
-            image.transpose(0, 1),
-            self.kernel[:, None],
-            stride=self.ratio,
-            groups=batch,
+            image.transpose(0, 1), self.kernel[:, None], stride=self.ratio, groups=batch
         ).transpose(0, 1)
         total = image.new_zeros(batch, count, size[0], len(cols))
         total = total.index_add(2, rows.to(image.device), flat)
@@ -370,9 +365,7 @@ class Blur:
         """
         length = self.kernel.shape[-1]
         whole = self.kernel.new_zeros(len(self.kernel), size[0], size[1])
-        places = [
-            (torch.arange(length) - length // 2).remainder(s) for s in size
-        ]
+        places = [(torch.arange(length) - length // 2).remainder(s) for s in size]
         # of a kernel larger than the image, elements fall on the same place
         wide = whole.new_zeros(len(whole), size[0], length)
         wide = wide.index_add(1, places[0].to(whole.device), self.kernel)

@@ -3,7 +3,7 @@
 
 """Pansharpening by sparse representation of details."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,8 +17,8 @@ from ..pair import Pair
 #: Numbers that are held at once.
 _CHUNK = 1 << 24
 
-#: Share of the volume of the atoms so far that a new one has to keep: atoms closer to
-#: the others would be subtracted from each other.
+#: Share of an atom's square that those before must leave: of more similar ones, large
+#: multiples would be subtracted from each other.
 _VOLUME = 1e-6
 
 
@@ -104,31 +104,201 @@ class SparseDetails(Pansharpener):
         Returns:
             Details of shape ``(C, H, W)``.
         """
-        step = self.patch - self.overlap
-        rows, cols = (
-            max(1, -(-(n - self.overlap) // step)) for n in coarse.shape
-        )
-        size = (rows * step + self.overlap, cols * step + self.overlap)
-        wanted, coarse = _extend(wanted, size), _extend(coarse[None], size)
-        fine = _extend(fine[None], (ratio * size[0], ratio * size[1]))
-        atoms = F.unfold(coarse[None].double(), self.patch, stride=step)[0].mT
-        strength = torch.einsum('chw,c->hw', wanted, spread)[None, None].double()
-        targets = F.unfold(strength, self.patch, stride=step)[0].mT
-        chosen = torch.cat(
-            [
-                pursue(atoms, target, first, self.atoms)
-                for target, first in _chunks(targets, len(atoms))
-            ]
-        )
-        place = _Places(rows, cols, step, self.patch, ratio)
-        return self._assemble(wanted, fine[0], atoms, chosen, place)
+        grid = _Grid.cover(*coarse.shape, self.patch, self.patch - self.overlap)
+        wanted, coarse = grid.extend(wanted), grid.extend(coarse[None])
+        fine = grid.extend(fine[None], ratio)[0]
+        atoms = grid.cut(coarse.double()).flatten(0, 1)
+        strength = torch.einsum('chw,c->hw', wanted, spread)[None]
+        targets = grid.cut(strength.double()).flatten(0, 1)
+        chosen, kept = pursue(atoms, targets, self.atoms)
+        return _assemble(wanted, fine, atoms, (chosen, kept), grid, ratio)
 
-    def _assemble(
-        self,
-        wanted: Tensor,
-        fine: Tensor,
-        atoms: Tensor,
-        chosen: Tensor,
-        place: '_Places',
-    ) -> Tensor:
-        raise NotImplementedError
+
+class _Grid(NamedTuple):
+    """Where the patches of an image are.
+
+    Args:
+        height: Rows of the image.
+        width: Columns of the image.
+        rows: Rows of patches.
+        cols: Columns of patches.
+        patch: Pixels of a patch in each direction.
+        step: Pixels from a patch to the next one.
+    """
+
+    height: int
+    width: int
+    rows: int
+    cols: int
+    patch: int
+    step: int
+
+    @classmethod
+    def cover(cls, height: int, width: int, patch: int, step: int) -> '_Grid':
+        """Cover an image, which is extended if need be."""
+        rows, cols = (max(1, -(-(n + step - patch) // step)) for n in (height, width))
+        return cls(height, width, rows, cols, patch, step)
+
+    def span(self, count: int) -> int:
+        """Return how many pixels a line of patches covers."""
+        return (count - 1) * self.step + self.patch
+
+    def extend(self, image: Tensor, ratio: int = 1) -> Tensor:
+        """Repeat the last row and column of an image as often as patches need."""
+        below, right = (
+            ratio * (self.span(count) - length)
+            for count, length in ((self.rows, self.height), (self.cols, self.width))
+        )
+        return F.pad(image, (0, right, 0, below), mode='replicate')
+
+    def cut(self, image: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+        """Cut patches out of an image of shape ``(C, H, W)``.
+
+        Returns:
+            Patches of shape ``(N, C, patch * patch)`` of some rows of patches; of all for
+            one image.
+        """
+        last = self.rows if last is None else last
+        start = first * self.step
+        part = image[:, start : start + self.span(last - first)]
+        found = F.unfold(part[:, None], self.patch, stride=self.step)
+        return found.permute(2, 0, 1)
+
+    def overlaps(self, ratio: int, like: Tensor) -> Tensor:
+        """Count the patches at each pixel, shape ``(H, W)``."""
+        counts = []
+        for number in (self.rows, self.cols):
+            count = like.new_zeros(self.span(number))
+            for place in range(number):
+                count[place * self.step : place * self.step + self.patch] += 1
+            counts.append(count.repeat_interleave(ratio))
+        return counts[0][:, None] * counts[1]
+
+
+def pursue(atoms: Tensor, targets: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Choose atoms for all targets by orthogonal matching pursuit.
+
+    The first atom of target number *n* is atom number *n*; each next one has the largest
+    product with what the atoms so far leave.
+
+    Args:
+        atoms: Atoms of shape ``(N, K)``.
+        targets: Targets of shape ``(N, K)``.
+        count: Number of atoms for each, M.
+
+    Returns:
+        Numbers of atoms, shape ``(N, M)``; and which of them are of use, same shape: not
+        those that are combinations of those before, up to rounding and a little more.
+    """
+    number = len(atoms)
+    count = min(count, number)
+    rows = max(1, _CHUNK // number)
+    parts = []
+    for start in range(0, number, rows):
+        own = torch.arange(start, min(start + rows, number), device=atoms.device)
+        parts.append(_pursue(atoms, targets[own], own, count))
+    return torch.cat([part[0] for part in parts]), torch.cat([x[1] for x in parts])
+
+
+def _pursue(
+    atoms: Tensor, rest: Tensor, own: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    length = torch.linalg.vector_norm(atoms, dim=1, keepdim=True)
+    unit = atoms / length.clamp_min(torch.finfo(atoms.dtype).tiny)
+    axes = atoms.new_zeros(len(rest), count, atoms.shape[1])
+    taken = torch.zeros(len(rest), len(atoms), dtype=torch.bool, device=atoms.device)
+    chosen, kept = [], []
+    for place in range(count):
+        if place:
+            own = (rest @ atoms.mT).abs_().masked_fill_(taken, -1).argmax(1)
+        taken.scatter_(1, own[:, None], True)
+        vector = unit[own][..., None]
+        vector = (vector - axes.mT @ (axes @ vector)).squeeze(2)
+        volume = vector.square().sum(1, keepdim=True)
+        useful = volume > _VOLUME
+        axis = torch.where(useful, vector / volume.clamp_min(_VOLUME).sqrt(), 0)
+        axes[:, place] = axis
+        rest = rest - (rest * axis).sum(1, keepdim=True) * axis
+        chosen.append(own)
+        kept.append(useful.squeeze(1))
+    return torch.stack(chosen, 1), torch.stack(kept, 1)
+
+
+def _assemble(
+    wanted: Tensor,
+    fine: Tensor,
+    atoms: Tensor,
+    choice: tuple[Tensor, Tensor],
+    grid: _Grid,
+    ratio: int,
+) -> Tensor:
+    """Fit each band by the chosen atoms, and sum up their fine patches.
+
+    Args:
+        wanted: Details of the cube, shape ``(C, h, w)``, extended.
+        fine: Details of the PAN, shape ``(H, W)``, extended.
+        atoms: Patches of the reduced PAN, shape ``(N, K)``.
+        choice: Numbers of atoms and which are of use, shape ``(N, M)`` each.
+        grid: Where the patches are.
+        ratio: Ratio of pixel sizes.
+
+    Returns:
+        Details of shape ``(C, H, W)``, as large as the image was.
+    """
+    bands, (chosen, kept) = len(wanted), choice
+    size, step = grid.patch * ratio, grid.step * ratio
+    total = fine.new_zeros(bands, *fine.shape)
+    most = grid.cols * size**2 * (bands + chosen.shape[1])
+    rows = max(1, _CHUNK // most)
+    for first in range(0, grid.rows, rows):
+        last = min(first + rows, grid.rows)
+        some = slice(first * grid.cols, last * grid.cols)
+        targets = grid.cut(wanted, first, last).double()
+        shares = _fit(atoms[chosen[some]], targets, kept[some]).to(fine)
+        patches = _cut_at(fine, chosen[some], grid, ratio)
+        made = torch.einsum('nmp,nmc->cpn', patches, shares)
+        area = (last - first - 1) * step + size, fine.shape[1]
+        part = F.fold(made, area, size, stride=step)[:, 0]
+        total[:, first * step : first * step + area[0]] += part
+    total /= grid.overlaps(ratio, fine)
+    return total[:, : grid.height * ratio, : grid.width * ratio]
+
+
+def _fit(atoms: Tensor, targets: Tensor, kept: Tensor) -> Tensor:
+    """Fit targets by atoms.
+
+    Args:
+        atoms: Atoms of shape ``(N, M, K)``.
+        targets: Targets of shape ``(N, C, K)``.
+        kept: Which atoms are of use, shape ``(N, M)``.
+
+    Returns:
+        Weights of shape ``(N, M, C)``.
+    """
+    length = torch.linalg.vector_norm(atoms, dim=2, keepdim=True)
+    scale = torch.where(kept[..., None], length, torch.inf)
+    unit = atoms / scale
+    gram = unit @ unit.mT + torch.diag_embed((~kept).to(unit))
+    return torch.linalg.solve(gram, unit @ targets.mT) / scale
+
+
+def _cut_at(fine: Tensor, chosen: Tensor, grid: _Grid, ratio: int) -> Tensor:
+    """Cut the fine patches of atoms, shape ``(N, M, P * P)``."""
+    reach = torch.arange(grid.patch * ratio, device=fine.device)
+    step = grid.step * ratio
+    rows = (chosen // grid.cols)[..., None] * step + reach
+    cols = (chosen % grid.cols)[..., None] * step + reach
+    return fine[rows[..., :, None], cols[..., None, :]].flatten(2)
+
+
+@register_model
+def sr_d(**options: Any) -> SparseDetails:
+    """Build :class:`SparseDetails`.
+
+    Args:
+        **options: Arguments of :class:`SparseDetails`.
+
+    Returns:
+        The method.
+    """
+    return SparseDetails(**options)
