@@ -15,7 +15,7 @@ from .geotiff import GeoTIFFReader
 from .mat import MatReader
 from .netcdf import NetCDFReader
 from .open import open_cube, read_array
-from .prisma import PRISMAL2DReader
+from .prisma import PRISMAL2DReader, PRISMAReader
 from .simulated import simulate_enmap
 from .statistics_file import read_statistics_file, write_statistics_file
 from .store import (
@@ -52,6 +52,7 @@ __all__ = (
     'MatReader',
     'NetCDFReader',
     'PRISMAL2DReader',
+    'PRISMAReader',
     'ProductLayer',
     'StoreReader',
     'StoreSpec',

@@ -26,7 +26,7 @@ from .envi import ENVIReader
 from .geotiff import GeoTIFFReader
 from .mat import MatReader, read_mat_array
 from .netcdf import NetCDFReader
-from .prisma import PRISMAL2DReader, is_prisma
+from .prisma import PRISMAReader, is_prisma
 from .store import StoredSceneReader, is_store
 
 _TIFF = ('.tif', '.tiff')
@@ -51,7 +51,7 @@ def open_cube(path: PathLike, **options: Any) -> CubeReader:
     ENVI header or binary file           :class:`ENVIReader`
     ``.mat``                             :class:`MatReader`
     ``.nc``, ``.h5``, ``.he5``, ...      :class:`EMITL2AReader` or
-                                         :class:`PRISMAL2DReader` if the layout is
+                                         :class:`PRISMAReader` if the layout is
                                          that of EMIT L2A or PRISMA and neither
                                          ``variable`` nor ``layout`` is given,
                                          else :class:`NetCDFReader`
@@ -202,7 +202,7 @@ def _reader_of(path: str) -> Callable[..., CubeReader]:
         return ENVIReader
     raise MetadataError(
         f'It is not known how to read {path}. Supported are products of EnMAP L2A, '
-        'PRISMA L2D, DESIS L2A and EMIT L2A, GeoTIFF (.tif), ENVI (.hdr), MATLAB (.mat) and NetCDF or HDF5 (.nc, .h5).'
+        'PRISMA L1, L2C and L2D, DESIS L2A and EMIT L2A, GeoTIFF (.tif), ENVI (.hdr), MATLAB (.mat) and NetCDF or HDF5 (.nc, .h5).'
     )
 
 
@@ -236,7 +236,7 @@ def _open_emit(path: str, **options: Any) -> CubeReader:
 def _open_prisma(path: str, **options: Any) -> CubeReader:
     """Open a file of PRISMA as one cube, or an array of it as it is stored."""
     if not {'variable', 'layout'} & options.keys():
-        return PRISMAL2DReader(path, **options)
+        return PRISMAReader(path, **options)
     if 'overlap' in options:
         raise MetadataError(
             f'overlap= is for the whole cube of {path}, variable= and layout= are for '

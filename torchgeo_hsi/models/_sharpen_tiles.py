@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .._typing import BoolArray
 from ..io import CubeReader
-from ..physics.registration import move_image
+from ..physics.shifting import move_image
 from ._scene_numbers import SceneNumbers, _read_values
 from ._scene_overlay import Overlay
 from .pansharpening.pair import Margins

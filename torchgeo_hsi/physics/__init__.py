@@ -29,7 +29,8 @@ if TYPE_CHECKING:
         simulate_pan,
     )
     from .pixel_moments import PixelMoments
-    from .registration import Registration, estimate_shift, move_image
+    from .registration import Registration, estimate_shift
+    from .shifting import move_image
     from .spectra import continuum_removal, spectral_angle
     from .srf import (
         gaussian_srf,
@@ -87,7 +88,7 @@ __all__ = (
 _LAZY = {
     'Registration': 'registration',
     'estimate_shift': 'registration',
-    'move_image': 'registration',
+    'move_image': 'shifting',
     'box_sums': 'local_correlation',
     'local_correlation': 'local_correlation',
     'PAN_RANGES': 'panchromatic',

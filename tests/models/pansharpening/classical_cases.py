@@ -87,7 +87,8 @@ def published_up(bands: int) -> NDArray[np.float64]:
             if step < len(_SIDE):
                 double[row, sample] = _SIDE[step]
     matrix = double @ triple
-    return np.round(np.clip(matrix @ lr @ matrix.T, 0, 65536))
+    result: NDArray[np.float64] = np.round(np.clip(matrix @ lr @ matrix.T, 0, 65536))
+    return result
 
 
 class Scene(NamedTuple):
@@ -123,7 +124,7 @@ def random_scene(
     truth = 1000 + 100 * torch.arange(bands)[:, None, None] + 90 * truth
     truth = truth.clamp_min(30)
     pan = truth[:, : max(1, bands // 2)].mean(1, keepdim=True)
-    cube = truth.unflatten(3, (width, ratio)).unflatten(2, (height, ratio)).mean((3, 5))
+    cube = truth.view(batch, bands, height, ratio, width, ratio).mean((3, 5))
     return Scene(cube + noise(*cube.shape), pan + noise(*pan.shape))
 
 

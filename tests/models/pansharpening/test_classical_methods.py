@@ -48,7 +48,8 @@ Image = NDArray[np.float64]
 
 
 def blur(image: Image, kernel: Image) -> Image:
-    return ndimage.correlate(image, kernel, mode='nearest')
+    result: Image = ndimage.correlate(image, kernel, mode='nearest')
+    return result
 
 
 def fit(images: Image, target: Image, intercept: bool) -> tuple[Image, float]:
@@ -103,7 +104,8 @@ class Inputs:
         for _ in range(2 * math.ceil(math.log2(self.ratio))):
             kernel = np.convolve(kernel, np.array([1, 4, 6, 4, 1]) / 16)
         once = ndimage.correlate1d(image, kernel, axis=0, mode='reflect')
-        return ndimage.correlate1d(once, kernel, axis=1, mode='reflect')
+        result: Image = ndimage.correlate1d(once, kernel, axis=1, mode='reflect')
+        return result
 
     @cached_property
     def bands(self) -> Image:

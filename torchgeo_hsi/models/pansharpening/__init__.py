@@ -58,29 +58,8 @@ from .networks import (
     r_pnn,
 )
 from .pair import Margins, Pair, Views
-from .rho_pnn import (
-    BandRecord,
-    Losses,
-    PanStatistics,
-    RhoNetwork,
-    RhoPNN,
-    RhoPNNOptions,
-    Samples,
-    SpectralTarget,
-    Switch,
-    Tuner,
-    rho_pnn,
-)
-from .variational import (
-    Blur,
-    HySURE,
-    Looks,
-    SparseDetails,
-    TotalVariation,
-    hysure,
-    sr_d,
-    tv,
-)
+from .rho_pnn import BandRecord, RhoNetwork, RhoPNN, RhoPNNOptions, rho_pnn
+from .variational import HySURE, SparseDetails, TotalVariation, hysure, sr_d, tv
 
 __all__ = (
     'AWLP',
@@ -102,29 +81,21 @@ __all__ = (
     'PRACS',
     'RPNN',
     'BandRecord',
-    'Blur',
     'Brovey',
     'DIPHyperKite',
     'HSpeNet',
     'HySURE',
     'HyperDSNet',
     'HyperPNN',
-    'Looks',
-    'Losses',
     'Margins',
     'MeasuringPansharpener',
     'Pair',
-    'PanStatistics',
     'Pansharpener',
     'RhoNetwork',
     'RhoPNN',
     'RhoPNNOptions',
-    'Samples',
     'SparseDetails',
-    'SpectralTarget',
-    'Switch',
     'TotalVariation',
-    'Tuner',
     'Views',
     'awlp',
     'bdsd',

@@ -65,7 +65,7 @@ class EqualizingPansharpener(MeasuringPansharpener):
         ...     def smooth(self, pair):
         ...         return pair.pan_low
         ...
-        ...     def apply(self, pair, found):
+        ...     def inject(self, pair, found):
         ...         scale = per_band(found['scale'], pair.pan)
         ...         return pair.up + scale * (pair.pan - pair.pan_low)
         >>> AddDetails()(torch.rand(1, 5, 8, 8), torch.rand(1, 1, 48, 48)).shape
@@ -145,7 +145,7 @@ class GainPansharpener(MeasuringPansharpener):
         torch.Size([1, 5, 48, 48])
     """
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Add the details.
 
         Args:

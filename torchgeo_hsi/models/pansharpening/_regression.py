@@ -65,7 +65,8 @@ def solve_normal(matrix: Tensor, right: Tensor) -> Tensor:
     inverse = divide(torch.ones_like(scale), scale)[..., None]
     scaled = matrix * inverse * inverse.mT
     found = torch.linalg.pinv(scaled, rtol=_RANK, hermitian=True) @ (right * inverse)
-    return found * inverse
+    solution: Tensor = found * inverse
+    return solution
 
 
 def fewest_equations(
@@ -111,7 +112,7 @@ def solve(matrix: Tensor, right: Tensor) -> Tensor:
     """
     size = matrix.square().sum(1, keepdim=True).sqrt()
     inverse = divide(torch.ones_like(size), size)
-    found = torch.linalg.pinv(matrix * inverse, rtol=_RANK**0.5 / 100) @ right
+    found: Tensor = torch.linalg.pinv(matrix * inverse, rtol=_RANK**0.5 / 100) @ right
     return found * inverse.mT
 
 

@@ -176,7 +176,7 @@ class MeasuringPansharpener(Pansharpener):
     """A method with statistics of the whole scene: measure, solve, sharpen.
 
     Subclasses implement :meth:`measure`, which takes moments of images; :meth:`solve`,
-    which makes the numbers of the method of them; and :meth:`apply`. Moments of tiles
+    which makes the numbers of the method of them; and :meth:`inject`. Moments of tiles
     add up to those of the scene, so a scene is sharpened like this:
 
     .. code-block:: python
@@ -199,7 +199,7 @@ class MeasuringPansharpener(Pansharpener):
         ...         spread = moments['all'].std
         ...         return {'factor': spread[:, :-1] / spread[:, -1:]}
         ...
-        ...     def apply(self, pair, found):
+        ...     def inject(self, pair, found):
         ...         factor = found['factor'][..., None, None].to(pair.pan)
         ...         return pair.up + factor * (pair.pan - pair.pan_low)
         >>> AddDetails()(torch.rand(1, 5, 8, 8), torch.rand(1, 1, 48, 48)).shape
@@ -209,6 +209,11 @@ class MeasuringPansharpener(Pansharpener):
     needs_scene = True
     passes = 1
     knows_margins = True
+
+    _moments: Moments
+    _found: Numbers
+    _bands: int | None
+    _left: int
 
     def __init__(
         self,
@@ -254,7 +259,7 @@ class MeasuringPansharpener(Pansharpener):
         """
 
     @abstractmethod
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Sharpen with the numbers of all passes.
 
         Args:
@@ -283,11 +288,11 @@ class MeasuringPansharpener(Pansharpener):
                 f'{pair.cube.shape[1]}. Call forget() first.'
             )
         if self._left <= 0:
-            return self.apply(pair, self._found)
+            return self.inject(pair, self._found)
         found: Numbers = {}
         for _ in range(self.passes):
             found |= self.solve(self.measure(pair, found), found)
-        return self.apply(pair, found)
+        return self.inject(pair, found)
 
     @property
     def is_settled(self) -> bool:
@@ -348,9 +353,9 @@ class MeasuringPansharpener(Pansharpener):
 
     def forget(self) -> None:
         """Go back to the statistics of each input, the default."""
-        self._moments: Moments = {}
-        self._found: Numbers = {}
-        self._bands: int | None = None
+        self._moments = {}
+        self._found = {}
+        self._bands = None
         self._left = self.passes
 
 

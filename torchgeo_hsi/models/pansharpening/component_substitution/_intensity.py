@@ -54,7 +54,7 @@ class MeanIntensity(MeasuringPansharpener):
 
     Example:
         >>> class AddDetails(MeanIntensity):
-        ...     def apply(self, pair, found):
+        ...     def inject(self, pair, found):
         ...         intensity = pair.up.mean(1, keepdim=True)
         ...         return pair.up + new_details(pair.pan, intensity, found)
         >>> AddDetails()(torch.rand(1, 5, 8, 8), torch.rand(1, 1, 48, 48)).shape

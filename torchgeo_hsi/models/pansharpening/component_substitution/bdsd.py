@@ -83,7 +83,7 @@ class BDSD(MeasuringPansharpener):
         """
         return solve(matrix, right)
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Add the details.
 
         Args:

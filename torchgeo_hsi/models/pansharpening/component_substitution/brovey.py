@@ -25,7 +25,7 @@ class Brovey(MeanIntensity):
         torch.Size([1, 5, 48, 48])
     """
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Multiply by PAN over intensity.
 
         Args:

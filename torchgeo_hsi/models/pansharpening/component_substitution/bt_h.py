@@ -65,7 +65,7 @@ class BTH(MeasuringPansharpener):
         )
         return {'weights': weights, 'haze': haze, **matched}
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Multiply what is above the haze by PAN over intensity.
 
         Args:

@@ -26,7 +26,7 @@ class GS(MeanIntensity):
         torch.Size([1, 5, 48, 48])
     """
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Add the difference of PAN and intensity.
 
         Args:

@@ -65,7 +65,7 @@ class GSA(MeasuringPansharpener):
         gains = gains * (deviation[:, -2:-1] > 0)
         return {'gains': gains, 'means': fine.mean[:, -2:]}
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Add the difference of PAN and intensity.
 
         Args:

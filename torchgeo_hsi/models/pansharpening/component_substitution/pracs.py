@@ -91,7 +91,7 @@ class PRACS(MeasuringPansharpener):
             }
         return _find_mixture(moments['products'], found, self.beta)
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Add the weighted details.
 
         Args:
@@ -126,8 +126,9 @@ def _find_mixture(moments: PixelMoments, found: Numbers, beta: float) -> Numbers
     that; so products of the bands with each other are all it takes.
     """
     count = moments.scatter.shape[2]
-    original, low, pan, like_pan = moments.covariance.split([count, count, 1, count], 1)
-    _, low_mean, pan_mean, mean = moments.mean.split([count, count, 1, count], 1)
+    sizes = [count, count, 1, count]
+    original, low, pan, like_pan = torch.split(moments.covariance, sizes, 1)
+    _, low_mean, pan_mean, mean = torch.split(moments.mean, sizes, 1)
     fits = solve_normal(like_pan, torch.cat([low, pan], 1).mT).mT
     intensity = fits[:, -1:]
 

@@ -36,7 +36,7 @@ class AWLP(EqualizingPansharpener):
         """
         return pair.pan_bicubic
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Add the details.
 
         Args:

@@ -43,7 +43,7 @@ class MF(EqualizingPansharpener):
         """
         return pair.pan
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Multiply by PAN over low-pass.
 
         Args:

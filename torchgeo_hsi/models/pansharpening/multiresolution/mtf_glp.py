@@ -19,6 +19,7 @@ class MTFGLP(EqualizingPansharpener):
     would not see of it is added. https://doi.org/10.14358/PERS.72.5.591
 
     Example:
+        >>> import torch
         >>> MTFGLP()(torch.rand(1, 5, 8, 8), torch.rand(1, 1, 48, 48)).shape
         torch.Size([1, 5, 48, 48])
     """
@@ -34,7 +35,7 @@ class MTFGLP(EqualizingPansharpener):
         """
         return pair.pan_smooth
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Add the details.
 
         Args:

@@ -20,6 +20,7 @@ class MTFGLPCBD(GainPansharpener):
     https://doi.org/10.1109/TGRS.2007.904923
 
     Example:
+        >>> import torch
         >>> MTFGLPCBD()(torch.rand(1, 5, 8, 8), torch.rand(1, 1, 48, 48)).shape
         torch.Size([1, 5, 48, 48])
     """

@@ -19,6 +19,7 @@ class MTFGLPHPM(EqualizingPansharpener):
     10. https://doi.org/10.1109/LGRS.2013.2281996
 
     Example:
+        >>> import torch
         >>> MTFGLPHPM()(torch.rand(1, 5, 8, 8), torch.rand(1, 1, 48, 48)).shape
         torch.Size([1, 5, 48, 48])
     """
@@ -34,7 +35,7 @@ class MTFGLPHPM(EqualizingPansharpener):
         """
         return pair.pan_smooth
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Multiply by PAN over low-pass.
 
         Args:

@@ -22,6 +22,7 @@ class MTFGLPHPMH(MeasuringPansharpener):
     The ratio is kept in 0 to 10. https://doi.org/10.1109/LGRS.2017.2761021
 
     Example:
+        >>> import torch
         >>> MTFGLPHPMH()(torch.rand(1, 5, 8, 8), torch.rand(1, 1, 48, 48)).shape
         torch.Size([1, 5, 48, 48])
     """
@@ -56,7 +57,7 @@ class MTFGLPHPMH(MeasuringPansharpener):
         share = (spread(fine)[:, -1:] > 0).to(haze)
         return {'haze': haze, 'pan_haze': pan_haze, 'share': share}
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Multiply what is above the haze by PAN over low-pass.
 
         Args:

@@ -57,7 +57,7 @@ class MTFGLPHPMR(MeasuringPansharpener):
             'offset': fine.mean[:, :-2] - gains * fine.mean[:, -2:-1],
         }
 
-    def apply(self, pair: Pair, found: Numbers) -> Tensor:
+    def inject(self, pair: Pair, found: Numbers) -> Tensor:
         """Multiply by PAN over low-pass.
 
         Args:

@@ -29,7 +29,10 @@ class RhoPNNOptions:
         upper: Fraction of the spectral loss above which the spatial loss is switched off
             (gamma).
         lower_share: Fraction of *upper* below which it is switched on (gamma_l).
-        beta: First weight of the spatial loss in the search for it, in each band.
+        beta: Weight of the spatial loss, or the first one in the search for it.
+        search: Whether each band searches its weight when the spectral loss is first
+            below the lower threshold, as published. Else *beta* is the weight from the
+            first iteration on.
         tolerance: Factor by which two steps may raise the spectral loss, or else the
             weight is halved (epsilon).
         halvings: How often at most.
@@ -76,6 +79,7 @@ class RhoPNNOptions:
     upper: float = 0.65
     lower_share: float = 0.9
     beta: float = 2.0
+    search: bool = True
     tolerance: float = 1.007
     halvings: int = 3
     on_steps: int = 20

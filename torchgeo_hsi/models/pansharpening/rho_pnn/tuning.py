@@ -184,6 +184,8 @@ class Tuner:
         options = self.options
         records = self._records(samples, bands)
         switch = Switch(options.lower, options.upper, options.control)
+        if not options.search:
+            switch.weight = options.beta
         average: list[Tensor] | None = None
         on = 0.0
         for number in range(cap):

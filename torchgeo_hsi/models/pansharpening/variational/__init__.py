@@ -1,19 +1,10 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Variational methods: the cube that explains what both sensors saw."""
+"""Pansharpening as an inverse problem: what explains both images, and is simple."""
 
-from .hysure import Blur, HySURE, hysure
+from .hysure import HySURE, hysure
 from .sparse_details import SparseDetails, sr_d
-from .total_variation import Looks, TotalVariation, tv
+from .total_variation import TotalVariation, tv
 
-__all__ = (
-    'Blur',
-    'HySURE',
-    'Looks',
-    'SparseDetails',
-    'TotalVariation',
-    'hysure',
-    'sr_d',
-    'tv',
-)
+__all__ = ('HySURE', 'SparseDetails', 'TotalVariation', 'hysure', 'sr_d', 'tv')

@@ -19,7 +19,7 @@ _CHUNK = 1 << 24
 
 #: Share of an atom's square that those before must leave: of more similar ones, large
 #: multiples would be subtracted from each other.
-_VOLUME = 1e-6
+_VOLUME = 1e-3
 
 
 class SparseDetails(Pansharpener):
