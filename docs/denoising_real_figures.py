@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'benchmarks'))
 
 from _denoising_cubes import DATA, NODATA, noisy_pair
 
-from torchgeo_hsi.cli.restore import METHOD
+from torchgeo_hsi.cli._methods import METHODS
 
 NOISE = 'mixture'
 CUBES = {'aviris.png': 'abu-urban-4', 'enmap.png': 'enmap_96_0'}
@@ -47,7 +47,7 @@ def wavelengths(name: str) -> dict[str, Tensor]:
 
 def main() -> None:
     """Make all pictures."""
-    model = get_model(METHOD).eval()
+    model = get_model(METHODS['denoiser']).eval()
     for file, name in CUBES.items():
         noisy, clean = noisy_pair(name, NOISE)
         with torch.inference_mode():

@@ -38,11 +38,7 @@ def write_pair(folder: Path) -> tuple[Path, Path]:
     words = {'crs': 'EPSG:32633', 'nodata': -9999}
     bands = BandSet(CENTERS, [0.02] * BANDS)
     write_cog(
-        folder / 'cube.tif',
-        cube.astype('int16'),
-        transform=PLACE,
-        bands=bands,
-        **words,
+        folder / 'cube.tif', cube.astype('int16'), transform=PLACE, bands=bands, **words
     )
     write_cog(
         folder / 'pan.tif',

@@ -210,7 +210,13 @@ def _show_bands(
         ax.axhspan(float(lower[0]), float(upper[0]), color=_BAND, lw=0)
     ax.axhline(1, color='0.5', lw=0.8, ls='--')
     ax.plot(
-        x, shares, 'o-', ms=3, lw=1, color=_SPECTRAL, label='Spectral loss / interpolated'
+        x,
+        shares,
+        'o-',
+        ms=3,
+        lw=1,
+        color=_SPECTRAL,
+        label='Spectral loss / interpolated',
     )
     spatial = np.array([record.final_spatial for record in records])
     ax.plot(x, spatial, '.-', ms=3, lw=1, color=_SPATIAL, label='Spatial loss, 1 - |ρ|')

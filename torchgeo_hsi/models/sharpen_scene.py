@@ -132,7 +132,7 @@ def sharpen_scene(
                 pan_reader,
                 overlay,
                 numbers,
-                tile=tile,
+                tile=-(-tile // model.alignment) * model.alignment,
                 context=model.context,
                 shift=shift,
                 device=place,

@@ -109,7 +109,10 @@ def _ratio_of_signal(data: Tensor, mean: Tensor, count: int) -> float:
 
 def _basis(data: Tensor, count: int) -> Tensor:
     """Return the strongest directions, shape ``(C, count)``."""
-    return torch.linalg.eigh(data @ data.mT)[1].flip(1)[:, :count]
+    axes = torch.linalg.eigh(data @ data.mT)[1].flip(1)[:, :count]
+    # their signs are by chance, and random directions would meet other corners
+    largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
+    return torch.where(largest < 0, -axes, axes)
 
 
 def _corners(lifted: Tensor, draws: Tensor) -> Tensor:

@@ -215,9 +215,8 @@ def _blur(images: _Images, gain: float) -> tuple[Tensor, Tensor]:
     size = 41
     mask = images.pan_valid[:, None].to(images.pan)
     both = F.pad(torch.cat([images.pan, mask], 1), (size // 2,) * 4)
-    blurred, cover = mtf_filter(both, gain, images.ratio, size, padding='valid').split(
-        1, 1
-    )
+    filtered = mtf_filter(both, gain, images.ratio, size, padding='valid')
+    blurred, cover = filtered[:, :1], filtered[:, 1:]
     total = float(mtf_kernel(gain, images.ratio, size).sum())
     cover = (cover / total).clamp(0, 1)
     return blurred / cover.clamp_min(0.1) / total, cover
@@ -303,7 +302,7 @@ def _regress(components: Tensor, fine: Tensor, known: Tensor) -> tuple[Tensor, T
     count = mask.sum(1)
     total = count.clamp_min(1)
     products = (cube[:, None] * cube).flatten(0, 1)
-    matrix = (mask @ products.mT).unflatten(1, (size, size)) / total[:, None, None]
+    matrix = (mask @ products.mT).reshape(-1, size, size) / total[:, None, None]
     right = image @ cube.mT / total[:, None]
     power = (image * image).sum(1) / total
     # without means

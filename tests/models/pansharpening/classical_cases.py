@@ -6,12 +6,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.models.pansharpening import MeasuringPansharpener
 from torchgeo_hsi.models.pansharpening.component_substitution import (
     BDSD,
@@ -51,44 +48,6 @@ METHODS: tuple[type[MeasuringPansharpener], ...] = (
     MTFGLPHPMR,
     MTFGLPCBD,
 )
-
-#: Sums in single precision that the published weights were divided by, by their phase;
-#: they depend on the order of summation, and 500 of a million rounded pixels on them.
-_SUMS = {2: 0.9998025894165039, 1: 0.9999014139175415}
-
-#: One side of the published filter that doubles the number of samples.
-_SIDE = (
-    *(1.0, 0.610668182370, 0.0, -0.145397186478, 0.0, 0.043619155884, 0.0),
-    *(-0.010385513306, 0.0, 0.001615524292, 0.0, -0.000120162964),
-)
-
-
-def published_up(bands: int) -> NDArray[np.float64]:
-    """Interpolate the golden scene as published, whose weights have single precision."""
-    lr = golden_scene(bands).lr
-    size = lr.shape[-1]
-    triple = np.zeros((3 * size, size))
-    for row in range(3 * size):
-        place, phase = divmod(row, 3)
-        if phase == 1:
-            triple[row, place] = 1
-            continue
-        # samples lie in the middle of three, so phase 0 is 2 / 3 behind the one before
-        thirds = 2 if phase == 0 else 1
-        weights = torch.sinc(torch.arange(-30.0, 31.0) + thirds / 3) / _SUMS[thirds]
-        for step, weight in zip(range(-30, 31), weights.tolist(), strict=True):
-            index = (place - (phase == 0) - step) % (2 * size)
-            triple[row, min(index, 2 * size - 1 - index)] += weight
-    double = np.zeros((6 * size, 3 * size))
-    for row in range(6 * size):
-        for sample in range(3 * size):
-            # the way around the border may be shorter
-            step = abs((row - 1 - 2 * sample + 3 * size) % (6 * size) - 3 * size)
-            if step < len(_SIDE):
-                double[row, sample] = _SIDE[step]
-    matrix = double @ triple
-    result: NDArray[np.float64] = np.round(np.clip(matrix @ lr @ matrix.T, 0, 65536))
-    return result
 
 
 class Scene(NamedTuple):

@@ -49,6 +49,22 @@ def test_single_precision(method: type[MeasuringPansharpener]) -> None:
     torch.testing.assert_close(result.double(), expected, rtol=1e-4, atol=0.05)
 
 
+@pytest.mark.parametrize('method', METHODS)
+def test_tiles_come_in_batches(method: type[MeasuringPansharpener]) -> None:
+    pairs = random_scene(3, 9, 8, seed=3, batch=2)
+    alone, together = method(), method()
+    for _ in range(alone.passes):
+        for cube, pan in zip(*pairs, strict=True):
+            alone.observe(cube[None], pan[None])
+        alone.settle()
+        together.observe(*pairs)
+        together.settle()
+    expected = [alone(c[None], p[None]) for c, p in zip(*pairs, strict=True)]
+    torch.testing.assert_close(
+        together(*pairs), torch.cat(expected), rtol=1e-7, atol=1e-6
+    )
+
+
 @pytest.mark.parametrize('method', [GSA, BDSD])
 def test_statistics_are_those_of_the_scene(method: type[MeasuringPansharpener]) -> None:
     scene, other = random_scene(3, 10, 8, seed=1), random_scene(3, 10, 8, seed=2)

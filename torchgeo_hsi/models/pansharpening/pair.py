@@ -26,7 +26,18 @@ from ...physics.resampling.interpolate import Edge, Method, interpolation_matrix
 
 
 class Margins(NamedTuple):
-    """Coarse pixels at the edges of a tile that are there for its filters only."""
+    """Coarse pixels at the edges of a tile that are there for its filters only.
+
+    Args:
+        top: Rows before the first one that counts.
+        bottom: Rows behind the last one.
+        left: Columns before the first one.
+        right: Columns behind the last one.
+
+    Example:
+        >>> Margins(top=40).slices(6)
+        (slice(240, None, None), slice(0, None, None))
+    """
 
     top: int = 0
     bottom: int = 0

@@ -32,6 +32,9 @@ class MF(EqualizingPansharpener):
     #: The pyramid halves the PAN up to four times, for ratios up to 16.
     alignment = 16
 
+    #: Tiles that begin at multiples of this do so with their margins, too.
+    context = 48
+
     def smooth(self, pair: Pair) -> Tensor:
         """Return the PAN itself.
 

@@ -187,7 +187,7 @@ class Tuner:
         if not options.search:
             switch.weight = options.beta
         average: list[Tensor] | None = None
-        on = 0.0
+        on, is_low = 0.0, False
         for number in range(cap):
             part = samples.turn(number)
             losses = part.losses(self.forward(part.up, part.pan))
@@ -200,7 +200,8 @@ class Tuner:
             self._step(losses, beta)
             if switch.weight is None and share < options.lower:
                 switch.weight = self._search(part, before)
-            if switch.weight is not None:
+            is_low = is_low or share < options.lower
+            if is_low and switch.weight is not None:
                 average = self._average(average)
                 on += beta / switch.weight
             if on >= options.on_steps:

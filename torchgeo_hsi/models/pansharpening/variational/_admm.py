@@ -215,7 +215,8 @@ class Blur:
         wide = whole.new_zeros(len(whole), size[0], length)
         wide = wide.index_add(1, places[0].to(whole.device), self.kernel)
         whole = whole.index_add(2, places[1].to(whole.device), wide)
-        return torch.fft.rfft2(whole)[:, None]
+        found: Tensor = torch.fft.rfft2(whole)
+        return found[:, None]
 
     def _places(self, size: Sequence[int]) -> list[Tensor]:
         """Return the rows and columns that any coarse pixel looks at."""
@@ -231,4 +232,5 @@ def _difference_power(size: Sequence[int]) -> Tensor:
     """Return the squared transfer functions of both differences."""
     rows = 2 * torch.pi * torch.fft.fftfreq(size[0], dtype=torch.float64)
     cols = 2 * torch.pi * torch.fft.rfftfreq(size[1], dtype=torch.float64)
-    return (2 - 2 * rows.cos())[:, None] + (2 - 2 * cols.cos())
+    power: Tensor = (2 - 2 * rows.cos())[:, None] + (2 - 2 * cols.cos())
+    return power

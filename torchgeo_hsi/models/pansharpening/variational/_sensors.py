@@ -67,7 +67,7 @@ def estimate_sensors(
     # a PAN without any light says nothing about the blur
     usable = total.abs() > 1e-6
     kernel = torch.where(usable, kernel / total.masked_fill(~usable, 1), flat)
-    return Sensors(response, kernel.unflatten(1, (size, size)))
+    return Sensors(response, kernel.reshape(-1, size, size))
 
 
 def unfold_patches(pan: Tensor, size: int, ratio: int, offset: int) -> Tensor:
@@ -124,7 +124,8 @@ def _fit(matrix: Tensor, right: Tensor, weight: float, steps: Tensor) -> Tensor:
     steps = steps.to(matrix)
     normal = matrix.mT @ matrix + weight * steps.mT @ steps
     inverse = torch.linalg.pinv(normal, rtol=1e-12, hermitian=True)
-    return (inverse @ (matrix.mT @ right[..., None])).squeeze(-1)
+    solved: Tensor = inverse @ (matrix.mT @ right[..., None])
+    return solved.squeeze(-1)
 
 
 def _line(count: int) -> Tensor:

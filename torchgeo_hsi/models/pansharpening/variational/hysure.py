@@ -179,7 +179,7 @@ class HySURE(Pansharpener):
         """Return spectra that span the subspace, shape ``(B, C, P)``, float64."""
         flat = cube.double().flatten(2)
         count = min(self.endmembers, *flat.shape[1:])
-        space = torch.linalg.eigh(flat @ flat.mT)[1][..., -count:]
+        space: Tensor = torch.linalg.eigh(flat @ flat.mT)[1][..., -count:]
         if self.basis == 'svd':
             return space
         generator = torch.Generator().manual_seed(self.seed)
@@ -187,7 +187,8 @@ class HySURE(Pansharpener):
             vertex_component_analysis(spectra, count, generator, self.restarts)[0]
             for spectra in flat
         ]
-        return space @ (space.mT @ torch.stack(found))
+        projected: Tensor = space @ (space.mT @ torch.stack(found))
+        return projected
 
 
 @register_model

@@ -83,14 +83,25 @@ class SparseDetails(Pansharpener):
         coarse = mtf_decimate(fine, gain, ratio) / total
         # as strong as the bands are, so that strong bands choose the patches
         spread = pair.up.flatten(2).std(2)
+        # what is less than this is rounding, or the last digits of the kernel
+        share = max(64 * torch.finfo(fine.dtype).eps, 1e-7)
+        floor = share * pair.pan.abs().flatten(1).amax(1)
         details = [
             self._details(*images, ratio)
-            for images in zip(wanted, fine[:, 0], coarse[:, 0], spread, strict=True)
+            for images in zip(
+                wanted, fine[:, 0], coarse[:, 0], spread, floor, strict=True
+            )
         ]
         return pair.up + torch.stack(details)
 
     def _details(
-        self, wanted: Tensor, fine: Tensor, coarse: Tensor, spread: Tensor, ratio: int
+        self,
+        wanted: Tensor,
+        fine: Tensor,
+        coarse: Tensor,
+        spread: Tensor,
+        floor: Tensor,
+        ratio: int,
     ) -> Tensor:
         """Make the details of one image.
 
@@ -99,15 +110,18 @@ class SparseDetails(Pansharpener):
             fine: Details of the PAN, shape ``(H, W)``.
             coarse: Details of the reduced PAN, shape ``(h, w)``.
             spread: Strength of the bands, shape ``(C,)``.
+            floor: Details that are smaller are none, shape ``()``.
             ratio: Ratio of pixel sizes.
 
         Returns:
             Details of shape ``(C, H, W)``.
         """
-        grid = _Grid.cover(*coarse.shape, self.patch, self.patch - self.overlap)
+        height, width = coarse.shape
+        grid = _Grid.cover(height, width, self.patch, self.patch - self.overlap)
         wanted, coarse = grid.extend(wanted), grid.extend(coarse[None])
         fine = grid.extend(fine[None], ratio)[0]
         atoms = grid.cut(coarse.double()).flatten(0, 1)
+        atoms = atoms * (atoms.abs().amax(1, keepdim=True) > floor)
         strength = torch.einsum('chw,c->hw', wanted, spread)[None]
         targets = grid.cut(strength.double()).flatten(0, 1)
         chosen, kept = pursue(atoms, targets, self.atoms)
@@ -279,7 +293,8 @@ def _fit(atoms: Tensor, targets: Tensor, kept: Tensor) -> Tensor:
     scale = torch.where(kept[..., None], length, torch.inf)
     unit = atoms / scale
     gram = unit @ unit.mT + torch.diag_embed((~kept).to(unit))
-    return torch.linalg.solve(gram, unit @ targets.mT) / scale
+    solved: Tensor = torch.linalg.solve(gram, unit @ targets.mT)
+    return solved / scale
 
 
 def _cut_at(fine: Tensor, chosen: Tensor, grid: _Grid, ratio: int) -> Tensor:

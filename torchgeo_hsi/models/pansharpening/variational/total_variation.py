@@ -113,8 +113,11 @@ class TotalVariation(Pansharpener):
         looks = self._looks(pair)
         weights = self._weights(pair, looks)
         shares = weights[..., None, None]
-        # the norm of both looks, below half of which steps diverge
-        alpha = max(self.alpha, 0.6 * (1.3 + float(weights.square().sum(1).max())))
+        alpha = torch.full_like(shares[:, :1], self.alpha)
+        if not self.as_published:
+            # half the squared norm of both looks, below which steps diverge
+            least = 0.55 * (1.2 + shares.square().sum(1, keepdim=True))
+            alpha = torch.maximum(alpha, least)
         image = torch.zeros_like(pair.up) if self.as_published else pair.up
         across, down = torch.zeros_like(image), torch.zeros_like(image)
         for _ in range(self.iterations):
@@ -130,7 +133,7 @@ class TotalVariation(Pansharpener):
             image = target - self._adjoint(across, down)
         return image
 
-    def _scale(self, squares: Tensor, alpha: float) -> Tensor:
+    def _scale(self, squares: Tensor, alpha: Tensor) -> Tensor:
         if self.weight == 0:
             return torch.zeros_like(squares)
         strength = 2 * alpha / self.weight
