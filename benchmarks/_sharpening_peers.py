@@ -224,9 +224,12 @@ def run_official_rho(
             input=str(path), out_dir='out', gpu_number=0, use_cpu=True, learning_rate=-1
         )
         start = time.perf_counter()
-        with open(os.devnull, 'w') as sink:
-            with contextlib.redirect_stderr(sink), contextlib.redirect_stdout(sink):
-                main.test_rho_pnn(args)
+        with (
+            open(os.devnull, 'w') as sink,
+            contextlib.redirect_stderr(sink),
+            contextlib.redirect_stdout(sink),
+        ):
+            main.test_rho_pnn(args)
         total = time.perf_counter() - start
     fused = loadmat(folder / 'out' / 'sceneRR.mat')['I_HS'].astype('float64')
     return torch.from_numpy(fused)[None], {

@@ -19,6 +19,7 @@ from lightning.pytorch import Callback
 from torch import nn
 
 from torchgeo_hsi.cli import plugins as plugins_verb
+from torchgeo_hsi.cli._methods import kind_of
 from torchgeo_hsi.errors import NameClashError
 from torchgeo_hsi.plugins import PluginHost, builtin
 from torchgeo_hsi.plugins.kinds import KINDS
@@ -39,6 +40,8 @@ CLASSES = (
 #: Names in torchgeo_hsi.models that build no network.
 HELPERS = {
     'backbone_from_checkpoint',
+    'deep_hyperspectral_prior',
+    'deep_image_prior',
     'export_spectral_earth_weights',
     'get_builder',
     'get_model',
@@ -48,6 +51,8 @@ HELPERS = {
     'load_spectral_earth_weights',
     'register_model',
     'restore_scene',
+    'scene_shift',
+    'sharpen_scene',
     'use_bands',
 }
 
@@ -173,6 +178,8 @@ class TestModels:
         networks -= {'BM3D', 'CollaborativeFilter', 'WaveletShrinkage'}
         networks -= {'EigenImageNetwork', 'MeanDenoiser'}
         networks -= {name for name in networks if name.endswith('Head')}
+        # what all methods of pansharpening share, and the network of one of them
+        networks -= {'Pansharpener', 'MeasuringPansharpener', 'RhoNetwork'}
         assert networks
         registry = host.registry('models')
         backbones = ('spec_resnet50', 'spec_vit_tiny', 'spec_resnet18', 'dofa_small_wl')
@@ -183,6 +190,14 @@ class TestModels:
             built.add(type(registry.get(name)(**words)).__name__)
         for name in ('hsdt_s', 'man_s', 'man_v1_s', 'svd', 'robust_subspace', 'lrtv'):
             built.add(type(registry.get(name)()).__name__)
+        sharpeners = [
+            name for name in registry if kind_of(registry.get(name)) == 'pansharpener'
+        ]
+        assert len(sharpeners) >= 27
+        for name in sharpeners:
+            known = inspect.signature(registry.get(name)).parameters
+            words = {'in_channels': 5} if 'in_channels' in known else {}
+            built.add(type(registry.get(name)(**words)).__name__)
         # this one needs a package that is not installed with ours
         assert built == networks - {'BM4D'}
         assert 'bm4d' in registry

@@ -111,9 +111,6 @@ def pansharpening(
     FOLDER gets results.json, results.csv, a picture with error maps for each cube and
     protocol, and index.html with everything.
     """
-    from ._sharpening_page import draw, table_rows, write_page, write_tables
-    from ._sharpening_runs import PROTOCOLS
-
     if pans and tuple(pans) != ('own',) and len(pans) != len(cubes):
         raise click.UsageError(
             f'Expected one --pan for each of {len(cubes)} cubes, or --pan own, got '
@@ -123,24 +120,34 @@ def pansharpening(
     check_outside(output, cubes)
     builders = _builders(methods)
     options = read_opening(cubes[0], opening)
-    wanted = [p for p in PROTOCOLS if protocol in (p, 'both')]
+    kinds: Any = ('reduced', 'full') if protocol == 'both' else (protocol,)
+    words = {'ratio': ratio, 'gain': gain, 'border': border, 'device': device}
+    pairs = _pairs(cubes, pans, kinds, words, size, options)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    words = {'ratio': ratio, 'gain': gain}
+    runs = _compare(builders, pairs, words, folder, quiet=as_json)
+    if as_json:
+        echo_json([run.row() for run in runs])
+    else:
+        click.echo(f'Everything is in {folder / "index.html"}')
+
+
+def _compare(
+    builders: Mapping[str, Callable[[], Any]],
+    pairs: 'Iterator[tuple[str, Protocol, Mapping[str, Any]]]',
+    words: Mapping[str, Any],
+    folder: Path,
+    quiet: bool,
+) -> 'list[SharpeningRun]':
+    """Run all methods on all pairs, and write what is known after each pair."""
+    from ._sharpening_page import draw, table_rows, write_page, write_tables
+
     runs: list[SharpeningRun] = []
     pictures: dict[tuple[str, str], str] = {}
+    options = {name: words[name] for name in ('device', 'border', 'gain')}
     with show_stages() as tell:
-        for name, kind, pair in _pairs(cubes, pans, wanted, words, size, options):
-            own = _run_all(
-                builders,
-                pair,
-                name,
-                kind,
-                tell,
-                device=device,
-                border=border,
-                gain=gain,
-            )
+        for name, kind, pair in pairs:
+            own = _run_all(builders, pair, name, kind, tell, **options)
             picture = f'{name}_{kind}.png'
             draw(folder / picture, pair, own, kind)
             pictures[name, kind] = picture
@@ -148,16 +155,13 @@ def pansharpening(
                 run.image = None
             runs += own
             # what is done so far outlives whatever comes next
-            write_tables(folder, runs, words | {'border': border, 'device': device})
+            write_tables(folder, runs, dict(words))
             write_page(folder, runs, pictures)
-            if not as_json:
+            if not quiet:
                 click.echo(f'{name}, {kind} resolution')
                 echo_table(*table_rows(own, kind))
                 click.echo()
-    if as_json:
-        echo_json([run.row() for run in runs])
-    else:
-        click.echo(f'Everything is in {folder / "index.html"}')
+    return runs
 
 
 def _run_all(

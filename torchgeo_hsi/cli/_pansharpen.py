@@ -122,17 +122,14 @@ def pansharpen(
             progress=progress,
             **options,
         )
-    seconds = time.monotonic() - start
+    report = {'output': output, 'method': method, 'shift': moved}
+    report['seconds'] = time.monotonic() - start
     if as_json:
-        echo_json(
-            {'output': output, 'method': method, 'shift': moved, 'seconds': seconds}
-        )
-    else:
-        if shift == 'estimate':
-            click.echo(
-                f'The PAN lies {moved[0]:.2f} pixels down and {moved[1]:.2f} to the right.'
-            )
-        click.echo(f'Sharpened with {method} in {seconds:.0f} s: {output}')
+        echo_json(report)
+        return
+    if shift == 'estimate':
+        click.echo('The PAN lies {:.2f} pixels down and {:.2f} right.'.format(*moved))
+    click.echo(f'Sharpened with {method} in {report["seconds"]:.0f} s: {output}')
 
 
 def _shift(

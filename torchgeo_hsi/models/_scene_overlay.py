@@ -91,7 +91,8 @@ def _by_coordinates(cube: CubeInfo, pan: CubeInfo) -> Overlay:
             f'{cube.path} is in {cube.crs} and {pan.path} in {pan.crs}. Bring the PAN to '
             'the grid of the cube first, e.g. with gdalwarp -t_srs.'
         )
-    assert cube.transform is not None and pan.transform is not None
+    assert cube.transform is not None
+    assert pan.transform is not None
     coarse, fine = cube.transform, pan.transform
     steps = coarse.a / fine.a, coarse.e / fine.e
     ratio = round(steps[0])

@@ -91,7 +91,9 @@ class SharpenTiles:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         """Initialize a new SharpenTiles instance; see the class for the arguments."""
-        self._cube, self._pan = cube, pan
+        self._pan = pan
+        #: Reader of the cube.
+        self.reader = cube
         self._overlay, self._numbers = overlay, numbers
         self._tile, self._context, self._shift = tile, context, shift
         self._device, self._dtype = device, dtype
@@ -155,7 +157,7 @@ class SharpenTiles:
         )
 
     def _read_cube(self, window: Window) -> tuple[Tensor, Tensor]:
-        values, known = _read_values(self._cube, self._numbers.bands, window)
+        values, known = _read_values(self.reader, self._numbers.bands, window)
         valid = known.mean(0) >= _ENOUGH
         if not known.all():
             # single bands may lack data where the others have them

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from .._typing import PathLike
+from .._typing import BoolArray, PathLike
 from ..errors import BandMismatchError, MetadataError, OutputError
 from ..io import CubeReader
 from ..io._gdal import gdal_cache
@@ -108,25 +109,15 @@ def sharpen_scene(
         check_dtype(reader)
         _check_output(reader, pan_reader, cube, output, overwrite)
         overlay = find_overlay(reader.info, pan_reader.info, ratio)
-        fine = overlay.ratio**2 * overlay.height * overlay.width
-        check_space(reader, output, tile, fine)
-        document = {
-            'method': method,
-            'source': os.path.basename(reader.info.path),
-            'pan': os.path.basename(pan_reader.info.path),
-        }
-        writer = open_output(
-            reader,
-            output,
-            document,
-            compress=compress,
-            overwrite=overwrite,
-            grid=overlay,
+        check_space(
+            reader, output, tile, overlay.ratio**2 * overlay.height * overlay.width
         )
+        names = (os.path.basename(r.info.path) for r in (reader, pan_reader))
+        document = dict(zip(('method', 'source', 'pan'), (method, *names), strict=True))
+        options: Any = {'compress': compress, 'overwrite': overwrite, 'grid': overlay}
+        writer = open_output(reader, output, document, **options)
         try:
             numbers = SceneNumbers.of_scene(reader, 1.0, partial(tell, 'Reading'))
-            first = next(model.parameters(), None)
-            place = torch.device(device or 'cpu') if first is None else first.device
             tiles = SharpenTiles(
                 reader,
                 pan_reader,
@@ -135,15 +126,10 @@ def sharpen_scene(
                 tile=-(-tile // model.alignment) * model.alignment,
                 context=model.context,
                 shift=shift,
-                device=place,
+                device=_device(model, device),
             )
-            with _set_up(model, reader, numbers.bands):
-                _observe(model, tiles, tell)
-                for window, values, known in _sharpen(model, tiles, tell):
-                    stored, mask = numbers.replace(
-                        reader, window, values, known, method
-                    )
-                    writer.write(_fine(window, overlay), stored, mask)
+            for window, *sharpened in _sharpened(model, tiles, numbers, method, tell):
+                writer.write(_fine(window, overlay), *sharpened)
         except BaseException:
             writer.abort()
             raise
@@ -210,6 +196,11 @@ def scene_shift(
     return found.rows, found.cols
 
 
+def _device(model: Pansharpener, wanted: str | torch.device | None) -> torch.device:
+    first = next(model.parameters(), None)
+    return torch.device(wanted or 'cpu') if first is None else first.device
+
+
 def _open_pan(
     stack: ExitStack, cube: CubeReader, pan: PathLike, options: Mapping[str, Any]
 ) -> CubeReader:
@@ -262,6 +253,23 @@ def _set_up(
         model.train(was_training)
 
 
+def _sharpened(
+    model: Pansharpener,
+    tiles: SharpenTiles,
+    numbers: SceneNumbers,
+    method: str,
+    tell: Callable[[str, float], None],
+) -> Iterator[tuple[Window, NDArray[Any], BoolArray | None]]:
+    """Yield windows of the cube, what is to be stored for them, and its mask."""
+    with _set_up(model, tiles.reader, numbers.bands):
+        _observe(model, tiles, tell)
+        for window, values, known in _sharpen(model, tiles, tell):
+            yield (
+                window,
+                *numbers.replace(tiles.reader, window, values, known, method),
+            )
+
+
 def _observe(
     model: Pansharpener, tiles: SharpenTiles, tell: Callable[[str, float], None]
 ) -> None:
@@ -285,7 +293,7 @@ def _observe(
 
 def _sharpen(
     model: Pansharpener, tiles: SharpenTiles, tell: Callable[[str, float], None]
-) -> Iterator[tuple[Window, np.ndarray[Any, np.dtype[np.float32]], Any]]:
+) -> Iterator[tuple[Window, NDArray[np.float32], BoolArray]]:
     """Yield windows of the cube, their sharpened values, and where these are known."""
     for done, tile in enumerate(tiles, start=1):
         ratio = tile.pan.shape[-1] // tile.cube.shape[-1]

@@ -3,10 +3,7 @@
 
 """rho-PNN: one small network, tuned to each band without any reference."""
 
-import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -17,6 +14,13 @@ from ....physics.resampling.interpolate import Edge, Method
 from ...api import register_model
 from ..base import Pansharpener
 from ..pair import Margins, Pair
+from .bands import (
+    correlations,
+    find_scale,
+    group_bands,
+    optimizing,
+    usable_bands,
+)
 from .losses import PanStatistics, SpectralTarget
 from .network import SCOPE, RhoNetwork
 from .options import RhoPNNOptions
@@ -24,18 +28,8 @@ from .patches import Candidates, Patch, choose
 from .samples import Samples
 from .tuning import BandRecord, State, Tuner, iteration_caps, precision_of
 
-#: What digital numbers are divided by, and the medians that are taken for them.
-_DIGITAL = 65536.0
-_MEDIANS = (3000.0, 65536.0)
-
-#: The median of other images behind the division.
-_MEDIAN = 0.1
-
 #: Candidates for patches that are kept of a scene.
 _KEPT = 16
-
-#: Contrast of a band, as a part of its largest value, that is none.
-_FLAT = 1e-6
 
 #: Rows and columns of a PAN that the network can mirror.
 _LEAST = 4
@@ -152,7 +146,7 @@ class RhoPNN(Pansharpener):
         whole, kind = pair.whole, pair.cube.dtype
         self._check_size(whole.pan)
         results = []
-        with _optimizing(pair.cube.device):
+        with optimizing(pair.cube.device):
             images = (whole.cube, whole.pan, whole.up)
             for number in range(len(whole.cube)):
                 cube, pan, up = (x[number : number + 1].float().clone() for x in images)
@@ -213,7 +207,7 @@ class RhoPNN(Pansharpener):
                 f'{cube.shape[1]}. Call forget() before another scene.'
             )
         mask = pair.low_counting
-        with _optimizing(cube.device), torch.no_grad():
+        with optimizing(cube.device), torch.no_grad():
             for number in range(len(cube)):
                 part = slice(number, number + 1)
                 area = Patch(
@@ -239,7 +233,7 @@ class RhoPNN(Pansharpener):
                 'its tiles before settle().'
             )
         self._check_size(patches[0].pan)
-        with _optimizing(patches[0].cube.device):
+        with optimizing(patches[0].cube.device):
             flat = torch.cat([patch.inner.flatten() for patch in patches])
             self._scale = self.scale or find_scale(flat)
             self._states = self._tune(patches, patches, self._scale)
@@ -259,16 +253,16 @@ class RhoPNN(Pansharpener):
         options = self.options
         patches = choose(candidates, options.patches)
         tuner = Tuner(options, patches[0].cube.device, self.seed)
-        usable = _usable(patches)
+        usable = usable_bands(patches)
         if usable:
             size = min(options.pretrain_patch, *patches[0].inner.shape[-2:])
             tiles = [tile for area in areas for tile in area.tiles(size)]
             tuner.pretrain(self._samples(choose(tiles, None), [usable[0]], scale))
-        correlations = _correlations(patches)
-        caps = iteration_caps(correlations, options.base_steps, options.spread)
+        alike = correlations(patches)
+        caps = iteration_caps(alike, options.base_steps, options.spread)
         states: list[State | None] = [None] * patches[0].cube.shape[1]
         done: list[BandRecord] = []
-        for group in _groups(usable, correlations, options):
+        for group in group_bands(usable, alike, options):
             cap = max(caps[band] for band in group)
             for bands in self._rounds(tuner, patches, group, scale, cap, done):
                 state = tuner.state()
@@ -351,73 +345,6 @@ class RhoPNN(Pansharpener):
                 f'network can mirror, got {pan.shape[-2]} x {pan.shape[-1]}. Take a '
                 'larger part of the scene, or the method exp.'
             )
-
-
-def find_scale(cube: Tensor) -> float:
-    """Find what to divide a cube by.
-
-    Args:
-        cube: Values of any shape.
-
-    Returns:
-        65536 for digital numbers, and else ten times the median; 1 if that is 0.
-
-    Example:
-        >>> find_scale(torch.full((1, 2, 3, 3), 6500.0))
-        65536.0
-        >>> round(find_scale(torch.full((1, 2, 3, 3), 0.25)), 3)
-        2.5
-    """
-    middle = float(cube.abs().flatten().median())
-    if _MEDIANS[0] <= middle < _MEDIANS[1]:
-        return _DIGITAL
-    return middle / _MEDIAN if middle > 0 else 1.0
-
-
-def _usable(patches: list[Patch]) -> list[int]:
-    """Return the bands that have any contrast."""
-    count = patches[0].cube.shape[1]
-    flat = torch.cat([patch.inner[0].reshape(count, -1) for patch in patches], 1)
-    contrast = flat.amax(1) - flat.amin(1)
-    good = contrast > _FLAT * flat.abs().amax(1)
-    return [band for band in range(count) if bool(good[band])]
-
-
-def _correlations(patches: list[Patch]) -> list[float]:
-    """Correlate each band with the one before; NaN where one has no contrast."""
-    count = patches[0].cube.shape[1]
-    flat = torch.cat([patch.inner[0].reshape(count, -1) for patch in patches], 1)
-    flat = flat.double()
-    flat = flat - flat.mean(1, keepdim=True)
-    norm = flat.norm(dim=1)
-    values = (flat[1:] * flat[:-1]).sum(1) / (norm[1:] * norm[:-1])
-    return [value if math.isfinite(value) else math.nan for value in values.tolist()]
-
-
-def _groups(
-    bands: list[int], correlations: list[float], options: RhoPNNOptions
-) -> list[list[int]]:
-    """Put neighbors together that are alike."""
-    groups = [bands[:1]] if bands else []
-    for before, band in pairwise(bands):
-        alike = band == before + 1
-        alike = alike and correlations[before] >= options.group_correlation
-        if alike and len(groups[-1]) < options.group:
-            groups[-1].append(band)
-        else:
-            groups.append([band])
-    return groups
-
-
-@contextmanager
-def _optimizing(device: torch.device) -> Iterator[None]:
-    """Allow gradients, also where the caller predicts."""
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
-    ):
-        yield
 
 
 @register_model

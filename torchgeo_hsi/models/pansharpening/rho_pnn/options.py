@@ -193,6 +193,7 @@ class RhoPNNOptions:
             beta=1.0,
             search=False,
             on_steps=5,
+            base_steps=20,
             lr=2e-5,
             patch=30,
             pretrain_lr=1e-4,

@@ -40,6 +40,18 @@ class Switch:
         self.weight = weight
         self.value = 0.0
 
+    def is_reached(self, share: float) -> bool:
+        """Tell whether the spectral loss is where the weight begins to matter.
+
+        Args:
+            share: The spectral loss as a fraction of that of the interpolated band.
+
+        Returns:
+            Whether it is below the lower threshold; with ``'proportional'``, which keeps
+            it from getting there, below the upper one.
+        """
+        return share < (self.upper if self.control == 'proportional' else self.lower)
+
     def update(self, share: float) -> float:
         """Take a new value of the spectral loss into account.
 

@@ -162,7 +162,7 @@ class Tuner:
                 losses = part.losses(image)
                 share = float(part.share(losses.spectral))
                 on += self._step(losses, switch.update(share)) / (switch.weight or 1)
-                if average is not None or share < options.lower:
+                if average is not None or switch.is_reached(share):
                     average = self._average(average)
         self._load(average)
         self._learn_with(options.lr)
@@ -187,7 +187,7 @@ class Tuner:
         if not options.search:
             switch.weight = options.beta
         average: list[Tensor] | None = None
-        on, is_low = 0.0, False
+        on, reached = 0.0, False
         for number in range(cap):
             part = samples.turn(number)
             losses = part.losses(self.forward(part.up, part.pan))
@@ -200,8 +200,8 @@ class Tuner:
             self._step(losses, beta)
             if switch.weight is None and share < options.lower:
                 switch.weight = self._search(part, before)
-            is_low = is_low or share < options.lower
-            if is_low and switch.weight is not None:
+            reached = reached or switch.is_reached(share)
+            if reached and switch.weight is not None:
                 average = self._average(average)
                 on += beta / switch.weight
             if on >= options.on_steps:
