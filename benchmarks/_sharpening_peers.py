@@ -48,8 +48,8 @@ TV_BANDS = 159
 #: Modules that the authors import; where one is not installed, an empty one will do.
 _IMPORTED = (
     *('recordclass', 'cvxpy', 'pywt', 'skimage', 'skimage.transform'),
-    *('skimage.transform.integral', 'other_scripts', 'other_scripts.cbam', 'numba'),
-    *('numba.cuda', 'scipy.ndimage.filters', 'tqdm', 'yaml'),
+    *('skimage.transform.integral', 'other_scripts', 'other_scripts.cbam'),
+    *('scipy.ndimage.filters', 'tqdm', 'yaml'),
 )
 
 
@@ -213,6 +213,9 @@ def run_official_rho(
     os.chdir(folder)
     torch.manual_seed(seed)
     with checkout(peer / RHO):
+        # only for full resolution
+        unused = 'tools.salient_patches_extraction'
+        sys.modules[unused] = _Stub(unused)
         main = importlib.import_module('main')
         parts = importlib.import_module('utils')
         if schedule == 'full':

@@ -42,6 +42,11 @@ class Overlay:
     transform: Affine | None
     crs: CRS | None
 
+    @property
+    def pixels(self) -> int:
+        """Pixels of the PAN in the shared part."""
+        return self.ratio**2 * self.height * self.width
+
 
 def find_overlay(cube: CubeInfo, pan: CubeInfo, ratio: int | None = None) -> Overlay:
     """Find out how a PAN lies on a cube.

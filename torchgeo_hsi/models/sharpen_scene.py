@@ -24,7 +24,7 @@ from ._scene_numbers import SceneNumbers, check_dtype
 from ._scene_output import check_output, check_space, is_product, open_output
 from ._scene_overlay import Overlay, find_overlay
 from ._sharpen_tiles import SharpenTiles
-from .pansharpening.base import MeasuringPansharpener, Pansharpener
+from .pansharpening.base import Pansharpener
 from .restore_scene import _open, _silent
 
 #: Bound of GDAL's cache: margins of neighboring tiles are read again.
@@ -102,19 +102,12 @@ def sharpen_scene(
     tell, method = progress or _silent, name or type(model).__name__
     # a device that does not exist is found before the scene is read
     model = model if device is None else model.to(device)
-    with ExitStack() as stack:
-        stack.enter_context(gdal_cache(_CACHE_MB))
-        reader = stack.enter_context(_open(cube, cube_options or {}))
-        pan_reader = _open_pan(stack, reader, pan, pan_options or {})
-        check_dtype(reader)
-        _check_output(reader, pan_reader, cube, output, overwrite)
+    with _opened(cube, pan, cube_options, pan_options) as (reader, pan_reader):
         overlay = find_overlay(reader.info, pan_reader.info, ratio)
-        check_space(
-            reader, output, tile, overlay.ratio**2 * overlay.height * overlay.width
-        )
-        names = (os.path.basename(r.info.path) for r in (reader, pan_reader))
-        document = dict(zip(('method', 'source', 'pan'), (method, *names), strict=True))
+        _check_output(reader, pan_reader, cube, output, overwrite)
+        check_space(reader, output, tile, overlay.pixels)
         options: Any = {'compress': compress, 'overwrite': overwrite, 'grid': overlay}
+        document = _document(method, reader, pan_reader)
         writer = open_output(reader, output, document, **options)
         try:
             numbers = SceneNumbers.of_scene(reader, 1.0, partial(tell, 'Reading'))
@@ -170,10 +163,7 @@ def scene_shift(
             shift = scene_shift('pan.tif', 'cube.tif')
             sharpen_scene(model, 'pan.tif', 'cube.tif', 'sharp.tif', shift=shift)
     """
-    with ExitStack() as stack:
-        stack.enter_context(gdal_cache(_CACHE_MB))
-        reader = stack.enter_context(_open(cube, cube_options or {}))
-        pan_reader = _open_pan(stack, reader, pan, pan_options or {})
+    with _opened(cube, pan, cube_options, pan_options) as (reader, pan_reader):
         overlay = find_overlay(reader.info, pan_reader.info)
         numbers = SceneNumbers.of_scene(reader, 1.0, lambda share: None)
         tiles = SharpenTiles(
@@ -196,9 +186,29 @@ def scene_shift(
     return found.rows, found.cols
 
 
+def _document(method: str, *readers: CubeReader) -> dict[str, str]:
+    names = (os.path.basename(reader.info.path) for reader in readers)
+    return dict(zip(('method', 'source', 'pan'), (method, *names), strict=True))
+
+
 def _device(model: Pansharpener, wanted: str | torch.device | None) -> torch.device:
     first = next(model.parameters(), None)
     return torch.device(wanted or 'cpu') if first is None else first.device
+
+
+@contextmanager
+def _opened(
+    cube: PathLike,
+    pan: PathLike,
+    cube_options: Mapping[str, Any] | None,
+    pan_options: Mapping[str, Any] | None,
+) -> Iterator[tuple[CubeReader, CubeReader]]:
+    """Open a cube and its PAN."""
+    with ExitStack() as stack:
+        stack.enter_context(gdal_cache(_CACHE_MB))
+        reader = stack.enter_context(_open(cube, cube_options or {}))
+        check_dtype(reader)
+        yield reader, _open_pan(stack, reader, pan, pan_options or {})
 
 
 def _open_pan(
@@ -242,13 +252,14 @@ def _set_up(
     if own is None and reader.info.bands is not None:
         model.wavelength = [float(reader.info.bands.wavelength[b]) for b in bands]
     model.eval()
-    if isinstance(model, MeasuringPansharpener):
-        model.forget()
+    scene_model: Any = model if model.needs_scene else None
+    if scene_model is not None:
+        scene_model.forget()
     try:
         yield
     finally:
-        if isinstance(model, MeasuringPansharpener):
-            model.forget()
+        if scene_model is not None:
+            scene_model.forget()
         model.wavelength = own
         model.train(was_training)
 
@@ -274,13 +285,14 @@ def _observe(
     model: Pansharpener, tiles: SharpenTiles, tell: Callable[[str, float], None]
 ) -> None:
     """Show the scene to a method that needs it."""
-    if not isinstance(model, MeasuringPansharpener):
+    if not model.needs_scene:
         return
+    scene_model: Any = model
     for number in range(model.passes):
         for done, tile in enumerate(tiles, start=1):
             if not tile.is_empty:
                 with torch.inference_mode():
-                    model.observe(
+                    scene_model.observe(
                         tile.cube,
                         tile.pan,
                         valid=tile.valid,
@@ -288,7 +300,7 @@ def _observe(
                         margins=tile.margins,
                     )
             tell('Observing', (number + done / len(tiles)) / model.passes)
-        model.settle()
+        scene_model.settle()
 
 
 def _sharpen(

@@ -4,6 +4,7 @@
 """rho-PNN: its parts against published numbers, and what it does to images."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,12 +16,13 @@ from tests.pansharpening_scene import GAIN, RATIO, golden_scene, rmse
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError
 from torchgeo_hsi.models.pansharpening.exp import EXP
 from torchgeo_hsi.models.pansharpening.pair import Margins
+from torchgeo_hsi.models.pansharpening.rho_pnn.bands import find_scale, group_bands
 from torchgeo_hsi.models.pansharpening.rho_pnn.losses import (
     PanStatistics,
     SpectralTarget,
     spatial_losses,
 )
-from torchgeo_hsi.models.pansharpening.rho_pnn.method import RhoPNN, find_scale, rho_pnn
+from torchgeo_hsi.models.pansharpening.rho_pnn.method import RhoPNN, rho_pnn
 from torchgeo_hsi.models.pansharpening.rho_pnn.network import RhoNetwork
 from torchgeo_hsi.models.pansharpening.rho_pnn.options import RhoPNNOptions
 from torchgeo_hsi.models.pansharpening.rho_pnn.patches import (
@@ -157,7 +159,7 @@ def test_small_images_are_compared_to_their_border() -> None:
 
 def test_iteration_caps_are_the_published_ones() -> None:
     cube = golden_scene(32).lr[-8:].reshape(8, -1)
-    correlations = [np.corrcoef(a, b)[0, 1] for a, b in zip(cube, cube[1:])]  # noqa: B905
+    correlations = [np.corrcoef(a, b)[0, 1] for a, b in pairwise(cube)]
     caps = iteration_caps(correlations, 80, 30)
     assert (min(caps), max(caps)) == (2471, 2489)
     assert round(float(np.mean(caps[1:])), 1) == 2479.6
@@ -193,6 +195,9 @@ def test_proportional_weight() -> None:
     switch = Switch(0.6, 0.7, 'proportional', weight=2.0)
     found = [switch.update(x) for x in (0.8, 0.7, 0.65, 0.6, 0.1)]
     assert found == pytest.approx([0, 0, 1, 2, 2])
+    # the weight holds the loss between the thresholds, so the lower one is not waited for
+    assert [switch.is_reached(x) for x in (0.71, 0.69)] == [False, True]
+    assert [Switch(0.6, 0.7).is_reached(x) for x in (0.69, 0.59)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +229,23 @@ def make_samples(bands: int = 1, count: int = 1) -> Samples:
     up, lr, pans = (x.repeat_interleave(count, 0) for x in (up, lr, pans))
     target = SpectralTarget(lr, RATIO, GAIN, 61)
     return Samples(up, pans, PanStatistics(pans, RATIO), target, bands)
+
+
+def test_bands_that_are_alike_form_groups() -> None:
+    alike = [0.999, 0.5, 0.999, 0.999, 0.999, 0.999, float('nan'), float('nan')]
+    options = RhoPNNOptions(group=3)
+    found = group_bands([0, 1, 2, 3, 4, 5, 6, 8], alike, options)
+    assert found == [[0, 1], [2, 3, 4], [5, 6], [8]]
+    single = group_bands([0, 1, 2], alike, RhoPNNOptions())
+    assert single == [[0], [1], [2]]
+
+
+def test_group_shares_its_weights() -> None:
+    cube, pan = scene(3)
+    cube[:, 1:] = 1.1 * cube[:, :1] + 0.1 * cube[:, 1:]
+    model = quick(group=3, group_correlation=0.5)
+    assert torch.isfinite(model(cube, pan)).all()
+    assert [record.band for record in model.records] == [0, 1, 2]
 
 
 def test_search_leaves_everything_as_it_was() -> None:

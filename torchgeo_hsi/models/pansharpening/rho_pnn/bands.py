@@ -47,7 +47,14 @@ def find_scale(cube: Tensor) -> float:
 
 
 def usable_bands(patches: list[Patch]) -> list[int]:
-    """Return the bands that have any contrast."""
+    """Find the bands that have any contrast.
+
+    Args:
+        patches: Patches of the same size.
+
+    Returns:
+        Positions of the bands.
+    """
     count = patches[0].cube.shape[1]
     flat = torch.cat([patch.inner[0].reshape(count, -1) for patch in patches], 1)
     contrast = flat.amax(1) - flat.amin(1)
@@ -56,7 +63,14 @@ def usable_bands(patches: list[Patch]) -> list[int]:
 
 
 def correlations(patches: list[Patch]) -> list[float]:
-    """Correlate each band with the one before; NaN where one has no contrast."""
+    """Correlate each band with the one before.
+
+    Args:
+        patches: Patches of the same size.
+
+    Returns:
+        Correlations from the second band on; NaN where a band has no contrast.
+    """
     count = patches[0].cube.shape[1]
     flat = torch.cat([patch.inner[0].reshape(count, -1) for patch in patches], 1)
     flat = flat.double()
@@ -69,12 +83,20 @@ def correlations(patches: list[Patch]) -> list[float]:
 def group_bands(
     bands: list[int], alike: list[float], options: RhoPNNOptions
 ) -> list[list[int]]:
-    """Put neighbors together that are alike."""
+    """Put neighbors together that are alike.
+
+    Args:
+        bands: Positions of the bands that are to be tuned.
+        alike: Correlations of all bands, from :func:`correlations`.
+        options: The options.
+
+    Returns:
+        Positions of the bands of each group.
+    """
     groups = [bands[:1]] if bands else []
     for before, band in pairwise(bands):
-        alike = band == before + 1
-        alike = alike and correlations[before] >= options.group_correlation
-        if alike and len(groups[-1]) < options.group:
+        near = band == before + 1 and alike[before] >= options.group_correlation
+        if near and len(groups[-1]) < options.group:
             groups[-1].append(band)
         else:
             groups.append([band])
@@ -83,7 +105,14 @@ def group_bands(
 
 @contextmanager
 def optimizing(device: torch.device) -> Iterator[None]:
-    """Allow gradients, also where the caller predicts."""
+    """Allow gradients in single precision, also where the caller predicts.
+
+    Args:
+        device: Where the optimization runs.
+
+    Yields:
+        Nothing.
+    """
     with (
         torch.inference_mode(False),
         torch.enable_grad(),

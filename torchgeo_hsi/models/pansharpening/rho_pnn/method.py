@@ -14,13 +14,7 @@ from ....physics.resampling.interpolate import Edge, Method
 from ...api import register_model
 from ..base import Pansharpener
 from ..pair import Margins, Pair
-from .bands import (
-    correlations,
-    find_scale,
-    group_bands,
-    optimizing,
-    usable_bands,
-)
+from .bands import correlations, find_scale, group_bands, optimizing, usable_bands
 from .losses import PanStatistics, SpectralTarget
 from .network import SCOPE, RhoNetwork
 from .options import RhoPNNOptions
