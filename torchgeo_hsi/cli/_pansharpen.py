@@ -122,7 +122,7 @@ def pansharpen(
             progress=progress,
             **options,
         )
-    report = {'output': output, 'method': method, 'shift': moved}
+    report: dict[str, Any] = {'output': output, 'method': method, 'shift': moved}
     report['seconds'] = time.monotonic() - start
     if as_json:
         echo_json(report)

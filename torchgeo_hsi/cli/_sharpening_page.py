@@ -96,7 +96,9 @@ def draw(
     from matplotlib.figure import Figure
 
     shown = [run for run in runs if run.image is not None]
-    pictures = [('PAN', pair['pan'][0].numpy(), None)]
+    pictures: list[tuple[str, NDArray[Any], NDArray[Any] | None]] = [
+        ('PAN', pair['pan'][0].numpy(), None)
+    ]
     bands = _bands(pair)
     limits = _limits(pair['image'].numpy()[bands])
     if 'target' in pair and protocol == 'reduced':
@@ -113,14 +115,14 @@ def draw(
     axes = figure.subplots(2 * rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
-    for number, (title, image, error) in enumerate(pictures):
+    for number, (title, image, wrong) in enumerate(pictures):
         row, col = divmod(number, columns)
         axes[2 * row, col].imshow(image, cmap='gray')
         axes[2 * row, col].set_title(title, fontsize=9)
-        if error is not None:
-            axes[2 * row + 1, col].imshow(error, cmap='magma', vmin=0, vmax=top)
+        if wrong is not None:
+            axes[2 * row + 1, col].imshow(wrong, cmap='magma', vmin=0, vmax=top)
             axes[2 * row + 1, col].set_title(
-                f'error, mean {float(np.nanmean(error)):.3g}', fontsize=8
+                f'error, mean {float(np.nanmean(wrong)):.3g}', fontsize=8
             )
     figure.savefig(path, dpi=100)
 
@@ -135,7 +137,10 @@ def _bands(pair: Mapping[str, Any]) -> list[int]:
 
 
 def _limits(image: NDArray[Any]) -> NDArray[np.float64]:
-    return np.nanquantile(image.reshape(len(image), -1), (0.02, 0.98), axis=1)
+    found: NDArray[np.float64] = np.nanquantile(
+        image.reshape(len(image), -1), (0.02, 0.98), axis=1
+    )
+    return found
 
 
 def _picture(image: NDArray[Any], limits: NDArray[np.float64]) -> NDArray[np.float64]:

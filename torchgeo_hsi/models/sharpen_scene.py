@@ -100,7 +100,6 @@ def sharpen_scene(
     if tile < 1:
         raise ValueError(f'Expected tiles of at least one pixel, got {tile}.')
     tell, method = progress or _silent, name or type(model).__name__
-    # a device that does not exist is found before the scene is read
     model = model if device is None else model.to(device)
     with _opened(cube, pan, cube_options, pan_options) as (reader, pan_reader):
         overlay = find_overlay(reader.info, pan_reader.info, ratio)
@@ -121,8 +120,8 @@ def sharpen_scene(
                 shift=shift,
                 device=_device(model, device),
             )
-            for window, *sharpened in _sharpened(model, tiles, numbers, method, tell):
-                writer.write(_fine(window, overlay), *sharpened)
+            for window, out, mask in _sharpened(model, tiles, numbers, method, tell):
+                writer.write(_fine(window, overlay), out, mask)
         except BaseException:
             writer.abort()
             raise

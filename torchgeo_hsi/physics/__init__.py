@@ -19,6 +19,7 @@ from .statistics import (
 from .units import check_fwhm, check_micrometres, format_nm, to_micrometres
 
 if TYPE_CHECKING:
+    from .endmembers import vertex_component_analysis
     from .local_correlation import box_sums, local_correlation
     from .panchromatic import (
         PAN_RANGES,
@@ -82,10 +83,12 @@ __all__ = (
     'srf_matrix',
     'srf_matrix_from_table',
     'to_micrometres',
+    'vertex_component_analysis',
 )
 
 #: Names whose module needs torch; readers and the command work without it.
 _LAZY = {
+    'vertex_component_analysis': 'endmembers',
     'Registration': 'registration',
     'estimate_shift': 'registration',
     'move_image': 'shifting',

@@ -238,7 +238,7 @@ class HSIPansharpening(RestorationTask):
             if not usable.any():
                 return
             chosen = _select(batch, usable)
-            self.model.observe(  # type: ignore[operator]
+            self.model.observe(
                 chosen['image'],
                 chosen['pan'],
                 valid=chosen.get('valid'),

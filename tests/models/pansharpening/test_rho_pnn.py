@@ -520,3 +520,9 @@ def test_unknown_options() -> None:
         rho_pnn('faster')  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='positive scale'):
         RhoPNN(scale=-1)
+
+
+def test_can_be_moved_and_has_nothing_to_train() -> None:
+    model = quick().to('cpu').float()
+    assert not list(model.parameters())
+    assert torch.isfinite(model(*scene())).all()

@@ -3,8 +3,9 @@
 
 """Linear maps of the rows and of the columns of images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -90,7 +91,7 @@ def apply_axes(image: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     return rows @ (image @ cols.mT)
 
 
-def cached_matrix[**P](builder: Callable[P, Tensor]) -> Callable[P, Tensor]:
+def cached_matrix[F: Callable[..., Tensor]](builder: F) -> F:
     """Keep the last matrices that a function made.
 
     Args:
@@ -102,8 +103,8 @@ def cached_matrix[**P](builder: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """
 
     @lru_cache(maxsize=64)
-    def build(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def build(*args: Hashable) -> Tensor:
         with torch.inference_mode(False), torch.no_grad():
-            return builder(*args, **kwargs)
+            return builder(*args)
 
-    return build
+    return cast(F, build)

@@ -96,7 +96,9 @@ def _kernel(gain: float, ratio: int, size: int, width: int) -> Tensor:
     squares = axis.square()[:, None] + axis.square()
     response = torch.exp(-squares / (2 * alpha**2))
     response[response < torch.finfo(torch.float64).eps * response.max()] = 0
-    kernel = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(response))).real
+    kernel: Tensor = torch.fft.fftshift(
+        torch.fft.ifft2(torch.fft.ifftshift(response))
+    ).real
     return kernel * _radial_window(squares.sqrt() / half, size)
 
 

@@ -67,7 +67,7 @@ def deep_hyperspectral_prior(
 
     A network makes an image from noise, and is trained until the blurred and decimated
     image is the cube. The PAN plays no part. That is the prior of DHP-DARN, as the toolbox
-    of the review has it (https://doi.org/10.1109/MGRS.2024.3495516).
+    of the review has it (https://doi.org/10.48550/arXiv.2407.01355).
 
     It is an optimization for each image: on a processor, seconds per step for an image of
     1,000 x 1,000 pixels.

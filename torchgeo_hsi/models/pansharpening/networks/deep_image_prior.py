@@ -60,7 +60,7 @@ def deep_image_prior(
     A network makes an image from noise, and is trained until the blurred and decimated
     image is the cube and a weighted sum of its bands is the PAN; the weights are learned
     at the same time. That is the prior of DIP-HyperKite, as the toolbox of the review has
-    it (https://doi.org/10.1109/MGRS.2024.3495516), with two changes: the image is decimated
+    it (https://doi.org/10.48550/arXiv.2407.01355), with two changes: the image is decimated
     by the blur of the sensor instead of a Lanczos filter, whose samples lie half a pixel
     off the grid, and images of other sizes are cut from larger ones.
 

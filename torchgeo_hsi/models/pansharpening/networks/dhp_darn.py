@@ -53,7 +53,7 @@ class DHPDARN(FusionNetwork):
     is the interpolated cube. Train and apply the network with the same kind of prior.
     As in the toolbox of the review, whose names the tensors have:
 
-    * https://doi.org/10.1109/MGRS.2024.3495516
+    * https://doi.org/10.48550/arXiv.2407.01355
 
     The toolbox passes the PAN where the network expects the prior, and the prior where it
     expects the PAN, in training too: the details are added to the PAN. Its checkpoint only

@@ -36,7 +36,7 @@ class DIPHyperKite(FusionNetwork):
     to hours. By default it is the interpolated cube. Train and apply the network with the
     same kind of prior. As in the toolbox of the review, whose names the tensors have:
 
-    * https://doi.org/10.1109/MGRS.2024.3495516
+    * https://doi.org/10.48550/arXiv.2407.01355
 
     A pixel of the input needs about 100 kB inside, so large images are cut into tiles in
     evaluation. Tiles overlap by as much as a pixel can see, so that the result is that

@@ -23,7 +23,7 @@ class HSpeNet(FusionNetwork):
     result is added to the interpolated cube. By its size, it is the second of the two
     published variants. As in the toolbox of the review, whose names the tensors have:
 
-    * https://doi.org/10.1109/MGRS.2024.3495516
+    * https://doi.org/10.48550/arXiv.2407.01355
 
     Example:
         >>> import torch

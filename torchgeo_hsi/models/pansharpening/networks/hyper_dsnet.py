@@ -74,7 +74,7 @@ class HyperDSNet(FusionNetwork):
     the cube, and added to the interpolated cube. As in the toolbox of the review, whose
     names the tensors have:
 
-    * https://doi.org/10.1109/MGRS.2024.3495516
+    * https://doi.org/10.48550/arXiv.2407.01355
 
     The maximum of the PAN and the mean spectrum are those of the input, so the result
     for a crop is not quite the crop of the result.

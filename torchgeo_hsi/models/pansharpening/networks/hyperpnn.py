@@ -19,7 +19,7 @@ class HyperPNN(FusionNetwork):
     is not added to the result, so all of it has to be learned. As in the toolbox of the
     review, whose names the tensors have:
 
-    * https://doi.org/10.1109/MGRS.2024.3495516
+    * https://doi.org/10.48550/arXiv.2407.01355
 
     Example:
         >>> import torch

@@ -50,7 +50,7 @@ class PCAZPNN(FusionNetwork):
     set, any sensor will do, and two networks are fitted instead of hundreds. As in the
     toolbox of the review:
 
-    * https://doi.org/10.1109/MGRS.2024.3495516
+    * https://doi.org/10.48550/arXiv.2407.01355
 
     There, the sign of the components is left to the linear algebra library; here it is
     such that each is correlated with the PAN, without which the loss may have no

@@ -27,6 +27,7 @@ class PanStatistics:
             and columns, or one more.
 
     Example:
+        >>> import torch
         >>> statistics = PanStatistics(torch.rand(1, 1, 48, 48), ratio=6)
         >>> statistics.half
         3
@@ -86,6 +87,7 @@ def spatial_losses(image: Tensor, statistics: PanStatistics) -> Tensor:
         Losses of shape ``(N,)``, 0 to 1.
 
     Example:
+        >>> import torch
         >>> pan = torch.rand(2, 1, 48, 48)
         >>> spatial_losses(1 - 3 * pan, PanStatistics(pan, ratio=6)).shape
         torch.Size([2])
@@ -108,6 +110,7 @@ class SpectralTarget:
         kernel: Rows and columns of the blur, odd.
 
     Example:
+        >>> import torch
         >>> target = SpectralTarget(torch.ones(3, 1, 20, 20), 6, 0.3, 61)
         >>> target.losses(torch.ones(3, 1, 120, 120))
         tensor([0.0012, 0.0012, 0.0012])

@@ -111,7 +111,9 @@ class RhoPNN(Pansharpener):
         self.scale, self.seed, self.progress = scale, seed, progress
         #: How the last tuning went, band by band.
         self.records: list[BandRecord] = []
-        self.forget()
+        self._candidates = Candidates(self.options.patch, _KEPT)
+        self._states: list[State | None] | None = None
+        self._scale = 1.0
 
     @property
     def is_settled(self) -> bool:
@@ -158,7 +160,7 @@ class RhoPNN(Pansharpener):
                     )
                     scale = self.scale or find_scale(inner[0])
                     found = self._tune([area], area.tiles(self.options.patch), scale)
-                results.append(self._apply(found, up, pan, scale, pair))
+                results.append(self._sharpen(found, up, pan, scale, pair))
         return torch.cat(results).to(kind)
 
     def observe(
@@ -236,7 +238,7 @@ class RhoPNN(Pansharpener):
     def forget(self) -> None:
         """Go back to tuning on each input, the default; records stay."""
         self._candidates = Candidates(self.options.patch, _KEPT)
-        self._states: list[State | None] | None = None
+        self._states = None
         self._scale = 1.0
 
     def _tune(
@@ -305,7 +307,7 @@ class RhoPNN(Pansharpener):
         return Samples(up, pans, statistics, target, len(bands))
 
     @torch.no_grad()
-    def _apply(
+    def _sharpen(
         self,
         states: list[State | None],
         up: Tensor,

@@ -4,7 +4,7 @@
 """All numbers of rho-PNN."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 #: How the weight of the spatial loss follows from the spectral one.
 Control = Literal['switch', 'proportional']
@@ -121,10 +121,10 @@ class RhoPNNOptions:
                 raise ValueError(f'Expected a positive {name}, got {value}.')
         if self.kernel_size is not None and self.kernel_size % 2 == 0:
             raise ValueError(f'Expected an odd kernel_size, got {self.kernel_size}.')
-        for name, known in (('control', Control), ('precision', Precision)):
-            if getattr(self, name) not in known.__args__:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
                 raise ValueError(
-                    f'Expected {name} to be one of {", ".join(known.__args__)}, got '
+                    f'Expected {name} to be one of {", ".join(known)}, got '
                     f'{getattr(self, name)!r}.'
                 )
 
@@ -189,7 +189,9 @@ class RhoPNNOptions:
         Raises:
             ValueError: If there is no such option, or it is out of its range.
         """
+        # a weight that follows the loss holds it just below the upper threshold
         options = cls(
+            upper=0.62,
             beta=1.0,
             search=False,
             on_steps=5,
@@ -213,6 +215,12 @@ class RhoPNNOptions:
         """
         return self.kernel_size or 10 * ratio + 1
 
+
+#: What may be chosen.
+_CHOICES: dict[str, tuple[str, ...]] = {
+    'control': get_args(Control),
+    'precision': get_args(Precision),
+}
 
 #: The least that some options may be.
 _LEAST = {

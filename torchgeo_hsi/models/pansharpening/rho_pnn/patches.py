@@ -83,8 +83,10 @@ class Patch:
         Returns:
             The part, a view.
         """
-        ratio, parts, margins = self.ratio, [], []
-        fine = tuple(slice(ratio * s.start, ratio * s.stop) for s in (rows, cols))
+        ratio = self.ratio
+        parts: list[slice] = []
+        margins: list[int] = []
+        high, wide = (slice(ratio * s.start, ratio * s.stop) for s in (rows, cols))
         starts = (self.margins.top, self.margins.left)
         for part, start, length in zip(
             (rows, cols), starts, self.cube.shape[-2:], strict=True
@@ -94,11 +96,11 @@ class Patch:
             parts.append(slice(first, last))
             margins += [start + part.start - first, last - start - part.stop]
         return Patch(
-            self.cube[(..., *parts)],
-            self.pan[(..., *fine)],
+            self.cube[..., parts[0], parts[1]],
+            self.pan[..., high, wide],
             Margins(*margins),
             self.views,
-            None if self.up is None else self.up[(..., *fine)],
+            None if self.up is None else self.up[..., high, wide],
             None if self.valid is None else self.valid[:, rows, cols],
         )
 

@@ -115,7 +115,7 @@ class Tuner:
         self.options, self.device = options, device
         self.generator = torch.Generator().manual_seed(seed)
         network = RhoNetwork(self.generator).to(device)
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         # one for all bands: its moments go on from band to band
         self.adam = torch.optim.Adam(self.network.parameters(), options.lr)
 
@@ -153,7 +153,7 @@ class Tuner:
         average: list[Tensor] | None = None
         for _ in range(options.pretrain_epochs):
             order = torch.randperm(len(samples), generator=self.generator)
-            for index in order.to(self.device).split(options.pretrain_batch):
+            for index in torch.split(order.to(self.device), options.pretrain_batch):
                 if left == 0 or on >= (options.pretrain_on_steps or math.inf):
                     break
                 left = None if left is None else left - 1
