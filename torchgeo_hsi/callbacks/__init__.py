@@ -14,6 +14,7 @@ from .representation_report import RepresentationReport
 from .score_file import ScoreFile, read_scores
 from .spectral_figures import SpectralFigures, draw_restoration
 from .stages import StagedTraining
+from .zero_shot_figures import ZeroShotFigures, plot_records
 
 __all__ = (
     'EmbeddingWriter',
@@ -25,8 +26,10 @@ __all__ = (
     'ScoreFile',
     'SpectralFigures',
     'StagedTraining',
+    'ZeroShotFigures',
     'draw_map',
     'draw_reconstruction',
     'draw_restoration',
+    'plot_records',
     'read_scores',
 )

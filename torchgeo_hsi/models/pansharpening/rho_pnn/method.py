@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ....errors import BandMismatchError, EmptyDataError
 from ....physics.resampling.interpolate import Edge, Method
@@ -352,7 +352,7 @@ def rho_pnn(
     interpolation: Method = 'ideal',
     boundary: Edge = 'symmetric',
     **options: Any,
-) -> nn.Module:
+) -> RhoPNN:
     """Build :class:`RhoPNN`.
 
     Args:

@@ -5,7 +5,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 #: Pixels around one that change it.
 SCOPE = 8
@@ -68,18 +67,3 @@ def _convolution(
         assert values is not None
         nn.init.uniform_(values, -bound, bound, generator=generator)
     return layer
-
-
-def pad_small(image: Tensor, least: int) -> Tensor:
-    """Repeat the last rows and columns of an image that is too small to be mirrored.
-
-    Args:
-        image: Images of shape ``(N, C, H, W)``.
-        least: Rows and columns to have.
-
-    Returns:
-        Images that have so many.
-    """
-    height, width = image.shape[-2:]
-    missing = (0, max(0, least - width), 0, max(0, least - height))
-    return F.pad(image, missing, mode='replicate') if any(missing) else image
