@@ -30,10 +30,15 @@ SHOWN = slice(16, 80)
 METHODS = ('gsa', 'mtf_glp_fs', 'rho_pnn')
 
 
+def _shown(pair: RealPair) -> list[int]:
+    """Return the bands of a picture: red, green and blue."""
+    assert pair.wavelength is not None
+    return [int((pair.wavelength - x).abs().argmin()) for x in (0.64, 0.555, 0.468)]
+
+
 def picture(cube: Tensor, pair: RealPair) -> NDArray[np.float64]:
     """Show three visible bands, stretched like those of the truth."""
-    assert pair.wavelength is not None
-    bands = [int((pair.wavelength - x).abs().argmin()) for x in (0.64, 0.555, 0.468)]
+    bands = _shown(pair)
     low, high = np.quantile(pair.target[bands].flatten(1), (0.01, 0.99), axis=1)
     values = (cube[bands].numpy().transpose(1, 2, 0) - low) / (high - low)
     return np.clip(values, 0, 1)
@@ -49,8 +54,11 @@ def main() -> None:
     }
     for name in METHODS:
         model = get_model(name).eval()
+        image, sharp = pair.image, torch.zeros_like(pair.target)
+        # one network after the other would be tuned for an hour to bands not shown
+        chosen = sorted(_shown(pair)) if name == 'rho_pnn' else list(range(len(image)))
         with torch.inference_mode():
-            sharp = model(pair.image[None], pair.pan[None])[0]
+            sharp[chosen] = model(image[None, chosen], pair.pan[None])[0]
         images[name] = picture(sharp[:, SHOWN, SHOWN], pair)
     images['truth'] = picture(pair.target[:, SHOWN, SHOWN], pair)
     figure = Figure(figsize=(9, 1.8), layout='constrained')

@@ -50,7 +50,7 @@ _DEFAULT = (
     'methods',
     multiple=True,
     metavar='NAME[:KEY=VALUE,...]',
-    help='A method to run, e.g. rho_pnn or gsa:gain=0.25; all classical ones by default. '
+    help='A method to run, e.g. rho_pnn or mtf_glp:gain=0.25; all classical ones by default. '
     'EXP always comes first.',
 )
 @click.option(

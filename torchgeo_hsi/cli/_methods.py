@@ -167,5 +167,5 @@ def _check_trained(
     raise click.UsageError(
         f'{method} has random weights unless it is given some, and would spoil the '
         f'scene. Pass --weights with a checkpoint{ship}, or leave --method out: '
-        f'{METHODS[kind]} needs none of yours.'
+        f'{METHODS[kind]} {"has its own" if kind == "denoiser" else "needs none"}.'
     )

@@ -125,6 +125,7 @@ class PeakMemory:
             torch.cuda.synchronize(self._device)
             self._peak = torch.cuda.max_memory_allocated(self._device)
             return
+        self._peak = max(self._peak, _resident() or 0)
         self._stop.set()
         self._thread.join()
 
