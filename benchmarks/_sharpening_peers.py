@@ -161,7 +161,7 @@ def official(name: str, peer: Path) -> tuple[Callable[[Inputs], Tensor], Any]:
             ms_lr=inputs.cube,
             ms=inputs.up,
             pan=inputs.pan,
-            wavelenghts=torch.linspace(400, 2500, bands),
+            wavelenghts=torch.linspace(400, 2500, bands),  # codespell:ignore
             overlap=torch.arange(min(bands, 26)),
             dataset='PRISMA',
             sensor='PRISMA',

@@ -6,12 +6,14 @@
 import csv
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from cli.sharpening import RATIO, SIZE, call, write_pair
 
+from torchgeo_hsi.cli import _sharpening_runs
 from torchgeo_hsi.cli._sharpening_runs import SCORES, PeakMemory, score
 from torchgeo_hsi.datasets import PanPairs
 from torchgeo_hsi.metrics import d_rho, ergas
@@ -117,11 +119,16 @@ def test_scores_look_at_valid_pixels_only(files: tuple[Path, Path]) -> None:
     assert score(image, pair, 'reduced', 0, 0.3) == found
 
 
-def test_memory_is_measured() -> None:
+def test_memory_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [100 << 20]
+    # what a system says of a process changes whenever it likes
+    monkeypatch.setattr(_sharpening_runs, '_resident', lambda: held[0])
     with PeakMemory('cpu') as memory:
-        block = torch.ones(16 << 20)
-        for _ in range(5):
-            block = block.add_(1)
-    found = memory.mebibytes
-    # None where the system does not tell
-    assert found is None or 55 < found < 200
+        held[0] = 164 << 20
+        time.sleep(0.2)
+        held[0] = 90 << 20
+    assert memory.mebibytes == 64
+    monkeypatch.setattr(_sharpening_runs, '_resident', lambda: None)
+    with PeakMemory('cpu') as memory:
+        pass
+    assert memory.mebibytes is None

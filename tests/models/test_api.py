@@ -80,7 +80,9 @@ def test_importing_needs_no_torchgeo() -> None:
 
 
 def test_table_of_the_documentation() -> None:
-    text = (ROOT / 'docs' / 'api' / 'models.rst').read_text(encoding='utf-8')
+    pages = ('models.rst', 'pansharpening.rst')
+    folder = ROOT / 'docs' / 'api'
+    text = '\n'.join((folder / page).read_text(encoding='utf-8') for page in pages)
     rows = re.findall(r'\* - ``(spec_\w+)``\n\s+- ([\d ]+)\n', text)
     assert sorted(name for name, _ in rows) == models.list_models('spec_*')
     for name, count in rows:
@@ -91,6 +93,8 @@ def test_table_of_the_documentation() -> None:
 
 
 def test_all_public_names_are_documented() -> None:
-    text = (ROOT / 'docs' / 'api' / 'models.rst').read_text(encoding='utf-8')
+    pages = ('models.rst', 'pansharpening.rst')
+    folder = ROOT / 'docs' / 'api'
+    text = '\n'.join((folder / page).read_text(encoding='utf-8') for page in pages)
     for name in models.__all__:
         assert re.search(rf'^\.\. auto(class|function):: {name}$', text, re.MULTILINE)

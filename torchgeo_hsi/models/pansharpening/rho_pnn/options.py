@@ -191,7 +191,7 @@ class RhoPNNOptions:
         """
         # a weight that follows the loss holds it just below the upper threshold
         options = cls(
-            upper=0.62,
+            upper=0.56,
             beta=1.0,
             search=False,
             on_steps=5,
