@@ -55,7 +55,11 @@ nitpick_ignore_regex = [
             r'|models\._bands\.BandConditioned|models\._token_mask\.TokenMask'
             r'|models\.classical\._spectral_scene\.SpectralSceneModel'
             r'|samplers\._epochs\.EpochSampler|samplers\._positions\.Positions'
-            r'|io\.store\.items\._Column)'
+            r'|io\.store\.items\._Column'
+            r'|metrics\._full_resolution\.FullResolutionMetric'
+            r'|models\.pansharpening\.networks\._fusion_network\.FusionNetwork'
+            r'|models\.pansharpening\._details\.(Equalizing|Gain)Pansharpener'
+            r'|models\.pansharpening\.component_substitution\._intensity\.MeanIntensity)'
         ),
     ),
     # type aliases and type variables of our own, described in the concepts page
@@ -66,8 +70,12 @@ nitpick_ignore_regex = [
             r'|samplers\.pairs\.|samplers\.weighted\.|physics\.noise\.draw\.|physics\.subspace\.'
             r'|metrics\._images\.|metrics\.mssim\.|metrics\.spectral_angle\.'
             r'|models\._scene_numbers\.|io\._raster_extras\.|transforms\.crop\.'
-            r'|transforms\.dihedral\.|losses\.spectral_transformation\.)?'
-            r'(AngleUnit|BoolArray|Box|Clamp|Colormap|Cubes|FloatArray|Level|Move|PairSlice'
+            r'|transforms\.dihedral\.|losses\.spectral_transformation\.'
+            r'|models\.pansharpening\.base\.|metrics\._full_resolution\.'
+            r'|physics\.panchromatic\.|physics\.shifting\.'
+            r'|models\.pansharpening\.variational\.(total_variation|hysure)\.)?'
+            r'(AngleUnit|Basis|BoolArray|Box|Clamp|Colormap|CubeBlur|Cubes|FloatArray|Level'
+            r'|Moments|Move|MoveMethod|Numbers|PairSlice|PanRange|Scene'
             r'|PathLike|RankRule|RasterExtras|Sample|Scaling|Scores|Source|Spectrum|Split'
             r'|Weights|Window)'
         ),

@@ -31,7 +31,7 @@ class ZeroShotFigures(Callback):
     """Draw how rho-PNN was tuned to each band, after ``predict`` or ``test``.
 
     For tasks whose ``model`` has ``records``, as
-    :class:`~torchgeo_hsi.models.pansharpening.rho_pnn.RhoPNN`. Of several images, the
+    :class:`~torchgeo_hsi.models.RhoPNN`. Of several images, the
     last one is drawn.
 
     Example:
@@ -152,7 +152,7 @@ def plot_records(
 
     Args:
         records: One for each band, from
-            :attr:`~torchgeo_hsi.models.pansharpening.rho_pnn.RhoPNN.records`.
+            :attr:`~torchgeo_hsi.models.RhoPNN.records`.
         wavelength: Centers of the bands in micrometers; numbers of the bands by default.
         band: Position of the band whose course is drawn below; none by default.
 

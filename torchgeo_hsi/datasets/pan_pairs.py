@@ -38,7 +38,7 @@ class PanPairs(NonGeoDataset):
     * simulated from the bands of the cube (``pans=None``), which need wavelengths.
 
     At reduced resolution, pairs have a truth: see
-    :class:`~torchgeo_hsi.transforms.pansharpening.ReducedResolution`. A simulated
+    :class:`~torchgeo_hsi.transforms.ReducedResolution`. A simulated
     panchromatic image exists only there. Windows are read when they are asked for, with
     a margin for the kernels, so they are the same as cut out of the whole reduced scene.
 

@@ -128,7 +128,7 @@ class PRISMAReader(CubeReader):
         name = os.fspath(path)
         self._file = open_hdf5(name)
         try:
-            #: Level of the product: ``'1'``, ``'2C'`` or ``'2D'``.
+            #: Level of the product, ``'1'``, ``'2C'`` or ``'2D'``.
             self.level = metadata.check_level(self._file, name, self.levels)
             self._detectors = open_detectors(self._file, name, self.level)
             self._places = band_order(self._detectors, overlap)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import BandMismatchError
-from ..physics.local_correlation import local_correlation
+from ..physics.local_windows import local_correlation
 from ..physics.resampling import mtf_filter
 from ._pixels import mean_over
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..physics.local_correlation import local_correlation
+from ..physics.local_windows import local_correlation
 from ._full_resolution import FullResolutionMetric, Scene, prepare_scene
 from ._images import Scores, finish
 from .d_lambda import stack_scores

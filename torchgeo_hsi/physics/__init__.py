@@ -20,15 +20,8 @@ from .units import check_fwhm, check_micrometres, format_nm, to_micrometres
 
 if TYPE_CHECKING:
     from .endmembers import vertex_component_analysis
-    from .local_correlation import box_sums, local_correlation
-    from .panchromatic import (
-        PAN_RANGES,
-        PanRange,
-        pan_bands,
-        pan_range,
-        pan_weights,
-        simulate_pan,
-    )
+    from .local_windows import box_sums, local_correlation
+    from .panchromatic import pan_bands, pan_range, pan_weights, simulate_pan
     from .pixel_moments import PixelMoments
     from .registration import Registration, estimate_shift
     from .shifting import move_image
@@ -44,11 +37,9 @@ if TYPE_CHECKING:
     from .subspace import Subspace, band_noise, correlation_matrix, signal_subspace
 
 __all__ = (
-    'PAN_RANGES',
     'BandSet',
     'BandStatistics',
     'BandSummary',
-    'PanRange',
     'PixelMoments',
     'QuantileSketch',
     'Registration',
@@ -92,10 +83,8 @@ _LAZY = {
     'Registration': 'registration',
     'estimate_shift': 'registration',
     'move_image': 'shifting',
-    'box_sums': 'local_correlation',
-    'local_correlation': 'local_correlation',
-    'PAN_RANGES': 'panchromatic',
-    'PanRange': 'panchromatic',
+    'box_sums': 'local_windows',
+    'local_correlation': 'local_windows',
     'pan_bands': 'panchromatic',
     'pan_range': 'panchromatic',
     'pan_weights': 'panchromatic',

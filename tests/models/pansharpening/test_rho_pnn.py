@@ -34,7 +34,7 @@ from torchgeo_hsi.models.pansharpening.rho_pnn.patches import (
 from torchgeo_hsi.models.pansharpening.rho_pnn.samples import Samples
 from torchgeo_hsi.models.pansharpening.rho_pnn.switch import Switch, search_weight
 from torchgeo_hsi.models.pansharpening.rho_pnn.tuning import Tuner, iteration_caps
-from torchgeo_hsi.physics.local_correlation import local_correlation
+from torchgeo_hsi.physics.local_windows import local_correlation
 
 #: A few iterations: enough to see that everything is called.
 QUICK = {'pretrain_epochs': 2, 'base_steps': 3, 'spread': 0, 'on_steps': 2}

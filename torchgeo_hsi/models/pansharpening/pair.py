@@ -195,7 +195,7 @@ class Pair:
 
     @cached_property
     def low_counting(self) -> Tensor | None:
-        """Which coarse pixels count: those whose fine ones do, shape ``(B, h, w)``."""
+        """Coarse pixels whose fine ones all count, shape ``(B, h, w)``."""
         if self.counting is None:
             return None
         gaps = (~self.counting).to(self._pan.dtype)[:, None]

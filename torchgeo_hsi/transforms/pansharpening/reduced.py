@@ -57,7 +57,7 @@ class ReducedResolution(nn.Module):
             pan_gain: The same of the panchromatic sensor.
             pan_range: First and last wavelength in micrometres of a simulated
                 panchromatic band, or its name, see
-                :data:`~torchgeo_hsi.physics.panchromatic.PAN_RANGES`.
+                :func:`~torchgeo_hsi.physics.pan_range`.
             size: Rows and columns of the kernels, an odd number.
 
         Raises:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ....errors import BandMismatchError, UnitError
-from ....physics.local_correlation import local_correlation
+from ....physics.local_windows import local_correlation
 from ....physics.resampling import mtf_decimate, mtf_filter
 from ....physics.resampling.mtf import valid_margins
 

@@ -7,7 +7,7 @@ import math
 
 from torch import Tensor
 
-from ....physics.local_correlation import box_sums
+from ....physics.local_windows import box_sums
 from ....physics.resampling import mtf_decimate
 from ....physics.resampling.mtf import valid_margins
 

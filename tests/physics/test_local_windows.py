@@ -9,7 +9,7 @@ import torch
 
 from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.errors import BandMismatchError
-from torchgeo_hsi.physics.local_correlation import box_sums, local_correlation
+from torchgeo_hsi.physics.local_windows import box_sums, local_correlation
 
 
 def _window_sums(image: np.ndarray, half: int) -> np.ndarray:
