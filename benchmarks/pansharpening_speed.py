@@ -115,7 +115,7 @@ def child(form: str, name: str, args: argparse.Namespace) -> dict[str, Any]:
     if name == 'rho_pnn':
         return child_rho(form, args)
     if name == 'q2n':
-        call, inputs = build_q2n(form, args), q2n_inputs(args.bands, args)
+        call, inputs = build_q2n(form, args), q2n_inputs(q2n_bands(args))
         call(*(x[:, :FEW] for x in inputs))
         _, seconds, peak = measured(lambda: call(*inputs))
         return {'seconds': seconds, 'mib': peak}
@@ -220,7 +220,12 @@ def compare_method(name: str, args: argparse.Namespace) -> dict[str, Any]:
     return row
 
 
-def q2n_inputs(bands: int, args: argparse.Namespace) -> tuple[Tensor, Tensor]:
+def q2n_bands(args: argparse.Namespace) -> int:
+    """Return as many bands as the field's products have, but for a quick look."""
+    return int(args.bands) if args.quick else TV_BANDS
+
+
+def q2n_inputs(bands: int) -> tuple[Tensor, Tensor]:
     """Return a result and a truth of two blocks."""
     pair = Inputs.of(bands)
     part = (..., slice(64, 96), slice(64, 128))
@@ -236,24 +241,16 @@ def build_q2n(form: str, args: argparse.Namespace) -> Callable[[Tensor, Tensor],
 
 def compare_q2n(args: argparse.Namespace) -> dict[str, Any]:
     """Compare the index of two blocks, and time ours on a whole image."""
-    inputs = q2n_inputs(args.bands, args)
+    bands = q2n_bands(args)
+    inputs = q2n_inputs(bands)
     calls = {form: partial(build_q2n(form, args), *inputs) for form in FORMS}
     found = once('q2n', calls, args)
     mib = {form: found[form]['mib'] for form in FORMS}
     scores, seconds = turns(calls, args.repeats)
     gap = abs(scores[1] - scores[0])
-    row = row_of(seconds, mib, bands=args.bands, difference=gap)
+    row = row_of(seconds, mib, bands=bands, difference=gap)
     show('q2n, 2 blocks', row, f'difference {gap:.1e}')
-    if not args.quick:
-        block = tuple(x[..., :32] for x in q2n_inputs(TV_BANDS, args))
-        calls = {form: partial(build_q2n(form, args), *block) for form in FORMS}
-        _, seconds = turns(calls, 3)
-        row['one_block_159_bands'] = {f: round(s, 3) for f, s in seconds.items()}
-        print(
-            f'q2n, 1 block of 159 bands: {seconds["baseline"]:.1f} -> '
-            f'{seconds["ours"]:.3f} s'
-        )
-    size, bands = (96, args.bands) if args.quick else (579, TV_BANDS)
+    size = 96 if args.quick else 579
     generator = torch.Generator().manual_seed(args.seed)
     truth = 4000 + 4000 * torch.rand(1, bands, size, size, generator=generator)
     image = truth + 300 * torch.rand(truth.shape, generator=generator)
