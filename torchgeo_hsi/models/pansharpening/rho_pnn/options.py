@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 Control = Literal['switch', 'proportional']
 
 #: Numbers that the convolutions are computed with.
-Precision = Literal['float32', 'bfloat16']
+Precision = Literal['float32', 'bfloat16', 'auto']
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ class RhoPNNOptions:
             take as long, and their results are closer to the cube.
         group_correlation: Least correlation with the band before in a group.
         precision: Numbers of the convolutions: ``'bfloat16'`` takes half the time on
-            processors that know it; losses and weights are always float32.
+            processors that know it; losses and weights are always float32. ``'auto'``
+            takes it where the processor does, so that numbers differ a little between
+            machines.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -191,7 +193,7 @@ class RhoPNNOptions:
         """
         # a weight that follows the loss holds it just below the upper threshold
         options = cls(
-            upper=0.56,
+            upper=0.55,
             beta=1.0,
             search=False,
             on_steps=5,
@@ -201,6 +203,7 @@ class RhoPNNOptions:
             pretrain_lr=1e-4,
             pretrain_on_steps=100,
             control='proportional',
+            precision='auto',
         )
         return _changed(options, changes)
 

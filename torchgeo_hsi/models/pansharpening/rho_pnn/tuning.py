@@ -298,6 +298,8 @@ def precision_of(
         The context.
     """
     low = options.precision == 'bfloat16'
+    if options.precision == 'auto':
+        low = _knows_bfloat16(device)
     # inside of another context, a cache would keep weights of steps ago
     return torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False)
 
@@ -313,3 +315,12 @@ def _write(
         record.spectral.append(share * record.min_spec)
         record.spatial.append(loss)
         record.weights.append(beta)
+
+
+def _knows_bfloat16(device: torch.device) -> bool:
+    """Tell whether a processor computes with bfloat16 by itself."""
+    if device.type == 'cuda':
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # torch before 2.11 does not tell
+    known = getattr(torch.cpu, 'get_capabilities', dict)()
+    return any(known.get(name) for name in ('avx512_bf16', 'amx_bf16'))
