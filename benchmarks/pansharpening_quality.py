@@ -30,7 +30,7 @@ from torchgeo_hsi.cli._sharpening_runs import PROTOCOLS, score
 from torchgeo_hsi.losses import RestorationLoss
 from torchgeo_hsi.models import Pansharpener, get_model
 
-CUBES = ('jasper_ridge', 'abu-urban-1', 'abu-airport-1', 'enmap')
+CUBES = ('jasper_ridge', 'enmap', 'abu-urban-1', 'abu-airport-1')
 
 CLASSICAL = (
     *('exp', 'brovey', 'gs', 'gsa', 'bt_h', 'bdsd', 'bdsd_pc', 'pracs'),
