@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -320,7 +321,7 @@ def _write(
 def _knows_bfloat16(device: torch.device) -> bool:
     """Tell whether a processor computes with bfloat16 by itself."""
     if device.type == 'cuda':
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # torch before 2.11 does not tell
-    known = getattr(torch.cpu, 'get_capabilities', dict)()
+    known: dict[str, Any] = getattr(torch.cpu, 'get_capabilities', dict)()
     return any(known.get(name) for name in ('avx512_bf16', 'amx_bf16'))
