@@ -57,7 +57,11 @@ def build(name: str, pair: RealPair, seed: int) -> Pansharpener:
         # numbers of about 1, so that learning rates mean the same for all cubes
         words = {'in_channels': len(pair.image), 'scale': float(pair.target.amax())}
     if name in ('r_pnn', 'pca_z_pnn'):
-        words = {'in_channels': len(pair.image)}
+        # values of about 0.1, as those of PRISMA's digital numbers
+        words = {
+            'in_channels': len(pair.image),
+            'scale': 10 * float(pair.image.median()),
+        }
     if name == 'rho_pnn':
         # half the time where processors compute with such numbers, and no worse
         words = {'seed': seed, 'precision': 'bfloat16'}

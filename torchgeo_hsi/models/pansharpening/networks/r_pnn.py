@@ -124,6 +124,9 @@ class RPNN(FusionNetwork):
         self.conv1 = nn.Conv2d(2, 48, 7)
         self.conv2 = nn.Conv2d(48, 32, 5)
         self.conv3 = nn.Conv2d(32, 1, 3)
+        # without weights of a checkpoint, the fit begins with the interpolated band
+        nn.init.zeros_(self.conv3.weight)
+        nn.init.zeros_(self.conv3.bias)  # type: ignore[arg-type]
 
     def fuse(self, up: Tensor, pan: Tensor, cube: Tensor) -> Tensor:
         """Sharpen images that have been divided by the scale, without fitting.
@@ -209,8 +212,8 @@ def r_pnn(
         steps: Steps of the others, and once more for each 10 nm to the band before.
         max_steps: Most steps of a band but the first.
         gain: Gain of the cube's sensor at its Nyquist frequency, 0 to 1.
-        weights: Path of a checkpoint; random weights by default, from which far more
-            steps are needed. The file of the toolbox has been trained on one band of
+        weights: Path of a checkpoint; without one, the fit begins with the
+            interpolated band, from which far more steps are needed. The file of the toolbox has been trained on one band of
             PRISMA as digital numbers.
 
     Returns:
