@@ -33,9 +33,6 @@ class _ComponentNetwork(nn.Module):
         self.conv1 = reflected_conv(components + 1, 48, 7)
         self.conv2 = reflected_conv(48, 32, 5)
         self.conv3 = reflected_conv(32, components, 3)
-        # the fit begins with the interpolated components, not with noise on top
-        nn.init.zeros_(self.conv3.weight)
-        nn.init.zeros_(self.conv3.bias)  # type: ignore[arg-type]
 
     def forward(self, up: Tensor, pan: Tensor) -> Tensor:
         features = self.conv1(torch.cat([up, pan], 1)).relu()
