@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._methods import build_method, check_device, kind_of
+from ._methods import build_method, check_device
 from ._opening import check_path, read_opening
 from ._output import check_outside, echo_json, echo_table, json_option
 from ._progress import show_stages
@@ -149,7 +149,7 @@ def _compare(
         for name, kind, pair in pairs:
             own = _run_all(builders, pair, name, kind, tell, **options)
             picture = f'{name}_{kind}.png'
-            draw(folder / picture, pair, own, kind)
+            draw(folder / picture, pair, own, kind, words['gain'])
             pictures[name, kind] = picture
             for run in own:
                 run.image = None
@@ -183,19 +183,15 @@ def _run_all(
 
 def _builders(methods: Sequence[str]) -> dict[str, Callable[[], Any]]:
     """Return functions that build the methods, EXP first."""
-    from ..plugins import get_plugin_manager
-
-    registry = get_plugin_manager().registry('models')
     builders: dict[str, Callable[[], Any]] = {}
     for word in dict.fromkeys(('exp', *(methods or _DEFAULT))):
         name, _, text = word.partition(':')
         pairs = dict(part.partition('=')[::2] for part in text.split(',') if part)
-        # whatever cannot be built is better known before the first one runs
-        if kind_of(registry.get(name)) == 'pansharpener' and not methods:
-            builders[word] = partial(build_method, name, pairs, None, 'pansharpener')
-            continue
-        build_method(name, pairs, None, 'pansharpener')
-        builders[word] = partial(build_method, name, pairs, None, 'pansharpener')
+        build = partial(build_method, name, pairs, None, 'pansharpener')
+        if methods:
+            # whatever cannot be built is better known before the first one runs
+            build()
+        builders[word] = build
     return builders
 
 

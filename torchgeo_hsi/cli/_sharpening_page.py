@@ -83,6 +83,7 @@ def draw(
     pair: Mapping[str, Any],
     runs: Sequence[SharpeningRun],
     protocol: Protocol,
+    gain: float,
 ) -> None:
     """Draw what methods make of a pair, and where they err.
 
@@ -92,6 +93,7 @@ def draw(
         runs: Runs with their images.
         protocol: With a truth, errors are those of the cube; without one, what the
             sensor of the cube would see otherwise.
+        gain: Gain of the cube's sensor.
     """
     from matplotlib.figure import Figure
 
@@ -104,7 +106,7 @@ def draw(
     if 'target' in pair and protocol == 'reduced':
         truth = _picture(pair['target'].numpy()[bands], limits)
         pictures.append(('truth', truth, None))
-    errors = [_errors(run.image, pair, protocol) for run in shown]
+    errors = [_errors(run.image, pair, protocol, gain) for run in shown]
     for run, error in zip(shown, errors, strict=True):
         picture = _picture(run.image.numpy()[bands], limits)
         pictures.append((run.method, picture, error))
@@ -150,7 +152,9 @@ def _picture(image: NDArray[Any], limits: NDArray[np.float64]) -> NDArray[np.flo
     return picture.transpose(1, 2, 0)
 
 
-def _errors(image: Any, pair: Mapping[str, Any], protocol: Protocol) -> NDArray[Any]:
+def _errors(
+    image: Any, pair: Mapping[str, Any], protocol: Protocol, gain: float
+) -> NDArray[Any]:
     """Return root mean square errors over the bands, one for each pixel."""
     if protocol == 'reduced':
         difference, valid = image - pair['target'], pair.get('pan_valid')
@@ -158,7 +162,7 @@ def _errors(image: Any, pair: Mapping[str, Any], protocol: Protocol) -> NDArray[
         from ..physics.resampling import mtf_decimate
 
         ratio = image.shape[-1] // pair['image'].shape[-1]
-        seen = mtf_decimate(image, 0.3, ratio)
+        seen = mtf_decimate(image, gain, ratio)
         difference, valid = seen - pair['image'], pair.get('valid')
     error: NDArray[Any] = difference.square().mean(0).sqrt().numpy()
     return error if valid is None else np.where(valid.numpy(), error, np.nan)
