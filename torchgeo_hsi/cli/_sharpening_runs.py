@@ -237,12 +237,12 @@ def _reduced(
     image: 'Tensor', pair: Mapping[str, Any], valid: 'Tensor'
 ) -> dict[str, float]:
     from ..metrics import cross_correlation, ergas, mean_spectral_angle, q2n, rmse
+    from ..physics.resampling.decimate import repeat_pixels
 
     target = pair['target']
     ratio = pair['pan'].shape[-1] // pair['image'].shape[-1]
     if pair.get('valid') is not None:
-        coarse = pair['valid'].repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)
-        valid = valid & coarse
+        valid = valid & repeat_pixels(pair['valid'], ratio)
     found = {
         'ERGAS': ergas(image, target, ratio, valid=valid),
         'SAM_deg': mean_spectral_angle(image, target, valid, 'degrees'),

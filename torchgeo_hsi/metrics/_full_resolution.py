@@ -12,6 +12,7 @@ from torchmetrics import Metric
 
 from ..errors import BandMismatchError
 from ..physics.resampling import mtf_decimate
+from ..physics.resampling.decimate import repeat_pixels
 from ._images import Cubes, Scores
 
 #: How far the weight of the valid pixels under a kernel may be from all of it.
@@ -107,7 +108,7 @@ def prepare_scene(
     """
     ratio = ratio_of(fused, cube)
     known = _mask(valid, cube, 'valid')
-    covered = known.repeat_interleave(ratio, -2).repeat_interleave(ratio, -1)
+    covered = repeat_pixels(known, ratio)
     fine = _mask(pan_valid, fused, 'pan_valid') & covered.to(fused.device)
     dtype = torch.promote_types(fused.dtype, cube.dtype)
     dtype = dtype if dtype == torch.float64 else torch.float32

@@ -24,6 +24,7 @@ from ..metrics import (
     SpectralAngle,
 )
 from ..models import Pansharpener, get_builder, list_models
+from ..physics.resampling.decimate import repeat_pixels
 from ._restoration import PLACE, RestorationTask
 from ._restoration_options import check_options
 from ._scene_pass import show_scene
@@ -327,7 +328,7 @@ def _fine_valid(batch: Mapping[str, Any]) -> Tensor:
 def _finer(mask: Tensor, batch: Mapping[str, Any]) -> Tensor:
     """Bring a mask of the cube to the grid of the PAN."""
     ratio = batch['pan'].shape[-1] // batch['image'].shape[-1]
-    return mask.repeat_interleave(ratio, 1).repeat_interleave(ratio, 2)
+    return repeat_pixels(mask, ratio)
 
 
 def _has_data(batch: Mapping[str, Any]) -> Tensor:

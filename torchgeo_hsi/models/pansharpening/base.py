@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ...errors import BandMismatchError, EmptyDataError
 from ...physics.pixel_moments import PixelMoments
+from ...physics.resampling.decimate import repeat_pixels
 from ...physics.resampling.interpolate import REACH, Edge, Method
-from .pair import Margins, Pair, Views, fill_gaps
+from .pair import Margins, Pair, Views, fill_gaps, find_ratio
 
 #: Measured moments by name.
 type Moments = dict[str, PixelMoments]
@@ -155,15 +156,12 @@ class Pansharpener(nn.Module):
             BandMismatchError: If the shapes do not fit.
             EmptyDataError: If an image has no valid pixel.
         """
-        pair = Pair(cube, pan)
-        ratio = pair.ratio
+        ratio = find_ratio(cube, pan)
         cube, cube_known = fill_gaps(cube, valid)
         pan, pan_known = fill_gaps(pan, pan_valid)
         masks = [] if counting is None else [counting.to(cube.device, torch.bool)]
         if cube_known is not None:
-            masks.append(
-                cube_known.repeat_interleave(ratio, 1).repeat_interleave(ratio, 2)
-            )
+            masks.append(repeat_pixels(cube_known, ratio))
             # what was interpolated has gaps where the cube has
             up = None
         if pan_known is not None:

@@ -71,3 +71,22 @@ def decimate(image: Tensor, ratio: int) -> Tensor:
     """
     check_divides(image, ratio)
     return image[..., ratio // 2 :: ratio, ratio // 2 :: ratio]
+
+
+def repeat_pixels(image: Tensor, ratio: int) -> Tensor:
+    """Give each fine pixel the value of the coarse one that covers it, such as a mask.
+
+    Args:
+        image: Image of shape ``(..., h, w)``.
+        ratio: Ratio of pixel sizes.
+
+    Returns:
+        Image of shape ``(..., h * ratio, w * ratio)``.
+
+    Example:
+        >>> import torch
+        >>> repeat_pixels(torch.tensor([[True, False]]), 2)
+        tensor([[ True,  True, False, False],
+                [ True,  True, False, False]])
+    """
+    return image.repeat_interleave(ratio, -2).repeat_interleave(ratio, -1)
