@@ -14,12 +14,13 @@ from ..errors import HSIError
 from ._arguments import argument_kinds, convert_pairs
 
 #: What a model of this package is for, as ``torchgeo-hsi models`` says it.
-Kind = Literal['denoiser', 'pansharpener']
+Kind = Literal['denoiser', 'pansharpener', 'superresolver']
 
-#: Methods of ``restore denoise`` and ``restore pansharpen`` where none is named.
+#: Methods of ``restore denoise``, ``pansharpen`` and ``superresolve`` by default.
 METHODS: dict[Kind, str] = {
     'denoiser': 'pretrained_subspace',
     'pansharpener': 'mtf_glp_fs',
+    'superresolver': 'bicubic',
 }
 
 
@@ -109,14 +110,20 @@ def kind_of(builder: Callable[..., Any]) -> str | None:
         builder: Function that builds a model.
 
     Returns:
-        ``'denoiser'``, ``'pansharpener'``, ``'other'``, or None for what plugins bring
-        without saying it; what gives another shape is refused later.
+        ``'denoiser'``, ``'pansharpener'``, ``'superresolver'``, ``'other'``, or None for
+        what plugins bring without saying it; what gives another shape is refused later.
     """
     from ..layers import SceneModel
-    from ..models import Pansharpener
+    from ..models import Pansharpener, SuperResolver
 
     built = getattr(builder, '__annotations__', {}).get('return', builder)
-    for base, kind in ((Pansharpener, 'pansharpener'), (SceneModel, 'denoiser')):
+    kinds = (
+        (Pansharpener, 'pansharpener'),
+        # which is a SceneModel, too
+        (SuperResolver, 'superresolver'),
+        (SceneModel, 'denoiser'),
+    )
+    for base, kind in kinds:
         if isinstance(built, type) and issubclass(built, base):
             return kind
     own = str(getattr(builder, '__module__', '')).startswith('torchgeo_hsi.')

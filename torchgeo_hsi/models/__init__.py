@@ -131,6 +131,7 @@ from .spectral_earth_weights import (
     SpecViTSmall_Weights,
 )
 from .spectral_mlp import SpectralMLP, SpectralWhitening, spectral_mlp
+from .superresolution import Bicubic, SuperResolver, bicubic
 from .wavelength_adapter import WavelengthAdapter
 from .weight_report import WeightReport
 from .weights import load_spectral_earth_weights, meet_torchgeo
@@ -160,6 +161,7 @@ __all__ = (
     'PRACS',
     'RPNN',
     'BandRecord',
+    'Bicubic',
     'Brovey',
     'Classifier',
     'CollaborativeFilter',
@@ -203,6 +205,7 @@ __all__ = (
     'SpectralMLP',
     'SpectralWhitening',
     'SubspaceDenoiser',
+    'SuperResolver',
     'TotalVariation',
     'UPerNetHead',
     'Views',
@@ -213,6 +216,7 @@ __all__ = (
     'backbone_from_checkpoint',
     'bdsd',
     'bdsd_pc',
+    'bicubic',
     'bm4d',
     'brovey',
     'bt_h',

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import BandMismatchError, EmptyDataError
+from ...physics.gaps import fill_gaps
 from ...physics.pixel_moments import PixelMoments
 from ...physics.resampling.decimate import repeat_pixels
 from ...physics.resampling.interpolate import REACH, Edge, Method
-from .pair import Margins, Pair, Views, fill_gaps, find_ratio
+from .pair import Margins, Pair, Views, find_ratio
 
 #: Measured moments by name.
 type Moments = dict[str, PixelMoments]

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-import torch
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...errors import BandMismatchError, EmptyDataError
+from ...errors import BandMismatchError
 from ...physics.resampling import (
     atrous_lowpass,
     decimate,
@@ -281,43 +279,3 @@ def find_ratio(cube: Tensor, pan: Tensor) -> int:
             'pixels of the PAN, or resample one of them.'
         )
     return ratio
-
-
-def fill_gaps(image: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Put the nearest valid pixel where there are no data.
-
-    Args:
-        image: Images of shape ``(B, C, H, W)``; NaN and infinite numbers are gaps, too.
-        valid: True for pixels with data, shape ``(B, H, W)``; all by default.
-
-    Returns:
-        Images without gaps, and which pixels had data, shape ``(B, H, W)``, or None if
-        all had.
-
-    Raises:
-        BandMismatchError: If *valid* has another shape.
-        EmptyDataError: If an image has no valid pixel.
-    """
-    finite = image.isfinite().all(1)
-    if valid is not None:
-        if valid.shape != finite.shape:
-            raise BandMismatchError(
-                f'Expected valid of shape {tuple(finite.shape)}, as the image of shape '
-                f'{tuple(image.shape)}, got {tuple(valid.shape)}.'
-            )
-        finite = finite & valid.to(image.device, torch.bool)
-    if bool(finite.all()):
-        return image, None
-    if not bool(finite.flatten(1).any(1).all()):
-        raise EmptyDataError(
-            'An image has no valid pixel, so there is nothing to sharpen. Leave out '
-            'tiles without data.'
-        )
-    filled = []
-    for number, mask in enumerate(finite.cpu().numpy()):
-        rows, cols = distance_transform_edt(
-            ~mask, return_distances=False, return_indices=True
-        )
-        place = [torch.from_numpy(x).long().to(image.device) for x in (rows, cols)]
-        filled.append(image[number][:, place[0], place[1]])
-    return torch.stack(filled), finite
