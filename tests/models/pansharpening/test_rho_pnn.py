@@ -20,11 +20,12 @@ from torchgeo_hsi.models.pansharpening.rho_pnn.bands import find_scale, group_ba
 from torchgeo_hsi.models.pansharpening.rho_pnn.losses import (
     PanStatistics,
     SpectralTarget,
+    band_signs,
     spatial_losses,
 )
 from torchgeo_hsi.models.pansharpening.rho_pnn.method import RhoPNN, rho_pnn
 from torchgeo_hsi.models.pansharpening.rho_pnn.network import RhoNetwork
-from torchgeo_hsi.models.pansharpening.rho_pnn.options import RhoPNNOptions
+from torchgeo_hsi.models.pansharpening.rho_pnn.options import RhoPNNOptions, Sign
 from torchgeo_hsi.models.pansharpening.rho_pnn.patches import (
     Candidates,
     Patch,
@@ -146,6 +147,36 @@ def test_correlation_is_that_of_the_metric() -> None:
     first, second = torch.rand(2, 1, 20, 20).double(), torch.rand(2, 1, 20, 20).double()
     found = PanStatistics(second, 5).correlation(first)
     torch.testing.assert_close(found, local_correlation(first, second, 2.5))
+
+
+def test_bands_have_signs() -> None:
+    """Opposite images are as good as equal ones, unless a sign is asked for."""
+    pan = scene()[1] / 6000
+    statistics = PanStatistics(pan, RATIO)
+    both = torch.cat([pan, -pan])
+    torch.testing.assert_close(spatial_losses(both, statistics), 0 * torch.ones(2))
+    signed = spatial_losses(both, statistics, torch.tensor([1.0, 1.0]))
+    torch.testing.assert_close(signed, torch.tensor([0.0, 2.0]))
+    signs = band_signs(both, pan.expand(2, -1, -1, -1), RATIO, 2)
+    assert signs.tolist() == [1, -1]
+
+
+@pytest.mark.parametrize(('sign', 'expected'), [('any', -1), ('band', 1)])
+def test_signs_are_kept(sign: Sign, expected: int) -> None:
+    """What has become the opposite of the PAN only comes back if it has to."""
+    cube, pan = scene(size=8)
+    cube[:, 1] = torch.nn.functional.avg_pool2d(pan, RATIO)[:, 0]
+    model = quick(sign=sign)
+    patch = Patch(cube, pan, Margins(0, 0, 0, 0), model.views)
+    samples = model._samples([patch], [1], 6000.0)
+    image = (samples.up - 0.6 * (samples.pan - samples.pan.mean())).requires_grad_()
+    adam = torch.optim.Adam([image], 1e-3)
+    for _ in range(100):
+        adam.zero_grad()
+        samples.losses(image).spatial.mean().backward()
+        adam.step()
+    rho = local_correlation(image.detach(), samples.pan, RATIO / 2).mean()
+    assert expected * rho > 0.2
 
 
 def test_small_images_are_compared_to_their_border() -> None:

@@ -5,14 +5,18 @@
 
 import math
 
+import torch
 from torch import Tensor
 
-from ....physics.local_windows import box_sums
+from ....physics.local_windows import box_sums, local_correlation
 from ....physics.resampling import mtf_decimate
 from ....physics.resampling.mtf import valid_margins
 
 #: Smallest sum of squares, as published.
 _LEAST = 1e-20
+
+#: Half the window that tells the sign of a band, in pixels of the cube.
+_WIDE = 3
 
 #: Pixels of the cube along a side that have to be left to compare.
 _ENOUGH = 4
@@ -76,15 +80,19 @@ def _details(image: Tensor, half: int) -> Tensor:
     return image - box_sums(image, half) / (4 * half * half)
 
 
-def spatial_losses(image: Tensor, statistics: PanStatistics) -> Tensor:
+def spatial_losses(
+    image: Tensor, statistics: PanStatistics, sign: Tensor | None = None
+) -> Tensor:
     """Tell how unlike the PAN images are: one less the size of the correlation.
 
     Args:
         image: Images of shape ``(N, 1, H, W)``.
         statistics: Those of their PANs.
+        sign: 1 or -1 for the sign that correlations have to have, shape ``(N,)``; any
+            will do by default.
 
     Returns:
-        Losses of shape ``(N,)``, 0 to 1.
+        Losses of shape ``(N,)``, 0 to 1, or to 2 where a sign is asked for.
 
     Example:
         >>> import torch
@@ -93,7 +101,27 @@ def spatial_losses(image: Tensor, statistics: PanStatistics) -> Tensor:
         torch.Size([2])
     """
     rho = statistics.correlation(image).clamp_min(-1)
-    return 1 - rho.abs().mean((1, 2, 3))
+    if sign is None:
+        return 1 - rho.abs().mean((1, 2, 3))
+    return 1 - sign * rho.mean((1, 2, 3))
+
+
+def band_signs(up: Tensor, pan: Tensor, ratio: int, bands: int) -> Tensor:
+    """Find out whether bands are brighter where the PAN is, or darker.
+
+    Args:
+        up: Interpolated bands of shape ``(N, 1, H, W)``, one band after the other.
+        pan: PANs of the same shape.
+        ratio: Pixel size of the cube over that of the PAN.
+        bands: Number of bands.
+
+    Returns:
+        1 or -1 for each image, the same for all of a band, shape ``(N,)``.
+    """
+    # wide windows: details that a cube can hold
+    rho = local_correlation(up, pan, _WIDE * ratio).reshape(bands, -1).mean(1)
+    signs = torch.where(rho < 0, -1.0, 1.0).to(up.dtype)
+    return signs.repeat_interleave(len(up) // bands)
 
 
 class SpectralTarget:

@@ -15,7 +15,7 @@ from ...api import register_model
 from ..base import Pansharpener
 from ..pair import Margins, Pair
 from .bands import correlations, find_scale, group_bands, optimizing, usable_bands
-from .losses import PanStatistics, SpectralTarget
+from .losses import PanStatistics, SpectralTarget, band_signs
 from .network import SCOPE, RhoNetwork
 from .options import RhoPNNOptions
 from .patches import Candidates, Patch, choose
@@ -304,7 +304,10 @@ class RhoPNN(Pansharpener):
         )
         kernel = self.options.kernel(ratio)
         target = SpectralTarget(cube / scale, ratio, self.views.gain, kernel)
-        return Samples(up, pans, statistics, target, len(bands))
+        sign = None
+        if self.options.sign == 'band':
+            sign = band_signs(up, pans, ratio, len(bands))
+        return Samples(up, pans, statistics, target, len(bands), sign=sign)
 
     @torch.no_grad()
     def _sharpen(

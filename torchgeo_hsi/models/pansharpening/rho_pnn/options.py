@@ -9,6 +9,9 @@ from typing import Any, Literal, get_args
 #: How the weight of the spatial loss follows from the spectral one.
 Control = Literal['switch', 'proportional']
 
+#: Which correlations with the PAN are good.
+Sign = Literal['any', 'band']
+
 #: Numbers that the convolutions are computed with.
 Precision = Literal['float32', 'bfloat16', 'auto']
 
@@ -62,6 +65,10 @@ class RhoPNNOptions:
         control: ``'switch'`` turns the spatial loss on and off, with hysteresis, as
             published. ``'proportional'`` raises its weight from 0 at the upper threshold
             to that of the search at the lower one.
+        sign: ``'any'`` takes the size of the correlation with the PAN, as published: where
+            the first band holds little but noise, the network may learn to be the
+            opposite of the PAN, and hands that on from band to band. ``'band'`` asks for
+            the sign that the interpolated band has.
         group: Most bands that share one network while they are tuned, on another part
             of the patches in each step. 1 as published: each band has its own. Groups
             take as long, and their results are closer to the cube.
@@ -102,6 +109,7 @@ class RhoPNNOptions:
     pretrain_on_steps: int | None = None
     kernel_size: int | None = None
     control: Control = 'switch'
+    sign: Sign = 'any'
     group: int = 1
     group_correlation: float = 0.99
     precision: Precision = 'float32'
@@ -203,6 +211,7 @@ class RhoPNNOptions:
             pretrain_lr=1e-4,
             pretrain_on_steps=100,
             control='proportional',
+            sign='band',
             precision='auto',
         )
         return _changed(options, changes)
@@ -223,6 +232,7 @@ class RhoPNNOptions:
 _CHOICES: dict[str, tuple[str, ...]] = {
     'control': get_args(Control),
     'precision': get_args(Precision),
+    'sign': get_args(Sign),
 }
 
 #: The least that some options may be.

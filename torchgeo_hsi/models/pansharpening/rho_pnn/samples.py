@@ -30,6 +30,7 @@ class Samples:
         target: The bands of the cube.
         bands: Number of bands.
         least: Spectral losses of *up*, shape ``(N,)``; computed by default.
+        sign: Signs that correlations with the PAN have to have, shape ``(N,)``, or None.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Samples:
         target: SpectralTarget,
         bands: int = 1,
         least: Tensor | None = None,
+        sign: Tensor | None = None,
     ) -> None:
         """Initialize a new Samples instance; see the class for the arguments."""
-        self.up, self.pan, self.bands = up, pan, bands
+        self.up, self.pan, self.bands, self.sign = up, pan, bands, sign
         self.statistics, self.target = statistics, target
         with torch.no_grad():
             self.least = target.losses(up) if least is None else least
@@ -60,7 +62,7 @@ class Samples:
         Returns:
             The losses.
         """
-        spatial = spatial_losses(image, self.statistics)
+        spatial = spatial_losses(image, self.statistics, self.sign)
         return Losses(self.target.losses(image), spatial)
 
     def share(self, spectral: Tensor) -> Tensor:
@@ -95,6 +97,7 @@ class Samples:
             self.target.select(index),
             bands,
             self.least[index],
+            None if self.sign is None else self.sign[index],
         )
 
     def turn(self, step: int) -> 'Samples':
