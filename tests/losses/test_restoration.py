@@ -6,28 +6,38 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from torchgeo_hsi.errors import BandMismatchError, UnknownNameError
 from torchgeo_hsi.losses import (
+    BandPSNRLoss,
     CharbonnierLoss,
     GradientLoss,
     MaskedL1Loss,
     MaskedMSELoss,
     RestorationLoss,
+    SpatialVariationLoss,
     SpectralAngleLoss,
+    SpectralVariationLoss,
 )
 
 ALL: list[nn.Module] = [
+    BandPSNRLoss(),
     CharbonnierLoss(),
     GradientLoss(),
     MaskedL1Loss(),
     MaskedMSELoss(),
     RestorationLoss({'l1': 1.0, 'sam': 0.1, 'gradient': 0.2}),
+    SpatialVariationLoss(),
     SpectralAngleLoss(),
+    SpectralVariationLoss(),
 ]
+
+#: Losses that look at nothing but the prediction.
+SMOOTH = (SpatialVariationLoss, SpectralVariationLoss)
 
 
 def cubes(*shape: int) -> tuple[Tensor, Tensor]:
@@ -58,6 +68,48 @@ def test_against_the_formulas() -> None:
     assert gradient == pytest.approx(rows + cols + 0.5 * bands)
     both = RestorationLoss({'mse': 2.0, 'sam': 0.5, 'l1': 0.0})(x, y).item()
     assert both == pytest.approx(2 * (e**2).mean() + 0.5 * sum(angles) / 60)
+
+
+def test_psnr_of_bands() -> None:
+    """Above the floor, it is what MPSNR lacks to that of the floor."""
+    x, y = cubes(2, 4, 5, 6)
+    expected = [
+        10 * math.log10(1 + ((x[n, b] - y[n, b]) ** 2).mean().item() / 0.02**2)
+        for n in range(2)
+        for b in range(4)
+    ]
+    found = BandPSNRLoss(floor=0.02)(x, y).item()
+    assert found == pytest.approx(sum(expected) / 8, rel=1e-12)
+    valid = torch.zeros(2, 5, 6, dtype=torch.bool)
+    valid[0, :2] = True
+    part = BandPSNRLoss(floor=0.02)(x[:1, :, :2], y[:1, :, :2])
+    torch.testing.assert_close(BandPSNRLoss(floor=0.02)(x, y, valid), part)
+    with pytest.raises(ValueError, match='positive floor'):
+        BandPSNRLoss(0)
+
+
+def test_hybrid_loss_of_sspsr() -> None:
+    # differences of a sample are counted, squares of the batch summed
+    x, y = cubes(3, 4, 5, 6)
+    a, b = x.detach().numpy(), y.numpy()
+    spatial, spectral = 0.0, 0.0
+    for n in range(3):
+        spatial += sum((a[n, :, i + 1] - a[n, :, i]) ** 2 for i in range(4)).sum() / (
+            4 * 4 * 6
+        )
+        spatial += sum(
+            ((a[n, ..., j + 1] - a[n, ..., j]) ** 2).sum() for j in range(5)
+        ) / (4 * 5 * 5)
+        spectral += (
+            2
+            * sum(((a[n, k + 1] - a[n, k]) ** 2).sum() for k in range(3))
+            / (3 * 5 * 6)
+        )
+    expected = np.abs(a - b).mean() + 1e-3 * spatial / 3 + 1e-3 * spectral / 3
+    hybrid = RestorationLoss({'l1': 1.0, 'spatial_tv': 1e-3, 'spectral_tv': 1e-3})
+    assert hybrid(x, y).item() == pytest.approx(expected, rel=1e-12)
+    assert SpatialVariationLoss()(x, y).item() == pytest.approx(spatial / 3)
+    assert SpectralVariationLoss()(x, y).item() == pytest.approx(spectral / 3)
 
 
 @pytest.mark.parametrize('loss', ALL)
@@ -91,6 +143,8 @@ def test_nothing_valid(loss: nn.Module) -> None:
 @pytest.mark.parametrize('loss', ALL)
 def test_perfect(loss: nn.Module) -> None:
     x, _ = cubes(1, 4, 6, 6)
+    if isinstance(loss, SMOOTH):
+        x = torch.full_like(x, 0.3, requires_grad=True)
     value = loss(x, x.detach())
     assert value.item() == pytest.approx(0, abs=1e-12)
     (gradient,) = torch.autograd.grad(value, x)

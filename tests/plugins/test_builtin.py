@@ -53,6 +53,7 @@ HELPERS = {
     'restore_scene',
     'scene_shift',
     'sharpen_scene',
+    'superresolve_scene',
     'use_bands',
 }
 

@@ -23,6 +23,9 @@ METHODS: dict[Kind, str] = {
     'superresolver': 'bicubic',
 }
 
+#: Arguments that name the network inside of a method.
+_INSIDE = ('denoiser', 'network')
+
 
 def check_device(name: str | None) -> str:
     """Check that a device can be used, before anything is read.
@@ -55,15 +58,20 @@ def check_device(name: str | None) -> str:
 
 
 def build_method(
-    method: str, pairs: Mapping[str, str], weights: str | None, kind: Kind = 'denoiser'
+    method: str,
+    pairs: Mapping[str, str],
+    weights: str | None,
+    kind: Kind = 'denoiser',
+    optional: Mapping[str, str] | None = None,
 ) -> Any:
-    """Build a denoiser or a method of pansharpening.
+    """Build a denoiser, or a method of pansharpening or super-resolution.
 
     Args:
         method: Its name.
         pairs: Its arguments as the user wrote them.
         weights: Its weights, or None.
         kind: What it has to be.
+        optional: More arguments, which it gets if it knows them.
 
     Returns:
         The module.
@@ -79,11 +87,7 @@ def build_method(
     registry = get_plugin_manager().registry('models')
     builder = registry.get(method)
     if kind_of(builder) not in (kind, None):
-        known = [name for name in registry if kind_of(registry.get(name)) == kind]
-        raise click.BadParameter(
-            f'{method} is no {kind}. Choose one of {", ".join(known)}.',
-            param_hint='--method',
-        )
+        raise _other_kind(method, kind)
     given = dict(pairs) if weights is None else {**pairs, 'weights': weights}
     parameters = inspect.signature(builder).parameters
     is_open = any(word.kind is word.VAR_KEYWORD for word in parameters.values())
@@ -94,13 +98,44 @@ def build_method(
             f'{", ".join(parameters) or "none"}.'
         )
     _check_kind(method, given)
+    given |= {k: v for k, v in (optional or {}).items() if k in parameters or is_open}
     arguments = convert_pairs(given, argument_kinds(builder), '--model')
     model = _call(method, builder, arguments)
+    if not isinstance(model, _base(kind)):
+        # of a plugin that does not say what it brings
+        raise _other_kind(method, kind)
     option = parameters.get('weights')
     may_have_weights = option is not None and option.default is None
     if may_have_weights and arguments.get('weights') is None:
-        _check_trained(method, model, arguments, kind)
+        inside = next((w for w in _INSIDE if w in parameters), None)
+        network = inside and arguments.get(inside, parameters[inside].default)
+        _check_trained(method, model, network, kind)
     return model
+
+
+def _base(kind: Kind) -> type:
+    """Return what all methods of a kind are."""
+    from torch import nn
+
+    from ..models import Pansharpener, SuperResolver
+
+    bases: dict[Kind, type] = {
+        'denoiser': nn.Module,
+        'pansharpener': Pansharpener,
+        'superresolver': SuperResolver,
+    }
+    return bases[kind]
+
+
+def _other_kind(method: str, kind: Kind) -> click.BadParameter:
+    from ..plugins import get_plugin_manager
+
+    registry = get_plugin_manager().registry('models')
+    known = [name for name in registry if kind_of(registry.get(name)) == kind]
+    return click.BadParameter(
+        f'{method} is no {kind}. Choose one of {", ".join(known)}.',
+        param_hint='--method',
+    )
 
 
 def kind_of(builder: Callable[..., Any]) -> str | None:
@@ -153,26 +188,31 @@ def _check_kind(method: str, given: Mapping[str, str]) -> None:
     if given.get('weights') == EIGEN_WEIGHTS and EIGEN_WEIGHTS in list_weights(method):
         raise click.UsageError(
             f'The weights {EIGEN_WEIGHTS} of {method} are for the images of a subspace, '
-            f'not for bands. Pass --method {METHODS["denoiser"]} --model network={method}, which '
-            f'has them, or --weights with a checkpoint of {method} that was trained on '
-            'bands.'
+            f'not for bands. Pass --method {METHODS["denoiser"]} --model '
+            f'network={method}, which has them, or --weights with a checkpoint of '
+            f'{method} that was trained on bands.'
         )
 
 
-def _check_trained(
-    method: str, model: Any, arguments: Mapping[str, Any], kind: Kind
-) -> None:
+def _check_trained(method: str, model: Any, network: Any, kind: Kind) -> None:
     """Refuse a network that has learned nothing."""
     from ..models import list_weights
 
     # what learns from the scene itself may begin with random weights
     if next(model.parameters(), None) is None or getattr(model, 'adapt', False):
         return
-    network = arguments.get('denoiser')
     names = list_weights(network) if isinstance(network, str) else []
     ship = f' or {", ".join(names)}' if names else ''
     raise click.UsageError(
         f'{method} has random weights unless it is given some, and would spoil the '
         f'scene. Pass --weights with a checkpoint{ship}, or leave --method out: '
-        f'{METHODS[kind]} {"has its own" if kind == "denoiser" else "needs none"}.'
+        f'{METHODS[kind]} {"has its own" if _has_weights(kind) else "needs none"}.'
     )
+
+
+def _has_weights(kind: Kind) -> bool:
+    """Whether the method that is taken by default is a network."""
+    from ..models import get_builder
+
+    words = inspect.signature(get_builder(METHODS[kind])).parameters
+    return 'weights' in words and words['weights'].default is not None

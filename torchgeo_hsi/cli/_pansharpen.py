@@ -10,67 +10,47 @@ from typing import Any
 import click
 
 from ._arguments import read_pairs
-from ._methods import METHODS, build_method, check_device
+from ._methods import build_method, check_device
 from ._opening import check_path, read_opening
-from ._output import echo_json, json_option, option_words
+from ._output import echo_json, option_words
 from ._progress import show_stages
+from ._restoring import method_name, restoring
 
 
 @click.command
 @click.argument('pan', metavar='PAN', callback=check_path)
 @click.argument('cube', metavar='CUBE', callback=check_path)
 @click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
-@click.option(
-    '--method',
-    default=METHODS['pansharpener'],
-    show_default=True,
-    metavar='NAME',
-    help='A pansharpener of "torchgeo-hsi models"; another name lists them.',
+@restoring(
+    'pansharpener',
+    'gain=0.25',
+    click.option(
+        '--ratio',
+        type=click.IntRange(min=2),
+        help='What the ratio of pixel sizes has to be; found by default.',
+    ),
+    click.option(
+        '--shift',
+        metavar='ROWS,COLS|estimate',
+        help='How far the PAN lies down and to the right of where it should, in its '
+        'pixels; "estimate" finds out.',
+    ),
+    click.option(
+        '--tile',
+        type=click.IntRange(min=1),
+        default=64,
+        show_default=True,
+        help='Rows and columns of a tile, in pixels of the cube.',
+    ),
+    click.option(
+        '--open-pan',
+        'opening_pan',
+        multiple=True,
+        metavar='KEY=VALUE',
+        help='Options to read PAN.',
+    ),
+    source='CUBE',
 )
-@click.option('--weights', metavar='NAME|FILE', help='Weights of a network.')
-@click.option(
-    '--model',
-    'arguments',
-    multiple=True,
-    metavar='KEY=VALUE',
-    help='More arguments of the method, e.g. gain=0.25.',
-)
-@click.option(
-    '--ratio',
-    type=click.IntRange(min=2),
-    help='What the ratio of pixel sizes has to be; found by default.',
-)
-@click.option(
-    '--shift',
-    metavar='ROWS,COLS|estimate',
-    help='How far the PAN lies down and to the right of where it should, in its '
-    'pixels; "estimate" finds out.',
-)
-@click.option(
-    '--tile',
-    type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help='Rows and columns of a tile, in pixels of the cube.',
-)
-@click.option('--device', help='cpu, cuda, cuda:1 ...; a GPU by default, if any.')
-@click.option('--compress', default='deflate', show_default=True, help='Compression.')
-@click.option(
-    '--open',
-    'opening',
-    multiple=True,
-    metavar='KEY=VALUE',
-    help='Options to read CUBE, e.g. key=data for a .mat file.',
-)
-@click.option(
-    '--open-pan',
-    'opening_pan',
-    multiple=True,
-    metavar='KEY=VALUE',
-    help='Options to read PAN.',
-)
-@click.option('--overwrite', is_flag=True, help='Replace OUT.')
-@json_option
 def pansharpen(
     pan: str,
     cube: str,
@@ -118,7 +98,7 @@ def pansharpen(
             overwrite=overwrite,
             cube_options=cube_options,
             pan_options=pan_options,
-            name=method if weights is None else f'{method} ({weights})',
+            name=method_name(method, weights),
             progress=progress,
             **options,
         )

@@ -31,6 +31,11 @@ def _needs_arguments(builder: Callable[..., Any]) -> bool:
 
 def _input_bands(builder: Callable[..., Any], model: 'nn.Module') -> int | None:
     """Find out how many bands a model takes when it is built by its name alone."""
+    from ..models import SuperResolver
+
+    if isinstance(model, SuperResolver):
+        # some have a word for the bands of a network inside
+        return model.in_channels
     defaults = inspect.signature(builder).parameters
     for name in _BANDS:
         value = getattr(model, name, None)
@@ -52,8 +57,9 @@ def _kind(name: str, builder: Callable[..., Any]) -> str | None:
 
     Returns:
         ``'denoiser'`` for what ``restore denoise`` takes, ``'pansharpener'`` for what
-        ``restore pansharpen`` takes, ``'backbone'`` for what timm builds, None for
-        others, and for those of plugins that do not say it.
+        ``restore pansharpen`` takes, ``'superresolver'`` for ``restore superresolve``,
+        ``'backbone'`` for what timm builds, None for others, and for those of plugins
+        that do not say it.
     """
     import timm
 

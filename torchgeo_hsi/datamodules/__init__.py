@@ -30,6 +30,7 @@ from .spectral_earth_downstream import (
 )
 from .statistics import compute_statistics, spectral_earth_statistics
 from .store_loader import StoreLoader
+from .superresolution import HSISuperResolutionDataModule
 
 __all__ = (
     'DESISCDLDataModule',
@@ -39,6 +40,7 @@ __all__ = (
     'HSIGeoDataModule',
     'HSIHySpecNet11kDataModule',
     'HSIPansharpeningDataModule',
+    'HSISuperResolutionDataModule',
     'HyperviewDataModule',
     'PatchDataModule',
     'SimulatedEnMAPDataModule',

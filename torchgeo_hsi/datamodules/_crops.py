@@ -16,7 +16,7 @@ from .._typing import Sample
 from ..errors import EmptyDataError
 from ..samplers._epochs import EpochSampler
 from ..samplers.window import draw_scenes
-from ._cube_sources import StreamedCubes
+from ._cube_sources import LazyCubes
 from ._cubes import Cube, check_bands, common_keys
 
 #: What is indexed by the spectrum.
@@ -158,7 +158,7 @@ class StreamedCrops(Dataset[Sample]):
 
     def __init__(
         self,
-        cubes: StreamedCubes,
+        cubes: LazyCubes,
         size: int,
         num_bands: int | None = None,
         scales: Sequence[float] = (1.0,),
@@ -216,6 +216,30 @@ class StreamedCrops(Dataset[Sample]):
             f'{_TRIES} images in a row hold less than {self.min_valid:.0%} valid '
             f'pixels in crops of {self.size} x {self.size}. Lower min_valid.'
         )
+
+
+def make_crops(
+    cubes: Sequence[Cube],
+    size: int,
+    num_bands: int | None,
+    scales: Sequence[float],
+    min_valid: float,
+) -> CubeCrops | StreamedCrops:
+    """Make crops of cubes, in memory or not.
+
+    Args:
+        cubes: The cubes.
+        size: Rows and columns of a crop.
+        num_bands: Number of neighboring bands, or None for all.
+        scales: Factors of the rows and columns of the cubes.
+        min_valid: Least share of valid pixels.
+
+    Returns:
+        The crops.
+    """
+    if isinstance(cubes, LazyCubes):
+        return StreamedCrops(cubes, size, num_bands, scales, min_valid)
+    return CubeCrops(cubes, size, num_bands, scales, min_valid)
 
 
 class CropSampler(EpochSampler[Crop]):

@@ -8,6 +8,7 @@ import functools
 import glob
 import os
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
@@ -257,8 +258,53 @@ def _names(sources: list[Source]) -> str:
     return ', '.join(names) or 'nothing'
 
 
-class StreamedCubes(Sequence[Cube]):
-    """Cubes of datasets of patches, read each time they are asked for.
+class LazyCubes(Sequence[Cube]):
+    """Cubes that are read each time they are asked for, all alike.
+
+    Subclasses define :meth:`__len__` and :meth:`read`.
+    """
+
+    @abstractmethod
+    def read(self, index: int) -> Cube:
+        """Read a cube.
+
+        Args:
+            index: Its number.
+
+        Raises:
+            EmptyDataError: If there is no valid pixel.
+        """
+
+    @overload
+    def __getitem__(self, index: int) -> Cube: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Cube]: ...
+    def __getitem__(self, index: int | slice) -> Cube | list[Cube]:
+        """Read one or several cubes.
+
+        Args:
+            index: Their number.
+
+        Raises:
+            EmptyDataError: If there is no valid pixel.
+        """
+        if isinstance(index, slice):
+            return [self.read(i) for i in range(*index.indices(len(self)))]
+        return self.read(index)
+
+    @functools.cached_property
+    def first(self) -> Cube:
+        """The first cube with data, which stands for all of them."""
+        for index in range(len(self)):
+            try:
+                return self.read(index)
+            except EmptyDataError:
+                continue
+        raise EmptyDataError('No patch of the dataset holds data.')
+
+
+class StreamedCubes(LazyCubes):
+    """Cubes of datasets of patches.
 
     Args:
         sources: Datasets without a grid, such as those of patches.
@@ -286,32 +332,45 @@ class StreamedCubes(Sequence[Cube]):
         """Return the number of patches."""
         return len(self._dataset)
 
-    @overload
-    def __getitem__(self, index: int) -> Cube: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Cube]: ...
-    def __getitem__(self, index: int | slice) -> Cube | list[Cube]:
-        """Read one or several patches.
+    def read(self, index: int) -> Cube:
+        """Read a patch.
 
         Args:
-            index: Their number.
+            index: Its number.
 
         Raises:
             EmptyDataError: If there is no valid pixel.
         """
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
         with stored_numbers():
             sample = self._dataset[index]
         cube = Cube.of_sample(sample, self._scaling, f'sample {index}')
         return cube.clean() if self._clean else cube
 
-    @functools.cached_property
-    def first(self) -> Cube:
-        """The first patch with data, which stands for all of them."""
-        for index in range(len(self)):
-            try:
-                return self[index]
-            except EmptyDataError:
-                continue
-        raise EmptyDataError('No patch of the dataset holds data.')
+
+class ChosenCubes(LazyCubes):
+    """Some bands of cubes.
+
+    Args:
+        cubes: The cubes.
+        bands: Positions from 0, or wavelengths in micrometres.
+    """
+
+    def __init__(self, cubes: LazyCubes, bands: Sequence[int | float]) -> None:
+        """Initialize a new ChosenCubes instance; see the class for the arguments."""
+        self._cubes = cubes
+        self._bands = tuple(bands)
+
+    def __len__(self) -> int:
+        """Return the number of cubes."""
+        return len(self._cubes)
+
+    def read(self, index: int) -> Cube:
+        """Read a cube.
+
+        Args:
+            index: Its number.
+
+        Raises:
+            EmptyDataError: If there is no valid pixel.
+        """
+        return self._cubes.read(index).select(self._bands)

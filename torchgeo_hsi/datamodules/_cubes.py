@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .._typing import Sample
-from ..errors import BandMismatchError, EmptyDataError
+from ..errors import BandMismatchError, EmptyDataError, MetadataError
 from ..models._scene_numbers import PERCENTILES, REFLECTANCE, Scaling
+from ..physics import BandSet
 from ..physics.noise import noise_levels
 from ..physics.noise.levels import band_power
 
@@ -100,6 +101,27 @@ class Cube:
         if self.target is None:
             return self
         return replace(self, image=self.target, target=None, sigma=None)
+
+    def select(self, bands: Sequence[int | float]) -> Self:
+        """Choose bands.
+
+        Args:
+            bands: Positions from 0, or wavelengths in micrometres, of which the nearest
+                band is taken.
+
+        Returns:
+            The cube with these bands, in this order. What 0 and 1 mean stays.
+
+        Raises:
+            MetadataError: If there are no wavelengths to choose by.
+            BandMismatchError: If there is no such band, or one is chosen twice.
+        """
+        places = band_places(bands, self.shape[0], self.wavelength)
+        parts = ('image', 'fill', 'target', 'wavelength', 'fwhm', 'sigma')
+        known = {name: getattr(self, name) for name in parts}
+        return replace(
+            self, **{name: v[places] for name, v in known.items() if v is not None}
+        )
 
     def padded(self, size: int) -> Self:
         """Mirror the image at its lower and right edge, until crops fit into it.
@@ -257,6 +279,37 @@ def _shrink(values: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(
         values[None], size, mode='bilinear', antialias=True, align_corners=False
     )[0]
+
+
+def band_places(
+    bands: Sequence[int | float], count: int, wavelength: Tensor | None
+) -> list[int]:
+    """Find bands by position or wavelength.
+
+    Args:
+        bands: Positions from 0, or wavelengths in micrometres.
+        count: Number of bands.
+        wavelength: Centers in micrometres, shape ``(C,)``, where known.
+
+    Returns:
+        Their positions.
+
+    Raises:
+        MetadataError: If there are no wavelengths to choose by.
+        BandMismatchError: If there is no such band, or one is chosen twice.
+    """
+    if wavelength is not None:
+        axis = BandSet(wavelength.double().numpy())
+    elif all(isinstance(band, int) for band in bands):
+        axis = BandSet(np.linspace(0.4, 2.5, count))
+    else:
+        raise MetadataError(
+            'Bands are chosen by wavelength, but the cube does not know its own. Choose '
+            'them by position, from 0.'
+        )
+    # complains about bands that are none, or the same
+    axis.select(bands)
+    return axis.indices(bands)
 
 
 def check_bands(cubes: Sequence[Cube], num_bands: int | None, word: str) -> None:

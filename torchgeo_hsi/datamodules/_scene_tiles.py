@@ -6,7 +6,7 @@
 import dataclasses
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -25,17 +25,18 @@ from ..datasets._handles import ReaderCache
 from ..datasets.hsi_cube import _place
 from ..io._tiles import tile_spans
 from ..models._scene_numbers import PERCENTILES, REFLECTANCE, Scaling, SceneNumbers
+from ..physics import BandSet
 from ..physics.statistics import QuantileSketch, RunningStatistics
 from ._cube_sources import open_with
-from ._cubes import Cube
+from ._cubes import Cube, band_places
 
 logger = logging.getLogger(__name__)
 
 #: Tiles start at multiples of this: the coarsest step of our networks.
 _STEP = 8
 
-#: Entries of a sample that tell where it lies, and when.
-_PLACE = ('bounds', 'transform', 'wavelength', 'fwhm')
+#: Entries of a sample that tell where it lies.
+_PLACE = ('bounds', 'transform')
 
 
 class SceneTiles(Dataset[Sample]):
@@ -51,6 +52,8 @@ class SceneTiles(Dataset[Sample]):
         overlap: Rows and columns that two tiles share at least.
         scaling: What 0 and 1 are to be.
         options: Options of the reader.
+        chosen: Bands of those, by position from 0 or wavelength in micrometres; all by
+            default.
     """
 
     def __init__(
@@ -60,12 +63,15 @@ class SceneTiles(Dataset[Sample]):
         overlap: int,
         scaling: Scaling,
         options: Mapping[str, Any],
+        chosen: Sequence[int | float] | None = None,
     ) -> None:
         """Initialize a new SceneTiles instance; see the class for the arguments."""
         self._readers = ReaderCache(functools.partial(open_with, options=options))
         with self._readers.opener(path) as reader:
             self._numbers = SceneNumbers.of_scene(reader, scaling, _silent)
             info = reader.info
+        if chosen is not None:
+            self._numbers = _choose(self._numbers, chosen, info.bands)
         self._path = path
         _, height, width = info.shape
         transform = info.transform
@@ -136,13 +142,20 @@ class DatasetTiles(Dataset[Sample]):
         size: Rows and columns of a tile.
         overlap: Rows and columns that two tiles share.
         scaling: What 0 and 1 are to be.
+        chosen: Bands, by position from 0 or wavelength in micrometres; all by default.
     """
 
     def __init__(
-        self, dataset: GeoDataset, size: int, overlap: int, scaling: Scaling
+        self,
+        dataset: GeoDataset,
+        size: int,
+        overlap: int,
+        scaling: Scaling,
+        chosen: Sequence[int | float] | None = None,
     ) -> None:
         """Initialize a new DatasetTiles instance; see the class for the arguments."""
         self._dataset = dataset
+        self._chosen = chosen
         self.crs, self.res, self.bounds = dataset.crs, dataset.res, dataset.bounds
         self.index = dataset.index
         self.bandset = getattr(dataset, 'bandset', None)
@@ -192,7 +205,10 @@ class DatasetTiles(Dataset[Sample]):
             self._high - self._low,
             self._low,
             self._mean,
+            **{key: sample[key] for key in ('wavelength', 'fwhm') if key in sample},
         )
+        if self._chosen is not None:
+            cube = cube.select(self._chosen)
         return cube.cut() | {key: sample[key] for key in _PLACE if key in sample}
 
 
@@ -201,6 +217,20 @@ def _valid(sample: Sample) -> torch.Tensor:
     if 'valid' in sample:
         return sample['valid'].bool()
     return image.isfinite().all(0) & image.any(0)
+
+
+def _choose(
+    numbers: SceneNumbers, chosen: Sequence[int | float], axis: BandSet | None
+) -> SceneNumbers:
+    """Keep some of the bands that hold data."""
+    known = None if axis is None else axis.wavelength[numbers.bands]
+    centers = None if known is None else torch.from_numpy(np.array(known))
+    places = band_places(chosen, len(numbers.bands), centers)
+    return dataclasses.replace(
+        numbers,
+        bands=[numbers.bands[place] for place in places],
+        fill=numbers.fill[places],
+    )
 
 
 def _is_north_up(transform: Affine) -> bool:

@@ -4,37 +4,25 @@
 """Pairs of noisy and clean images from cubes of any kind."""
 
 import copy
-import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from torch.utils.data import DataLoader, Dataset
-from torchgeo.datamodules import BaseDataModule
+from torch.utils.data import DataLoader
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
 from ..errors import EmptyDataError, MetadataError
-from ..models._scene_numbers import check_scaling
 from ..samplers._rasters import check_share
 from ..transforms.noise import NoiseTransform, get_noise
-from ._crops import CropSampler, CubeCrops, StreamedCrops
-from ._cube_sources import StreamedCubes, as_list, find_cubes, load_cubes
+from ._crops import CropSampler, make_crops
+from ._cube_module import CubeDataModule, Cubes, Reading, check_counts, check_tiles
 from ._cube_windows import CubeWindows
-from ._cubes import Cube
-from ._scene_tiles import DatasetTiles, SceneTiles
 
 #: Scales of training crops, as published.
 _SCALES = (1.0, 0.5, 0.25)
 
-type _Split = Literal['train', 'val', 'test']
 
-# command lines are made from it, which know no `type` statements of other modules
-_Cubes = (
-    str | NonGeoDataset | GeoDataset | list[str | NonGeoDataset | GeoDataset] | None
-)
-
-
-class HSIDenoisingDataModule(BaseDataModule):
+class HSIDenoisingDataModule(CubeDataModule):
     """Pairs of noisy and clean images from cubes of any kind, for restoration.
 
     Each of *train*, *val*, *test* and *predict* names cubes: files, product folders,
@@ -71,9 +59,9 @@ class HSIDenoisingDataModule(BaseDataModule):
 
     def __init__(
         self,
-        train: _Cubes = None,
-        val: _Cubes = None,
-        test: _Cubes = None,
+        train: Cubes = None,
+        val: Cubes = None,
+        test: Cubes = None,
         predict: str | NonGeoDataset | GeoDataset | None = None,
         noise: str | NoiseTransform | None = 'gaussian_blind',
         val_noise: str | NoiseTransform | None = 'as_train',
@@ -147,21 +135,21 @@ class HSIDenoisingDataModule(BaseDataModule):
             ValueError: If a number is out of its range, or the scaling not understood.
             UnknownNameError: If there is no such noise.
         """
-        super().__init__(NonGeoDataset, batch_size, num_workers)
-        self.sources: dict[str, _Cubes] = {'train': train, 'val': val, 'test': test}
-        self.predict_source = predict
-        self.scaling = check_scaling(scaling)  # type: ignore[arg-type]
+        super().__init__(
+            {'train': train, 'val': val, 'test': test},
+            predict,
+            Reading.of(scaling, in_memory, exclude, reader_options),
+            (tile_size, overlap),
+            batch_size,
+            eval_batch_size,
+            num_workers,
+        )
         self.scales = scales
         self._crops = (patch_size, num_bands, check_share(min_valid))
         self._moves = (dihedral, reverse)
         self._parts = (eval_patch_size, eval_num_bands)
-        self._tiling = (tile_size, overlap)
         self.length = length
-        self.eval_batch_size = eval_batch_size
         self.seed = seed
-        self.in_memory = in_memory
-        self.exclude = tuple(exclude)
-        self.reader_options = reader_options or {}
         #: Noise that is added to training batches, or None.
         self.train_noise: NoiseTransform | None = _noise(noise)
         self._check_numbers()
@@ -175,13 +163,13 @@ class HSIDenoisingDataModule(BaseDataModule):
             ValueError: If there is one.
         """
         patch_size, num_bands, _ = self._crops
-        _check_counts(
+        check_counts(
             batch_size=self.batch_size,
             patch_size=patch_size,
             eval_batch_size=self.eval_batch_size,
         )
         eval_patch_size, eval_num_bands = self._parts
-        _check_counts(
+        check_counts(
             ' or None',
             num_bands=num_bands,
             length=self.length,
@@ -193,7 +181,7 @@ class HSIDenoisingDataModule(BaseDataModule):
                 f'Expected a share from 0 to 1 in reverse=, got {self._moves[1]}.'
             )
         _scales(self.scales, self.train_noise is not None)
-        _check_tiles(*self._tiling)
+        check_tiles(*self._tiling)
 
     def set_train_noise(self, noise: str | NoiseTransform | None) -> None:
         """Choose another noise for training; validation and test keep theirs.
@@ -230,7 +218,7 @@ class HSIDenoisingDataModule(BaseDataModule):
         if stage == 'fit' and self.train_dataset is None:
             self._setup_training()
         # training goes without validation, if nothing was named for it
-        wanted = stage == 'fit' and bool(as_list(self.sources['val']))
+        wanted = stage == 'fit' and self._is_named('val')
         if (wanted or stage == 'validate') and self.val_dataset is None:
             self.val_dataset = self._windows('val')
         if stage == 'test':
@@ -238,29 +226,12 @@ class HSIDenoisingDataModule(BaseDataModule):
         if stage == 'predict':
             self.predict_dataset = self._tiles()
 
-    def _cubes(self, split: _Split, clean: bool) -> Sequence[Cube]:
-        sources = self.sources[split]
-        if not as_list(sources):
-            raise MetadataError(
-                f'Expected cubes in {split}=, got none. Name files, folders, patterns '
-                'or datasets.'
-            )
-        if not self.in_memory:
-            return StreamedCubes(sources, self.scaling, clean)
-        exclude = self.exclude if split == 'train' else ()
-        return load_cubes(sources, self.scaling, self.reader_options, exclude, clean)
-
     def _setup_training(self) -> None:
         cubes = self._cubes('train', self.train_noise is not None)
         # another noise may have been chosen by now
         scales = _scales(self.scales, self.train_noise is not None)
         patch_size, num_bands, min_valid = self._crops
-        options = (patch_size, num_bands, scales, min_valid)
-        crops: CubeCrops | StreamedCrops
-        if isinstance(cubes, StreamedCubes):
-            crops = StreamedCrops(cubes, *options)
-        else:
-            crops = CubeCrops(cubes, *options)
+        crops = make_crops(cubes, patch_size, num_bands, scales, min_valid)
         length = self.length or crops.cover
         if length < self.batch_size:
             raise EmptyDataError(
@@ -280,22 +251,6 @@ class HSIDenoisingDataModule(BaseDataModule):
             self.eval_batch_size > 1,
         )
 
-    def _tiles(self) -> Dataset[Sample]:
-        source = self.predict_source
-        if isinstance(source, GeoDataset):
-            return DatasetTiles(source, *self._tiling, self.scaling)
-        if isinstance(source, NonGeoDataset):
-            return CubeWindows(StreamedCubes(source, self.scaling, clean=False))
-        files = [] if source is None else find_cubes(os.fspath(source))
-        if len(files) != 1:
-            raise MetadataError(
-                f'Expected one scene in predict=, got {len(files)}. Predict scene by '
-                'scene; for a mosaic of EnMAP name the dataset: '
-                'torchgeo_hsi.datasets.EnMAPL2A.'
-            )
-        options = (self.scaling, self.reader_options)
-        return SceneTiles(files[0], *self._tiling, *options)
-
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the loader of training crops."""
         assert self.train_dataset is not None
@@ -305,30 +260,6 @@ class HSIDenoisingDataModule(BaseDataModule):
             sampler=self.train_sampler,
             num_workers=self.num_workers,
             drop_last=True,
-            persistent_workers=self.num_workers > 0,
-        )
-
-    def val_dataloader(self) -> Any:
-        """Return the loader of validation; without one, there are no batches."""
-        return [] if self.val_dataset is None else self._loader(self.val_dataset)
-
-    def test_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of the test."""
-        assert self.test_dataset is not None
-        return self._loader(self.test_dataset)
-
-    def predict_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of tiles, one by one: those at the edge are smaller."""
-        assert self.predict_dataset is not None
-        return DataLoader(
-            self.predict_dataset, batch_size=1, num_workers=self.num_workers
-        )
-
-    def _loader(self, dataset: Dataset[Sample]) -> DataLoader[Sample]:
-        return DataLoader(
-            dataset,
-            batch_size=self.eval_batch_size,
-            num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )
 
@@ -362,12 +293,6 @@ def _own_noise(
     return copy.deepcopy(_noise(chosen))
 
 
-def _check_counts(other: str = '', **counts: int | None) -> None:
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ValueError(f'Expected a positive {name}{other}, got {count}.')
-
-
 def _scales(scales: Sequence[float] | None, is_noise_added: bool) -> list[float]:
     """Return the scales of training crops.
 
@@ -386,11 +311,3 @@ def _scales(scales: Sequence[float] | None, is_noise_added: bool) -> list[float]
             'independent from pixel to pixel.'
         )
     return scales
-
-
-def _check_tiles(tile_size: int, overlap: int) -> None:
-    if tile_size < 8 or not 0 <= 2 * overlap <= tile_size or (tile_size | overlap) % 8:
-        raise ValueError(
-            'Expected a tile_size and an overlap that are multiples of 8, and an overlap '
-            f'from 0 to half of it, got {tile_size} and {overlap}.'
-        )

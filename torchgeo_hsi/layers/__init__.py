@@ -5,6 +5,7 @@
 
 from .recurrence import gated_recurrence
 from .scene import SceneModel, ScenePool
+from .self_ensemble import self_ensemble
 from .spectral_unet import SpectralUNet, pad_to_multiple
 from .upsample import VolumeUpsample
 from .volume_conv import VolumeConv, VolumeConvTranspose
@@ -20,4 +21,5 @@ __all__ = (
     'VoxelMLP',
     'gated_recurrence',
     'pad_to_multiple',
+    'self_ensemble',
 )

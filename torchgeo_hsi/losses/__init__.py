@@ -3,6 +3,7 @@
 
 """Losses that know about pixels and samples without a label or without data."""
 
+from .band_psnr import BandPSNRLoss
 from .binary_cross_entropy import MaskedBinaryCrossEntropy
 from .charbonnier import CharbonnierLoss
 from .cross_entropy import MaskedCrossEntropy
@@ -22,10 +23,13 @@ from .normalized_mse import KnownTargets, NormalizedMSELoss
 from .queue_contrast import QueueContrastLoss
 from .restoration import RestorationLoss
 from .soft_whitening import SoftWhiteningLoss
+from .spatial_variation import SpatialVariationLoss
 from .spectral_angle import SpectralAngleLoss
 from .spectral_transformation import SpectralTransformationLoss, spectral_transformation
+from .spectral_variation import SpectralVariationLoss
 
 __all__ = (
+    'BandPSNRLoss',
     'CharbonnierLoss',
     'GradientLoss',
     'INTLLoss',
@@ -41,8 +45,10 @@ __all__ = (
     'QueueContrastLoss',
     'RestorationLoss',
     'SoftWhiteningLoss',
+    'SpatialVariationLoss',
     'SpectralAngleLoss',
     'SpectralTransformationLoss',
+    'SpectralVariationLoss',
     'correlation_threshold',
     'intl_trace_weight',
     'iterative_normalization',

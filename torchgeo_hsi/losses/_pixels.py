@@ -55,6 +55,21 @@ def error_of(input: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
     return error if valid is None else error.masked_fill(~valid, 0)
 
 
+def real_cubes(cubes: Tensor, valid: Tensor | None) -> Tensor:
+    """Prepare cubes for what looks at nothing else.
+
+    Args:
+        cubes: Cubes of shape ``(B, C, H, W)``.
+        valid: Valid pixels of shape ``(B, 1, H, W)``, or None.
+
+    Returns:
+        The cubes, at least float32; 0 where they do not count, whatever is there.
+    """
+    # half precision would lose small differences between neighbors
+    cubes = cubes.float() if cubes.itemsize < 4 else cubes
+    return cubes if valid is None else cubes.masked_fill(~valid, 0)
+
+
 def mean_over(values: Tensor, valid: Tensor | None) -> Tensor:
     """Average over valid pixels of all images.
 

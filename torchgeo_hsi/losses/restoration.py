@@ -9,29 +9,41 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from ..errors import UnknownNameError
+from .band_psnr import BandPSNRLoss
 from .charbonnier import CharbonnierLoss
 from .gradient import GradientLoss
 from .masked_l1 import MaskedL1Loss
 from .masked_mse import MaskedMSELoss
+from .spatial_variation import SpatialVariationLoss
 from .spectral_angle import SpectralAngleLoss
+from .spectral_variation import SpectralVariationLoss
 
 _TERMS: dict[str, type[nn.Module]] = {
     'charbonnier': CharbonnierLoss,
     'gradient': GradientLoss,
     'l1': MaskedL1Loss,
     'mse': MaskedMSELoss,
+    'psnr': BandPSNRLoss,
     'sam': SpectralAngleLoss,
+    'spatial_tv': SpatialVariationLoss,
+    'spectral_tv': SpectralVariationLoss,
 }
 
 
 class RestorationLoss(nn.Module):
     """Weighted sum of losses, by their names.
 
+    ``{'l1': 1.0, 'spatial_tv': 1e-3, 'spectral_tv': 1e-3}`` is the hybrid loss of SSPSR
+    and HSISR.
+
     Args:
         terms: Name of a loss, or weights by name: ``'l1'`` (:class:`MaskedL1Loss`),
             ``'mse'`` (:class:`MaskedMSELoss`), ``'charbonnier'``
-            (:class:`CharbonnierLoss`), ``'sam'`` (:class:`SpectralAngleLoss`) and
-            ``'gradient'`` (:class:`GradientLoss`).
+            (:class:`CharbonnierLoss`), ``'sam'`` (:class:`SpectralAngleLoss`),
+            ``'psnr'`` (:class:`BandPSNRLoss`), ``'gradient'`` (:class:`GradientLoss`),
+            ``'spatial_tv'``
+            (:class:`SpatialVariationLoss`) and ``'spectral_tv'``
+            (:class:`SpectralVariationLoss`).
 
     Example:
         >>> import torch

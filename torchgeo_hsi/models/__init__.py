@@ -131,7 +131,20 @@ from .spectral_earth_weights import (
     SpecViTSmall_Weights,
 )
 from .spectral_mlp import SpectralMLP, SpectralWhitening, spectral_mlp
-from .superresolution import Bicubic, SuperResolver, bicubic
+from .superresolution import (
+    BandWindowSuperResolver,
+    Bicubic,
+    DeepShare,
+    ESSAformer,
+    SubspaceSuperResolver,
+    SuperResolver,
+    band_window_superresolution,
+    bicubic,
+    deepshare,
+    essaformer,
+    subspace_superresolution,
+)
+from .superresolve_scene import superresolve_scene
 from .wavelength_adapter import WavelengthAdapter
 from .weight_report import WeightReport
 from .weights import load_spectral_earth_weights, meet_torchgeo
@@ -161,12 +174,15 @@ __all__ = (
     'PRACS',
     'RPNN',
     'BandRecord',
+    'BandWindowSuperResolver',
     'Bicubic',
     'Brovey',
     'Classifier',
     'CollaborativeFilter',
     'ConvHead',
     'DIPHyperKite',
+    'DeepShare',
+    'ESSAformer',
     'EigenImageNetwork',
     'FCNHead',
     'FeaturePyramid',
@@ -205,6 +221,7 @@ __all__ = (
     'SpectralMLP',
     'SpectralWhitening',
     'SubspaceDenoiser',
+    'SubspaceSuperResolver',
     'SuperResolver',
     'TotalVariation',
     'UPerNetHead',
@@ -214,6 +231,7 @@ __all__ = (
     'WeightReport',
     'awlp',
     'backbone_from_checkpoint',
+    'band_window_superresolution',
     'bdsd',
     'bdsd_pc',
     'bicubic',
@@ -223,8 +241,10 @@ __all__ = (
     'classifier',
     'deep_hyperspectral_prior',
     'deep_image_prior',
+    'deepshare',
     'dhp_darn',
     'dip_hyperkite',
+    'essaformer',
     'exp',
     'export_spectral_earth_weights',
     'fasthyde',
@@ -281,6 +301,8 @@ __all__ = (
     'spectral_mlp',
     'sr_d',
     'subspace',
+    'subspace_superresolution',
+    'superresolve_scene',
     'svd',
     'tv',
     'use_bands',

@@ -5,6 +5,7 @@
 
 import pickle
 import zipfile
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,9 @@ WHERE = (
 
 #: What a state dict is called in the files of Lightning and others.
 _WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'net')
+#: Where a network keeps its tensors and its parts, and how many parts it may have.
+_NETWORK = ('_parameters', '_buffers', '_modules', '_non_persistent_buffers_set')
+_PARTS = 10_000
 #: Networks that some trainers save side by side.
 _BRANCHES = ('student', 'teacher')
 
@@ -67,7 +71,51 @@ class _Inert:
         """Initialize a new _Inert instance."""
 
     def __setstate__(self, state: object) -> None:
-        """Ignore the state of whatever this stands for."""
+        """Keep the tensors of what may be a network, and ignore everything else."""
+        if isinstance(state, dict):
+            self.kept = {key: state.get(key) for key in _NETWORK}
+
+
+def _walk_out(network: _Inert, path: Path) -> dict[str, Tensor]:
+    """Return the state dict of a network that was saved as an object."""
+    found: dict[str, Tensor] = {}
+    waiting = deque([('', network)])
+    # parts that lie in each other have no end
+    for _ in range(_PARTS):
+        if not waiting:
+            return found
+        prefix, part = waiting.popleft()
+        kept = getattr(part, 'kept', {})
+        passing = kept.get('_non_persistent_buffers_set') or ()
+        for name, value in _items(kept.get('_parameters')) + _items(
+            kept.get('_buffers')
+        ):
+            if isinstance(value, Tensor) and name not in passing:
+                found[f'{prefix}{name}'] = value
+        for name, value in _items(kept.get('_modules')):
+            if isinstance(value, _Inert):
+                waiting.append((f'{prefix}{name}.', value))
+    raise CorruptFileError(
+        f'{path} holds a network of more than {_PARTS} parts, or one that lies in itself. '
+        'Get the file again.'
+    )
+
+
+def _items(value: object) -> list[tuple[Any, Any]]:
+    """Return the items of a dict, and none of anything else."""
+    return list(value.items()) if isinstance(value, Mapping) else []
+
+
+def _open_networks(content: Any, path: Path) -> Any:
+    """Replace networks that were saved as objects by their state dicts."""
+    if isinstance(content, _Inert):
+        return _walk_out(content, path) or content
+    if not isinstance(content, Mapping):
+        return content
+    return {
+        key: (_walk_out(value, path) or value) if isinstance(value, _Inert) else value
+        for key, value in content.items()
+    }
 
 
 def _stand_in(name: str) -> Callable[..., Any]:
@@ -86,13 +134,16 @@ def _stand_in(name: str) -> Callable[..., Any]:
 def _load_around_objects(path: Path) -> Any:
     """Load a file in which everything but tensors and plain values stays inert.
 
+    Of networks that were saved as objects, the tensors are kept.
+
     Checkpoints of Lightning keep hyperparameters, whose classes (OmegaConf, paths,
     argparse) ``weights_only=True`` refuses. None of them is imported or called here.
     """
     names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     try:
         with torch.serialization.safe_globals([_stand_in(name) for name in names]):
-            return torch.load(path, map_location='cpu', weights_only=True)
+            content = torch.load(path, map_location='cpu', weights_only=True)
+            return _open_networks(content, path)
     except (pickle.UnpicklingError, RuntimeError, TypeError, AttributeError) as error:
         raise CorruptFileError(
             f'{path} holds objects that may run code and are not loaded: '

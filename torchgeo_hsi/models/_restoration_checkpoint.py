@@ -3,6 +3,7 @@
 
 """Checkpoints of restoration networks: find the network, and say what does not fit."""
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from ._checkpoint_file import Checkpoint, read_checkpoint
 
 WHERE = (
     'Published files are linked from https://github.com/Zeqiang-Lai/HSDT and '
-    'https://github.com/Zeqiang-Lai/MAN.'
+    'https://github.com/Zeqiang-Lai/MAN (denoising), https://github.com/Rexzhan/ESSAformer '
+    'and https://github.com/kli8996/HSISR (super-resolution).'
 )
 
 #: The first tensor of each architecture, by which its names are found in a file.
@@ -24,12 +26,16 @@ _ANCHORS = {
     'HSDT': 'head.conv.dw_conv.0.weight',
     'MANv1': 'head.0.weight',
     'MAN': 'head.conv.weight',
+    'ESSAformer': 'conv_first.weight',
+    'DeepShare': 'branch1.head.weight',
 }
 #: What else begins like it, and is something else.
 _PROOFS = {
     'HSDT': 'head.attn.attn.attn_proj.weight',
     'MANv1': 'head.1.ffn_w2.w_1.weight',
     'MAN': 'head.inter_sa.ffn1.w_1.weight',
+    'ESSAformer': 'blockup.convup.attn.lnqkv.weight',
+    'DeepShare': 'trunk_RGB.head.weight',
 }
 QUERY = 'attn.attn.attn_proj.weight'
 
@@ -46,6 +52,8 @@ _NAMES = {
     ('MAN', 16, 5): 'man_m',
     ('MAN', 20, 5): 'man_l',
 }
+#: Networks for super-resolution, and their builders.
+_SUPER_RESOLUTION = {'ESSAformer': 'essaformer', 'DeepShare': 'deepshare'}
 
 
 def read_file(path: PathLike) -> Checkpoint:
@@ -101,7 +109,8 @@ def find_state(checkpoint: Checkpoint) -> tuple[str, dict[str, Tensor]]:
             }
     found = ', '.join(list(checkpoint.state)[:3])
     raise CorruptFileError(
-        f'{checkpoint.name} holds no HSDT and no MAN: its first tensors are {found}. '
+        f'{checkpoint.name} holds no HSDT and no MAN, nor ESSAformer or DeepShare: its '
+        f'first tensors are {found}. '
         f'Give the checkpoint of a restoration network. {WHERE}'
     )
 
@@ -190,6 +199,9 @@ def _count_layers(keys: Iterable[str]) -> int:
 
 def _describe(kind: str, state: Mapping[str, Tensor]) -> str:
     """Say in words what a state dict belongs to."""
+    if kind in _SUPER_RESOLUTION:
+        options = ', '.join(f'{k}={v}' for k, v in _enlarging(kind, state).items())
+        return f'{kind} ({options})'
     inputs, channels, layers = _size(kind, state)
     name = _NAMES.get((kind, channels, layers))
     text = (
@@ -203,6 +215,9 @@ def _describe(kind: str, state: Mapping[str, Tensor]) -> str:
 
 def _advice(kind: str, state: Mapping[str, Tensor]) -> str:
     """Say how to build the network that fits a file."""
+    if kind in _SUPER_RESOLUTION:
+        words = ''.join(f', {k}={v}' for k, v in _enlarging(kind, state).items())
+        return f"Build get_model('{_SUPER_RESOLUTION[kind]}'{words}, weights=...)."
     inputs, channels, layers = _size(kind, state)
     name = _NAMES.get((kind, channels, layers))
     if name is None:
@@ -214,3 +229,27 @@ def _advice(kind: str, state: Mapping[str, Tensor]) -> str:
     options = '' if bands is None else f', num_bands={bands}'
     options += ', noise_map=True' if inputs == 2 else ''
     return f"Build get_model('{name}'{options}, weights=...)."
+
+
+def _enlarging(kind: str, state: Mapping[str, Tensor]) -> dict[str, int]:
+    """Read the arguments of a network for super-resolution off its tensors."""
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    first = shapes[_ANCHORS[kind]]
+    if kind == 'ESSAformer':
+        steps = [
+            shape[0] // shape[1]
+            for key, shape in shapes.items()
+            if key.startswith('blockup.convupsample.') and len(shape) == 4
+        ]
+        return {
+            'in_channels': first[1],
+            'dim': first[0],
+            'scale': math.isqrt(math.prod(steps)),
+        }
+    doublings = sum(
+        key.startswith('branch1.upsample.') and len(shape) == 4
+        for key, shape in shapes.items()
+    )
+    bands = shapes.get('final.weight', (0,))[0]
+    words = {'in_channels': bands, 'n_feats': first[0], 'scale': 2 ** (1 + doublings)}
+    return words if first[1] == 8 else words | {'n_subs': first[1]}

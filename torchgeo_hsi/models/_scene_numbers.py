@@ -107,16 +107,31 @@ class SceneNumbers:
             Numbers of shape ``(C, h, w)``, with the means of the bands where there are
             no data; and True where all bands have data, shape ``(h, w)``.
         """
+        image, present = self.read_bands(reader, window)
+        return image, present.all(axis=0)
+
+    def read_bands(
+        self, reader: CubeReader, window: Window
+    ) -> tuple[NDArray[np.float32], BoolArray]:
+        """Read a tile, and where each band has data.
+
+        Args:
+            reader: The open scene.
+            window: Rows and columns, inside of the scene.
+
+        Returns:
+            Numbers as of :meth:`read`, and True where there are data, shape ``(C, h,
+            w)``.
+        """
         values, valid = _read_values(reader, self.bands, window)
         # in the precision of the values: those far from 0 have no digits to lose
         kind = values.dtype.type
         image = ((values - kind(self.offset)) / kind(self.scale)).astype(
             np.float32, copy=False
         )
-        every = valid.all(axis=0)
-        if not every.all():
+        if not valid.all():
             np.copyto(image, self.fill[:, None, None], where=~valid)
-        return image, every
+        return image, valid
 
     def write(
         self,
@@ -173,6 +188,7 @@ class SceneNumbers:
         values: NDArray[np.floating],
         known: BoolArray,
         method: str,
+        keep: bool = False,
     ) -> tuple[NDArray[Any], BoolArray | None]:
         """Store numbers on a finer grid as the file stores its own.
 
@@ -184,6 +200,7 @@ class SceneNumbers:
             known: False for fine pixels that become nodata, shape ``(ratio * h, ratio *
                 w)``; where the file has no such value, the numbers stay.
             method: Name of what made the values, for the message.
+            keep: Whether pixels that are not known stay as they are instead.
 
         Returns:
             All bands of the file, where those that are not sharpened, and pixels without
@@ -196,7 +213,7 @@ class SceneNumbers:
         stored = _finer(reader._read_raw(list(range(info.shape[0])), window), ratio)
         mask = reader._read_mask(window)
         if mask is not None:
-            mask = _finer(mask[None], ratio)[0] & known
+            mask = _finer(mask[None], ratio)[0] & (known | keep)
         marker = stored_nodata(stored.dtype, info.nodata)
         for number, band in enumerate(self.bands):
             plane = stored[band]
@@ -211,14 +228,14 @@ class SceneNumbers:
                 raise NotFiniteError(
                     f'{method} gives NaN or infinite numbers for band {band + 1} of '
                     f'{info.path}, near row {window.row_off} and column '
-                    f'{window.col_off}. Check its weights and the PAN; nothing was '
+                    f'{window.col_off}. Check its weights and its input; nothing was '
                     'written.'
                 )
             if marker is not None:
                 # data must not become nodata by chance
                 result[result == marker] = _neighbor(marker)
             np.copyto(plane, result, where=valid)
-        if marker is not None:
+        if marker is not None and not keep:
             stored[:, ~known] = marker
         return stored, mask
 

@@ -5,11 +5,13 @@
 
 import shutil
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio.control import GroundControlPoint
 
 from .. import __version__
 from .._typing import PathLike
@@ -73,7 +75,11 @@ def check_output(
 
 
 def check_space(
-    reader: CubeReader, output: PathLike, tile: int, pixels: int | None = None
+    reader: CubeReader,
+    output: PathLike,
+    tile: int,
+    pixels: int | None = None,
+    scale: int = 1,
 ) -> None:
     """Check that the disk holds what is written on the way to a scene.
 
@@ -85,6 +91,7 @@ def check_space(
         output: File or folder to write.
         tile: Rows of a tile.
         pixels: Pixels of the output; those of the scene by default.
+        scale: Rows and columns of a tile that come out for one.
 
     Raises:
         OutputError: If there is less space.
@@ -95,7 +102,7 @@ def check_space(
     count, height, width = reader.info.shape
     pixels = pixels or height * width
     image = count * pixels * np.dtype(reader.info.dtype).itemsize
-    strip = count * min(tile, height) * width * np.dtype(np.float32).itemsize
+    strip = count * min(tile, height) * width * np.dtype(np.float32).itemsize * scale**2
     free = shutil.disk_usage(folder).free
     if free < image + strip:
         raise OutputError(
@@ -161,13 +168,30 @@ def open_output(
         height, width = grid.ratio * grid.height, grid.ratio * grid.width
         shape = shape[0], height, width
         options |= {'crs': grid.crs, 'transform': grid.transform}
-        options['extras'] = _without_points(options['extras'])
+        options['extras'] = _moved_points(options['extras'], grid)
     return CubeWriter(output, shape, info.dtype, **_scale(reader), **options)
 
 
-def _without_points(extras: RasterExtras | None) -> RasterExtras | None:
-    """Leave out what counts in pixels of the scene."""
-    return None if extras is None else replace(extras, gcps=(), gcp_crs=None, rpcs=None)
+def _moved_points(extras: RasterExtras | None, grid: Overlay) -> RasterExtras | None:
+    """Bring what counts in pixels of the scene to a finer grid."""
+    if extras is None:
+        return None
+    # the corner of the scene is 0 for points, and half a pixel for polynomials
+    points = [
+        GroundControlPoint(
+            grid.ratio * (point.row - grid.row),
+            grid.ratio * (point.col - grid.col),
+            *(point.x, point.y, point.z, point.id, point.info),
+        )
+        for point in extras.gcps
+    ]
+    rpcs = copy(extras.rpcs)
+    if rpcs is not None:
+        rpcs.line_off = grid.ratio * (rpcs.line_off + 0.5 - grid.row) - 0.5
+        rpcs.samp_off = grid.ratio * (rpcs.samp_off + 0.5 - grid.col) - 0.5
+        rpcs.line_scale *= grid.ratio
+        rpcs.samp_scale *= grid.ratio
+    return replace(extras, gcps=tuple(points), rpcs=rpcs)
 
 
 def _nodata(reader: CubeReader) -> float | None:

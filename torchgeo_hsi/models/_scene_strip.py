@@ -63,17 +63,19 @@ class Strip:
         self._sums()[:, :height, col : col + width] += tile
         self._forget()
 
-    def columns(self, rows: int) -> list[tuple[int, int]]:
+    def columns(self, rows: int, unit: int = 1) -> list[tuple[int, int]]:
         """Cut the strip into pieces for :meth:`take`.
 
         Args:
             rows: Rows that are complete.
+            unit: Pieces begin at multiples of this.
 
         Returns:
             First column and number of columns of each piece.
         """
         width = self._shape[2] if rows else 0
-        return [(c, min(_COLUMNS, width - c)) for c in range(0, width, _COLUMNS)]
+        piece = max(_COLUMNS // unit, 1) * unit
+        return [(c, min(piece, width - c)) for c in range(0, width, piece)]
 
     def take(self, rows: int, col: int, width: int) -> NDArray[np.float32]:
         """Take out complete rows and move up the others.

@@ -5,37 +5,30 @@
 
 import math
 import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from inspect import signature
-from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.windows import Window
 from torch import Tensor, nn
 
-from .._typing import BoolArray, PathLike
-from ..errors import BandMismatchError, OutputError
-from ..io import CubeReader, open_cube
+from .._typing import PathLike
+from ..errors import BandMismatchError
+from ..io import CubeReader
 from ..io._gdal import gdal_cache
-from ..io._tiles import Span, tile_spans, tile_weights
+from ..io._tiles import Span, tile_spans
 from ..physics.subspace import band_noise, correlation_matrix
 from ._scene_numbers import Scaling, SceneNumbers, check_dtype, check_scaling
 from ._scene_output import check_output, check_space, open_output
-from ._scene_strip import Strip
+from ._scene_runner import CACHE_MB, SceneRunner, Tell, blend_tiles, open_scene, silent
 
 #: Tiles start at multiples of this: the coarsest step of our networks.
 _STEP = 8
-
-#: Bound of GDAL's cache: neighboring tiles share blocks of the file.
-_CACHE_MB = 256
 
 
 def restore_scene(
@@ -113,12 +106,12 @@ def restore_scene(
     scaling = check_scaling(scaling)
     tile_spans(1, tile, overlap, _STEP)
     _check_options(model, sigma, passes)
-    tell, method = progress or _silent, name or type(model).__name__
+    tell, method = progress or silent, name or type(model).__name__
     # a device that does not exist is found before the scene is read
     model = model if device is None else model.to(device)
     with ExitStack() as stack:
-        stack.enter_context(gdal_cache(_CACHE_MB))
-        reader = stack.enter_context(_open(source, reader_options or {}))
+        stack.enter_context(gdal_cache(CACHE_MB))
+        reader = stack.enter_context(open_scene(source, reader_options or {}))
         check_dtype(reader)
         check_output(reader, source, output, overwrite)
         check_space(reader, output, tile)
@@ -132,8 +125,8 @@ def restore_scene(
             spans = [tile_spans(n, tile, overlap, _STEP) for n in reader.info.shape[1:]]
             with _Runner(model, reader, numbers, sigma, device) as runner:
                 runner.observe(spans, passes, tell)
-                folder = Path(output).absolute().parent
-                for window, change in runner.restore(spans, overlap, folder, tell):
+                layout = spans, overlap, overlap // 4, len(numbers.bands), output, tell
+                for window, change in blend_tiles(runner.change, *layout):
                     writer.write(window, *numbers.write(reader, window, change, method))
         except BaseException:
             writer.abort()
@@ -142,13 +135,6 @@ def restore_scene(
         writer.close()
         tell('Writing', 1.0)
     return Path(output)
-
-
-def _open(source: PathLike, options: Mapping[str, Any]) -> CubeReader:
-    with warnings.catch_warnings():
-        # the output lies where the scene does, which may be nowhere
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        return open_cube(source, **options)
 
 
 def _check_options(model: nn.Module, sigma: float | None, passes: int) -> None:
@@ -171,7 +157,7 @@ def _check_options(model: nn.Module, sigma: float | None, passes: int) -> None:
         )
 
 
-class _Runner:
+class _Runner(SceneRunner):
     """A network that is set to one scene.
 
     Args:
@@ -191,156 +177,64 @@ class _Runner:
         device: str | torch.device | None,
     ) -> None:
         """Initialize a new _Runner instance; see the class for the arguments."""
-        self._model = model
-        first = next(model.parameters(), None)
-        self._device = torch.device(device or 'cpu') if first is None else first.device
-        # the network may have been made for half or double precision
-        self._dtype = next(
-            (p.dtype for p in model.parameters() if p.is_floating_point()),
-            torch.float32,
-        )
-        self._reader = reader
-        self._numbers = numbers
-        self._inputs: dict[str, Tensor] = {}
+        super().__init__(model, reader, numbers, device)
         self._takes_valid = 'valid' in signature(model.forward).parameters
         if sigma is not None:
             level = torch.full((1, len(numbers.bands)), float(sigma))
-            self._inputs['sigma'] = level.to(self._device, self._dtype)
-        self._was_training = model.training
+            self.inputs['sigma'] = level.to(self.device, self.dtype)
 
-    @property
-    def _needs_scene(self) -> bool:
-        return bool(getattr(self._model, 'needs_scene', False))
-
-    def __enter__(self) -> Self:
-        self._model.eval()
-        if self._needs_scene:
-            self._model.forget()  # type: ignore[operator]
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._needs_scene:
-            self._model.forget()  # type: ignore[operator]
-        self._model.train(self._was_training)
-
-    def _read(self, rows: Span, cols: Span) -> tuple[Tensor, BoolArray]:
-        size = (cols.stop - cols.start, rows.stop - rows.start)
-        window = Window(cols.start, rows.start, *size)
-        image, valid = self._numbers.read(self._reader, window)
-        return torch.from_numpy(image)[None].to(self._device), valid
-
-    def observe(
-        self, spans: list[list[Span]], passes: int, tell: Callable[[str, float], None]
-    ) -> None:
-        """Show the scene to a network that looks at all of it.
+    def observe(self, spans: list[list[Span]], passes: int, tell: Tell) -> None:
+        """Show the scene to a network that looks at all of it, and measure the noise.
 
         Args:
             spans: Rows and columns of the tiles.
             passes: How often.
             tell: Is told how far the work is.
         """
-        model: Any = self._model
-        if getattr(model, 'noise_map', False) and 'sigma' not in self._inputs:
-            self._inputs['sigma'] = self._noise(spans, tell)
-        if not self._needs_scene:
-            return
-        for number in range(passes):
-            for image, mask, share in self._new_pixels(spans):
-                with torch.inference_mode():
-                    model.observe(image.to(self._dtype), mask, **self._inputs)
-                tell('Observing', (number + share) / passes)
-            model.settle()
+        if getattr(self.model, 'noise_map', False) and 'sigma' not in self.inputs:
+            self.inputs['sigma'] = self._noise(spans, tell)
+        super().observe(spans, passes, tell)
 
-    def _noise(
-        self, spans: list[list[Span]], tell: Callable[[str, float], None]
-    ) -> Tensor:
+    def _noise(self, spans: list[list[Span]], tell: Tell) -> Tensor:
         """Estimate the noise of each band, shape ``(1, C)``, 0 to 255."""
-        bands = len(self._numbers.bands)
+        bands = len(self.numbers.bands)
         total = torch.zeros(1, bands, bands, dtype=torch.float64)
         pixels = torch.zeros(1, dtype=torch.int64)
-        for image, mask, share in self._new_pixels(spans):
+        for image, mask, share in self.new_pixels(spans):
             matrix, count = correlation_matrix(image, mask)
             total += (matrix * count[:, None, None]).cpu()
             pixels += count.cpu()
             tell('Measuring noise', share)
         noise = band_noise(total / pixels.clamp_min(1)[:, None, None], pixels)
-        return (255 * noise).to(self._device, self._dtype)
+        return (255 * noise).to(self.device, self.dtype)
 
-    def _new_pixels(
-        self, spans: list[list[Span]]
-    ) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Yield tiles, which pixels no tile before had, and the share that is done."""
-        total = len(spans[0]) * len(spans[1])
-        for number, (rows, cols) in enumerate(product(*spans), start=1):
-            image, valid = self._read(rows, cols)
-            valid[: rows.new - rows.start] = False
-            valid[:, : cols.new - cols.start] = False
-            # the last one says that all is done
-            if valid.any() or number == total:
-                mask = torch.from_numpy(valid)[None].to(self._device)
-                yield image, mask, number / total
-
-    def restore(
-        self,
-        spans: list[list[Span]],
-        overlap: int,
-        folder: Path,
-        tell: Callable[[str, float], None],
-    ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-        """Restore the scene.
+    def change(self, rows: Span, cols: Span) -> NDArray[np.float32] | None:
+        """Restore a tile.
 
         Args:
-            spans: Rows and columns of the tiles.
-            overlap: Rows and columns that they share at least.
-            folder: Folder for a temporary file.
-            tell: Is told how far the work is.
+            rows: Its rows.
+            cols: Its columns.
 
-        Yields:
-            Windows that cover the scene, and what is to be added to their numbers.
+        Returns:
+            What is to be added to its numbers, shape ``(C, h, w)``; None without data.
+
+        Raises:
+            BandMismatchError: If the network is made for other bands.
         """
-        weights = [tile_weights(axis, overlap, overlap // 4) for axis in spans]
-        height = max(span.stop - span.start for span in spans[0])
-        shape = (len(self._numbers.bands), height, self._reader.info.shape[2])
-        with _strip(folder, shape) as strip:
-            for i, rows in enumerate(spans[0]):
-                for j, cols in enumerate(spans[1]):
-                    weight = np.outer(weights[0][i], weights[1][j])
-                    image, valid = self._read(rows, cols)
-                    if valid.any():
-                        change = self._change(image, valid)
-                        strip.add(change[0].cpu().numpy() * weight, cols.start)
-                    tell('Restoring', (i + (j + 1) / len(spans[1])) / len(spans[0]))
-                last = i + 1 == len(spans[0])
-                done = (rows.stop if last else spans[0][i + 1].start) - rows.start
-                for col, width in strip.columns(done):
-                    window = Window(col, rows.start, width, done)
-                    yield window, strip.take(done, col, width)
-
-    def _change(self, image: Tensor, valid: BoolArray) -> Tensor:
-        inputs = dict(self._inputs)
+        image, valid = self.read(rows, cols)
+        if not valid.any():
+            return None
+        inputs = dict(self.inputs)
         if self._takes_valid:
-            inputs['valid'] = torch.from_numpy(valid)[None].to(self._device)
+            inputs['valid'] = torch.from_numpy(valid)[None].to(self.device)
         with torch.inference_mode():
             # a copy: the network may work in place
-            restored: Tensor = self._model(image.to(self._dtype, copy=True), **inputs)
+            restored: Tensor = self.model(image.to(self.dtype, copy=True), **inputs)
         if restored.shape != image.shape:
             raise BandMismatchError(
                 f'Expected a network that returns {tuple(image.shape)}, as it gets, '
                 f'got {tuple(restored.shape)}. Use a denoiser made for '
                 f'{image.shape[1]} bands.'
             )
-        return (restored - image).float()
-
-
-def _strip(folder: Path, shape: tuple[int, int, int]) -> Strip:
-    try:
-        return Strip(folder, shape)
-    except OSError as error:
-        raise OutputError(
-            f'The tiles cannot be kept in {folder}: {error}. Free some space, or write '
-            'to another folder.'
-        ) from error
-
-
-def _silent(what: str, share: float) -> None:
-    pass
+        change: NDArray[np.float32] = (restored - image).float()[0].cpu().numpy()
+        return change

@@ -23,12 +23,9 @@ from ..physics.registration import estimate_shift
 from ._scene_numbers import SceneNumbers, check_dtype
 from ._scene_output import check_output, check_space, is_product, open_output
 from ._scene_overlay import Overlay, find_overlay
+from ._scene_runner import CACHE_MB, open_scene, silent
 from ._sharpen_tiles import SharpenTiles
 from .pansharpening.base import Pansharpener
-from .restore_scene import _open, _silent
-
-#: Bound of GDAL's cache: margins of neighboring tiles are read again.
-_CACHE_MB = 256
 
 #: The PAN that the file of the cube brings.
 OWN_PAN = '-'
@@ -99,7 +96,7 @@ def sharpen_scene(
     """
     if tile < 1:
         raise ValueError(f'Expected tiles of at least one pixel, got {tile}.')
-    tell, method = progress or _silent, name or type(model).__name__
+    tell, method = progress or silent, name or type(model).__name__
     model = model if device is None else model.to(device)
     with _opened(cube, pan, cube_options, pan_options) as (reader, pan_reader):
         overlay = find_overlay(reader.info, pan_reader.info, ratio)
@@ -204,8 +201,8 @@ def _opened(
 ) -> Iterator[tuple[CubeReader, CubeReader]]:
     """Open a cube and its PAN."""
     with ExitStack() as stack:
-        stack.enter_context(gdal_cache(_CACHE_MB))
-        reader = stack.enter_context(_open(cube, cube_options or {}))
+        stack.enter_context(gdal_cache(CACHE_MB))
+        reader = stack.enter_context(open_scene(cube, cube_options or {}))
         check_dtype(reader)
         yield reader, _open_pan(stack, reader, pan, pan_options or {})
 
@@ -214,7 +211,7 @@ def _open_pan(
     stack: ExitStack, cube: CubeReader, pan: PathLike, options: Mapping[str, Any]
 ) -> CubeReader:
     if pan != OWN_PAN:
-        return stack.enter_context(_open(pan, options))
+        return stack.enter_context(open_scene(pan, options))
     own = getattr(cube, 'pan', None)
     if not isinstance(own, CubeReader):
         raise MetadataError(

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from .panchromatic import pan_bands, pan_range, pan_weights, simulate_pan
     from .pixel_moments import PixelMoments
     from .registration import Registration, estimate_shift
+    from .rgb import (
+        camera_bands,
+        conversion_matrix,
+        rgb_from_bands,
+        rgb_response,
+        rgb_to_groups,
+    )
     from .shifting import move_image
     from .spectra import continuum_removal, spectral_angle
     from .srf import (
@@ -49,9 +56,11 @@ __all__ = (
     'band_noise',
     'band_statistics',
     'box_sums',
+    'camera_bands',
     'check_fwhm',
     'check_micrometres',
     'continuum_removal',
+    'conversion_matrix',
     'correlation_matrix',
     'estimate_shift',
     'format_nm',
@@ -68,6 +77,9 @@ __all__ = (
     'project_adjoint',
     'register_sensor',
     'resample',
+    'rgb_from_bands',
+    'rgb_response',
+    'rgb_to_groups',
     'signal_subspace',
     'simulate_pan',
     'spectral_angle',
@@ -90,6 +102,11 @@ _LAZY = {
     'pan_weights': 'panchromatic',
     'simulate_pan': 'panchromatic',
     'PixelMoments': 'pixel_moments',
+    'camera_bands': 'rgb',
+    'conversion_matrix': 'rgb',
+    'rgb_from_bands': 'rgb',
+    'rgb_response': 'rgb',
+    'rgb_to_groups': 'rgb',
     'band_noise': 'subspace',
     'continuum_removal': 'spectra',
     'correlation_matrix': 'subspace',

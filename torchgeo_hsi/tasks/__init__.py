@@ -14,6 +14,7 @@ from .moco import HSIMoCo
 from .pansharpening import HSIPansharpening
 from .regression import HSIRegression
 from .segmentation import HSISegmentation
+from .superresolution import HSISuperResolution
 
 __all__ = (
     'HSIDINO',
@@ -25,6 +26,7 @@ __all__ = (
     'HSIPansharpening',
     'HSIRegression',
     'HSISegmentation',
+    'HSISuperResolution',
 )
 
 # torchgeo looks up weights by name, and now it has been imported

@@ -8,6 +8,7 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW
@@ -16,7 +17,7 @@ from torchgeo.tasks import BaseTask
 
 from ..errors import BandMismatchError
 from ..losses import RestorationLoss
-from ..models import get_builder, get_model
+from ..models import get_builder, get_model, list_models
 from ._recipes import rate_factor, training_steps
 
 #: Entries of a batch that say where a prediction belongs.
@@ -107,5 +108,27 @@ class RestorationTask(BaseTask):
         if getattr(self.model, 'needs_scene', False):
             self.model.forget()
 
+    def _share_done(self) -> float:
+        """Return which share of the training is done, and 1 where nothing is trained."""
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            return 1.0
+        return self.global_step / max(float(self.trainer.estimated_stepping_batches), 1)
+
     def _log_loss(self, name: str, loss: Tensor, batch: Any) -> None:
         self.log(name, loss, batch_size=len(batch['image']), sync_dist=True)
+
+
+def models_of(kind: type) -> list[str]:
+    """List the names of networks and methods of one kind.
+
+    Args:
+        kind: Their base class.
+    """
+    built = {
+        name: get_builder(name).__annotations__.get('return') for name in list_models()
+    }
+    return [
+        name
+        for name, found in built.items()
+        if isinstance(found, type) and issubclass(found, kind)
+    ]

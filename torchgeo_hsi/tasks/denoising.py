@@ -7,22 +7,18 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from ..errors import MetadataError, UnitError
+from ..errors import MetadataError
 from ..metrics import MPSNR, MSSIM, SpectralAngle
 from ..physics.noise import noise_levels
 from ._restoration import PLACE, RestorationTask
-from ._restoration_options import check_options, check_sigma
+from ._restoration_options import check_options, check_range, check_sigma
 from ._scene_pass import run_scene_pass, valid_pixels
 from ._supervision import estimate_sigma, neighbor_loss, recorrupted_loss
 
 Supervision = Literal['clean', 'recorrupted', 'neighbors']
-
-#: Values in [0, 1] with whatever noise are not that large; reflectance x 10 000 is.
-_LARGEST = 50.0
 
 
 class HSIDenoising(RestorationTask):
@@ -221,10 +217,6 @@ class HSIDenoising(RestorationTask):
             inputs['sigma'] = sigma
         return inputs
 
-    def _steps(self) -> float:
-        """Return the number of steps of the training, or infinity."""
-        return max(float(self.trainer.estimated_stepping_batches), 1.0)
-
     def _sigma(self, batch: Mapping[str, Any]) -> Tensor | None:
         """Return the known levels of noise, one for each image and band, or value."""
         sigma: Any = batch.get('sigma')
@@ -253,8 +245,7 @@ class HSIDenoising(RestorationTask):
             return self._clean_loss(batch, self(batch['image'], **inputs))
         image, valid = batch['image'], valid_pixels(batch)
         if kind == 'neighbors':
-            fitting = self.trainer.state.fn == TrainerFn.FITTING
-            share = self.global_step / self._steps() if fitting else 1.0
+            share = self._share_done()
             return neighbor_loss(self, self.criterion, image, valid, inputs, share)
         sigma = self._sigma(batch)
         if sigma is None:
@@ -271,11 +262,9 @@ class HSIDenoising(RestorationTask):
                 'Use torchgeo_hsi.datamodules.HSIDenoisingDataModule, or learn from '
                 'noisy images with supervision="recorrupted".'
             )
-        image = batch['image'].detach().movedim(1, -1)[valid_pixels(batch)]
-        largest = float(image.abs().max()) if image.numel() else 0.0
-        if not largest <= _LARGEST * self.hparams['data_range']:
-            raise UnitError(
-                f'Expected images with values of about 0 to {self.hparams["data_range"]}'
-                f', got {largest:g}. Scale reflectance x 10 000, and take out what is no '
-                'data: torchgeo_hsi.datamodules.HSIDenoisingDataModule does both.'
-            )
+        check_range(
+            batch['image'],
+            valid_pixels(batch),
+            self.hparams['data_range'],
+            'torchgeo_hsi.datamodules.HSIDenoisingDataModule',
+        )

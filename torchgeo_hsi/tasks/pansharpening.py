@@ -23,9 +23,9 @@ from ..metrics import (
     Q2n,
     SpectralAngle,
 )
-from ..models import Pansharpener, get_builder, list_models
+from ..models import Pansharpener
 from ..physics.resampling.decimate import repeat_pixels
-from ._restoration import PLACE, RestorationTask
+from ._restoration import PLACE, RestorationTask, models_of
 from ._restoration_options import check_options
 from ._scene_pass import show_scene
 
@@ -107,7 +107,9 @@ class HSIPansharpening(RestorationTask):
         super().configure_models()
         if not isinstance(self.model, Pansharpener):
             raise UnknownNameError(
-                'method of pansharpening', self.hparams['model'], _pansharpeners()
+                'method of pansharpening',
+                self.hparams['model'],
+                models_of(Pansharpener),
             )
         self._given_wavelength = self.model.wavelength
 
@@ -289,18 +291,6 @@ class HSIPansharpening(RestorationTask):
             cube, pan = batch['image'], batch['pan']
             metrics.update(image, cube, pan, batch.get('valid'), batch.get('pan_valid'))
         self.log_dict(metrics, batch_size=len(image))
-
-
-def _pansharpeners() -> list[str]:
-    """List the names of networks and methods of pansharpening."""
-    kinds = {
-        name: get_builder(name).__annotations__.get('return') for name in list_models()
-    }
-    return [
-        name
-        for name, kind in kinds.items()
-        if isinstance(kind, type) and issubclass(kind, Pansharpener)
-    ]
 
 
 def _check(batch: Mapping[str, Any], more: tuple[str, ...]) -> None:

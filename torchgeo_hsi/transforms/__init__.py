@@ -26,6 +26,7 @@ from .noise import (
 )
 from .normalize import NormalizeValid
 from .pansharpening import FullResolution, RandomPairCrop, ReducedResolution
+from .superresolution import Downscale, RGBToBands, SyntheticRGB
 from .views import (
     BandDropout,
     BandScaling,
@@ -52,6 +53,7 @@ __all__ = (
     'CenterResizedCrop',
     'CorrelatedNoise',
     'DeadlineNoise',
+    'Downscale',
     'FullResolution',
     'GaussianNoise',
     'Illumination',
@@ -65,6 +67,7 @@ __all__ = (
     'PhysicalUnits',
     'PoissonNoise',
     'PushbroomStriping',
+    'RGBToBands',
     'RandomBandSubset',
     'RandomDihedral',
     'RandomPairCrop',
@@ -78,6 +81,7 @@ __all__ = (
     'SpectralMixup',
     'SpectralView',
     'StripeNoise',
+    'SyntheticRGB',
     'dino_views',
     'get_noise',
     'intl_views',

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .._typing import Sample
 
 #: Keys whose last two axes are spatial, even if of another size than the image.
-SPATIAL_KEYS = ('image', 'target', 'pan', 'mask', 'valid')
+SPATIAL_KEYS = ('image', 'target', 'pan', 'mask', 'valid', 'target_valid', 'up')
 
 
 class Move(NamedTuple):

@@ -6,10 +6,8 @@
 import torch
 from torch import Tensor, nn
 
+from ...layers import self_ensemble
 from ._spectral_scene import SIGMA_SCALE
-
-#: Quarter turns and reflections of a square.
-_MOVES = tuple((turns, flip) for turns in range(4) for flip in (False, True))
 
 
 class EigenImageNetwork(nn.Module):
@@ -78,14 +76,10 @@ class EigenImageNetwork(nn.Module):
         return stack + change * unit[..., None, None]
 
     def _change(self, plain: Tensor, sigma: Tensor) -> Tensor:
+        def change(image: Tensor) -> Tensor:
+            found: Tensor = self.network(image, sigma) - image
+            return found
+
         if self.training or not self.ensemble:
-            change: Tensor = self.network(plain, sigma) - plain
-            return change
-        total = torch.zeros_like(plain)
-        for turns, flip in _MOVES:
-            moved = torch.rot90(plain, turns, (2, 3))
-            moved = moved.flip(3) if flip else moved
-            change = self.network(moved, sigma) - moved
-            change = change.flip(3) if flip else change
-            total += torch.rot90(change, -turns, (2, 3))
-        return total / len(_MOVES)
+            return change(plain)
+        return self_ensemble(change, plain)

@@ -3,7 +3,23 @@
 
 """Super-resolution: more pixels for a cube, from nothing but the cube."""
 
+from .band_windows import BandWindowSuperResolver, band_window_superresolution
 from .base import SuperResolver
 from .bicubic import Bicubic, bicubic
+from .deepshare import DeepShare, deepshare
+from .essaformer import ESSAformer, essaformer
+from .subspace import SubspaceSuperResolver, subspace_superresolution
 
-__all__ = ('Bicubic', 'SuperResolver', 'bicubic')
+__all__ = (
+    'BandWindowSuperResolver',
+    'Bicubic',
+    'DeepShare',
+    'ESSAformer',
+    'SubspaceSuperResolver',
+    'SuperResolver',
+    'band_window_superresolution',
+    'bicubic',
+    'deepshare',
+    'essaformer',
+    'subspace_superresolution',
+)

@@ -32,13 +32,12 @@ def imresize_down(image: Tensor, ratio: int) -> Tensor:
 
     Example:
         >>> import torch
-        >>> imresize_down(torch.ones(1, 12, 12), 6)
-        tensor([[[1., 1.],
-                 [1., 1.]]])
+        >>> imresize_down(torch.ones(1, 12, 12), 6).shape
+        torch.Size([1, 2, 2])
     """
     check_divides(image, ratio)
     height, width = image.shape[-2:]
-    return apply_axes(image, _down(height, ratio), _down(width, ratio))
+    return apply_axes(image, down_matrix(height, ratio), down_matrix(width, ratio))
 
 
 def imresize_up(image: Tensor, ratio: int) -> Tensor:
@@ -67,7 +66,16 @@ def imresize_up(image: Tensor, ratio: int) -> Tensor:
 
 
 @cached_matrix
-def _down(size: int, ratio: int) -> Tensor:
+def down_matrix(size: int, ratio: int) -> Tensor:
+    """Return the weights of :func:`imresize_down` along a line.
+
+    Args:
+        size: Number of fine samples.
+        ratio: Ratio of pixel sizes.
+
+    Returns:
+        Matrix of shape ``(size / ratio, size)``, float64.
+    """
     # center of each coarse pixel, in fine samples
     center = (torch.arange(size // ratio, dtype=torch.float64) + 0.5) * ratio - 0.5
     reach = torch.arange(-2 * ratio, 2 * ratio + 2)

@@ -7,7 +7,8 @@ from torch import nn
 
 from ..._typing import Sample
 from ...errors import MetadataError
-from ._pairs import check_not_reduced, make_pair, moved_place
+from .._grids import moved_place
+from ._pairs import check_not_reduced, make_pair
 
 
 class FullResolution(nn.Module):

@@ -11,7 +11,8 @@ from ...errors import BandMismatchError, EmptyDataError, MetadataError
 from ...physics import panchromatic
 from ...physics.panchromatic import pan_weights, simulate_pan
 from ...physics.resampling import mtf_decimate
-from ._pairs import Pair, check_not_reduced, filled, make_pair, mask_of, scaled_place
+from .._grids import filled, mask_of, scaled_place
+from ._pairs import Pair, check_not_reduced, make_pair
 from ._reduced_valid import reduced_valid
 
 
