@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import rasterio
 import torch
-from _denoising_cubes import DATA, NODATA, read_cube
+from _real_cubes import DATA, NODATA, read_cube
 from scipy.io import loadmat
 from torch import Tensor
 

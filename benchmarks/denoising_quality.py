@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from _denoising_cubes import DATA, HELD_BACK, NOISES, Scores, noisy_pair, score
+from _real_cubes import DATA, HELD_BACK, NOISES, Scores, noisy_pair, score
 from common import finish, header, option_parser
 from torch import Tensor
 

@@ -22,7 +22,7 @@ from torchgeo_hsi.models import get_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'benchmarks'))
 
-from _denoising_cubes import DATA, NODATA, noisy_pair
+from _real_cubes import DATA, NODATA, noisy_pair
 
 from torchgeo_hsi.cli._methods import METHODS
 

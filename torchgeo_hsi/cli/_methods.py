@@ -181,17 +181,20 @@ def _call(
 
 
 def _check_kind(method: str, given: Mapping[str, str]) -> None:
-    """Refuse weights for eigen-images where a network would get bands."""
-    from ..models import list_weights
-    from ..models.restoration_weights import EIGEN_WEIGHTS
+    """Refuse weights for parts of images where a network would get all bands."""
+    from ..models.restoration_weights import find_purpose
 
-    if given.get('weights') == EIGEN_WEIGHTS and EIGEN_WEIGHTS in list_weights(method):
-        raise click.UsageError(
-            f'The weights {EIGEN_WEIGHTS} of {method} are for the images of a subspace, '
-            f'not for bands. Pass --method {METHODS["denoiser"]} --model '
-            f'network={method}, which has them, or --weights with a checkpoint of '
-            f'{method} that was trained on bands.'
-        )
+    name = given.get('weights', '')
+    purpose = find_purpose(method, name)
+    if purpose is None:
+        return
+    word, value = purpose.option
+    option = f'--scale {value}' if word == 'scale' else f'--model {word}={value}'
+    raise click.UsageError(
+        f'The weights {name} of {method} are for {purpose.images}, not for all bands. '
+        f'Pass --method {purpose.method} {option}, which has them, or --weights with a '
+        f'checkpoint of {method} that was trained on bands.'
+    )
 
 
 def _check_trained(method: str, model: Any, network: Any, kind: Kind) -> None:
@@ -212,7 +215,4 @@ def _check_trained(method: str, model: Any, network: Any, kind: Kind) -> None:
 
 def _has_weights(kind: Kind) -> bool:
     """Whether the method that is taken by default is a network."""
-    from ..models import get_builder
-
-    words = inspect.signature(get_builder(METHODS[kind])).parameters
-    return 'weights' in words and words['weights'].default is not None
+    return METHODS[kind].startswith('pretrained')

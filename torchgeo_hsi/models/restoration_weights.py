@@ -5,6 +5,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
@@ -17,8 +18,45 @@ from .api import list_models
 _FOLDER = Path(__file__).parent / 'pretrained'
 _SUMS = 'SHA256SUMS'
 
-#: Name of the weights for the images of a subspace.
-EIGEN_WEIGHTS = 'eigen'
+
+class Purpose(NamedTuple):
+    """What weights are for that are not for all bands of an image.
+
+    Args:
+        images: What the network gets.
+        method: Name of the method that has the network inside.
+        option: Argument of the method, and its value.
+    """
+
+    images: str
+    method: str
+    option: tuple[str, str | int]
+
+
+#: Weights that ship for networks inside of methods, by names of network and weights.
+_PURPOSES = {
+    (name, 'eigen'): Purpose(
+        'the images of a subspace', 'pretrained_subspace', ('network', name)
+    )
+    for name in ('hsdt_s', 'man_s')
+} | {
+    ('essaformer', 'eigen'): Purpose(
+        'the images of a subspace', 'pretrained_superresolution', ('scale', 2)
+    ),
+    ('deepshare', 'windows'): Purpose(
+        'windows of 32 bands', 'pretrained_superresolution', ('scale', 4)
+    ),
+}
+
+
+def find_purpose(model: str, weights: str) -> Purpose | None:
+    """Tell what weights that ship are for, if it is not all bands of an image.
+
+    Args:
+        model: Name of the network.
+        weights: Name of the weights.
+    """
+    return _PURPOSES.get((model, weights))
 
 
 def list_weights(model: str) -> list[str]:
@@ -84,20 +122,29 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
         BandMismatchError: If it holds another network, or one for other images.
         CorruptFileError: If it holds no network, or only a part of it.
     """
+    path = Path(checkpoint.name)
+    ours = path.parent == _FOLDER
     try:
         fits = match(model, checkpoint)
     except BandMismatchError as error:
-        path = Path(checkpoint.name)
-        if path.parent != _FOLDER or not path.stem.endswith(f'_{EIGEN_WEIGHTS}'):
-            raise
         owner = _owner(path.stem)
-        # the call that fits the file would give bands to a network for eigen-images
+        name = path.stem.removeprefix(f'{owner}_')
+        purpose = find_purpose(owner, name) if ours else None
+        if purpose is None:
+            raise
+        word, value = purpose.option
+        # the call that fits the file would give it other images than it knows
         raise BandMismatchError(
-            f'The weights {EIGEN_WEIGHTS!r} of {owner} are for the images of a subspace, '
-            f'not for bands, and the model is {describe(model)}. Use '
-            f"get_model('pretrained_subspace', network={owner!r}), which has them, or "
-            'give the model a checkpoint of such a network that was trained on bands.'
+            f'The weights {name!r} of {owner} are for {purpose.images}, not for all '
+            f'bands, and the model is {describe(model)}. Use '
+            f'get_model({purpose.method!r}, {word}={value!r}), which has them, or give '
+            'the model a checkpoint of such a network that was trained on bands.'
         ) from error
+    if ours and getattr(model, 'residual', True) is False:
+        raise BandMismatchError(
+            f'The weights of {path.stem} were trained with residual=True, and the model '
+            'was built without. Build it with residual=True.'
+        )
     model.load_state_dict(fits)
 
 

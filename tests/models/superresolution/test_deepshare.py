@@ -106,6 +106,17 @@ def test_interpolated_image(modality: str) -> None:
     assert (found - other).abs().max() > 1e-3
 
 
+def test_residual() -> None:
+    """Before it has learned anything, the residual network interpolates."""
+    model = get_model('deepshare', **SMALL, scale=2, residual=True)
+    for bands, modality in ((11, 'spectral'), (4, 'rgb')):
+        x = torch.rand(1, bands, 6, 5)
+        found = model(x, modality=modality)
+        torch.testing.assert_close(found, imresize_up(x, 2), rtol=0, atol=0)
+    plain = get_model('deepshare', **SMALL, scale=2)
+    assert plain.state_dict().keys() == model.state_dict().keys()
+
+
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     model = filled('deepshare', **SMALL, scale=2)
     x = cube(2, 11, 4, 4)

@@ -41,6 +41,9 @@ class DeepShare(SuperResolver):
         n_feats: Channels of the features.
         scale: Factor of rows and columns, a power of 2.
         res_scale: Factor of what residual layers add.
+        residual: Whether the interpolated image is added, so that the network learns
+            what interpolation leaves out, and begins with nothing. The published one
+            has to learn it all.
 
     Example:
         >>> model = DeepShare(in_channels=31, n_feats=32, scale=4).eval()
@@ -63,6 +66,7 @@ class DeepShare(SuperResolver):
         n_feats: int = 256,
         scale: int = 4,
         res_scale: float = 0.1,
+        residual: bool = False,
     ) -> None:
         """Initialize a new DeepShare instance.
 
@@ -87,6 +91,10 @@ class DeepShare(SuperResolver):
         self.trunk_RGB = BranchUnit(n_subs, width, 1, res_scale)
         self.skip_conv_RGB = nn.Conv2d(n_subs, width, 3, padding=1)
         self.final_RGB = nn.Conv2d(width, n_subs, 3, padding=1)
+        self.residual = residual
+        for layer in (self.final, self.final_RGB) if residual else ():
+            for values in layer.parameters():
+                nn.init.zeros_(values)
 
     def enlarge(
         self,
@@ -165,10 +173,11 @@ class DeepShare(SuperResolver):
         parts = torch.split(groups, max(1, _CHUNK // (width * pixels)))
         return torch.cat([self.branch2(self.branch1(part)) for part in parts])
 
-    @staticmethod
-    def _finish(trunk: Tensor, up: Tensor, skip: nn.Conv2d, final: nn.Conv2d) -> Tensor:
+    def _finish(
+        self, trunk: Tensor, up: Tensor, skip: nn.Conv2d, final: nn.Conv2d
+    ) -> Tensor:
         y: Tensor = final(trunk + skip(up))
-        return y
+        return y + up if self.residual else y
 
 
 @register_model
@@ -179,6 +188,7 @@ def deepshare(
     n_subs: int = 8,
     n_ovls: int = 2,
     weights: PathLike | None = None,
+    residual: bool = False,
 ) -> DeepShare:
     """Build :class:`DeepShare`, 21.5 million parameters for 31 bands.
 
@@ -190,6 +200,7 @@ def deepshare(
         n_ovls: Bands that neighboring groups share.
         weights: Name of weights or path of a checkpoint, see
             :func:`load_restoration_weights`; random ones by default.
+        residual: Whether the interpolated image is added.
 
     Returns:
         The model.
@@ -199,7 +210,7 @@ def deepshare(
             is for another number of bands.
         ValueError: If the scale is no power of 2.
     """
-    model = DeepShare(in_channels, n_subs, n_ovls, n_feats, scale)
+    model = DeepShare(in_channels, n_subs, n_ovls, n_feats, scale, residual=residual)
     if weights is not None:
         load_restoration_weights(model, weights, name='deepshare')
     return model

@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Real cubes for denoising: what is held back from training, and how it is scored."""
+"""Real cubes: what is held back from all trainings, and how restored ones are scored."""
 
 import os
 from collections.abc import Callable
