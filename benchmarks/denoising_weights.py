@@ -11,24 +11,16 @@ The card says what the weights were trained on and how good they are on cubes th
 held back, measured here. The last line is one JSON object.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from _denoising_cubes import DATA, HELD_BACK, NOISES
+from _real_cubes import DATA, HELD_BACK, NOISES
+from _weight_files import FOLDER, read_config, save, training_facts
 from common import finish, header, option_parser
 from denoising_quality import run, with_weights
-from safetensors.torch import save_file
 
 from torchgeo_hsi.models import get_model
-
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / 'torchgeo_hsi' / 'models' / 'pretrained'
-
-#: Largest file that goes into the package.
-LIMIT = 3 * 2**20
 
 CARD = """# {model}, weights "{name}"
 
@@ -45,15 +37,11 @@ model = get_model('robust_subspace', denoiser='{model}', weights='{name}').eval(
 
 `torchgeo fit --config configs/denoising/{config}`, seed {seed}.
 
-- Data: seven AVIRIS scenes of the ABU benchmark (abu-airport-1 and 2, abu-beach-1 and 2,
-  abu-urban-1 to 3), fourteen EnMAP tiles of Potsdam (of 32 x 32 pixels; the EnMAP-Box
-  publishes them), and a simulated EnMAP scene of 128 x 128 pixels (seed 1).
-- Held back: abu-urban-4, abu-airport-3, jasper_ridge, the EnMAP tiles 96_0 and 128_128.
-  The tiles touch those of the training; the AVIRIS scenes are other places.
+{cubes}
 - Noise: Gaussian of a level from 2 to 75 (of 255), or of a level from 10 to 70 for each
   band. Noise and subspace are estimated from each crop, as they are in use.
 - {steps} steps of {batch_size} crops of {patch_size} x {patch_size} pixels and {num_bands}
-  bands, loss {loss}, AdamW, highest learning rate {lr:g}, {hours:.1f} h on one core
+  bands, loss {loss}, AdamW, highest learning rate {lr}, {hours:.1f} h on one core
   (torch {torch}).
 - {parameters} parameters, float32.
 
@@ -74,20 +62,6 @@ is the mean with that of the collaborative filter; networks see eight positions.
 
 Licence: MIT. SHA-256 in `SHA256SUMS`.
 """
-
-
-def save(network: torch.nn.Module, path: Path) -> None:
-    """Write the weights and their check sum."""
-    path.parent.mkdir(exist_ok=True)
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path)
-    if path.stat().st_size > LIMIT:
-        raise SystemExit(f'{path} is larger than {LIMIT} bytes')
-    sums = path.parent / 'SHA256SUMS'
-    lines = sums.read_text('utf-8').splitlines() if sums.exists() else []
-    lines = [line for line in lines if line.split()[-1] != path.name]
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    lines = sorted([*lines, f'{digest}  {path.name}'], key=lambda line: line.split()[1])
-    sums.write_text('\n'.join(lines) + '\n', 'utf-8')
 
 
 def table(scores: dict[str, Any]) -> str:
@@ -116,27 +90,19 @@ def main() -> None:
     if not DATA.is_dir():
         parser.error(f'there are no real cubes in {DATA} (TORCHGEO_HSI_DATA)')
     torch.set_num_threads(args.threads)
-    config = ROOT / 'configs' / 'denoising' / f'{args.model}_{args.name}.yaml'
-    content = yaml.safe_load(config.read_text('utf-8'))
-    state = torch.load(args.checkpoint, map_location='cpu', weights_only=True)
+    config, content = read_config('denoising', args.model, args.name)
     network = get_model(args.model, noise_map=True, weights=args.checkpoint)
     save(network, FOLDER / f'{args.model}_{args.name}.safetensors')
     names = ['noisy', 'fasthyde', 'robust_subspace']
     names += with_weights(args.model, args.name)
     cubes = HELD_BACK[-2:] if args.quick else HELD_BACK
     scores = run(names, cubes, NOISES, args.seed)
-    data, model = (content[part]['init_args'] for part in ('data', 'model'))
     card = CARD.format(
-        **{key: data[key] for key in ('batch_size', 'patch_size', 'num_bands')},
-        **{key: model[key] for key in ('loss', 'lr')},
+        **training_facts(content, args.checkpoint, network),
         model=args.model,
         name=args.name,
         config=config.name,
-        seed=content['seed_everything'],
-        steps=f'{state["global_step"]:,}',
         hours=args.hours,
-        torch=torch.__version__.split('+')[0],
-        parameters=f'{sum(p.numel() for p in network.parameters()):,}',
         table=table(scores),
     )
     (FOLDER / f'{args.model}_{args.name}.md').write_text(card, 'utf-8')

@@ -18,6 +18,7 @@ from jsonargparse import ArgumentParser
 from torchgeo.datamodules import BaseDataModule
 from torchgeo.main import main
 
+from tests.stand_in_cubes import write_stand_ins
 from torchgeo_hsi.callbacks import read_scores
 from torchgeo_hsi.models import get_model
 
@@ -132,20 +133,7 @@ def test_training_of_eigen_images(
     """The weights that ship: as it stands, but for the cubes and the size."""
     folder = tmp_path
     monkeypatch.chdir(folder)
-    rng = np.random.default_rng(0)
-    for kind in ('aviris', 'enmap'):
-        (folder / 'data' / kind).mkdir(parents=True, exist_ok=True)
-    aviris = folder / 'data' / 'aviris'
-    for scene in ('abu-urban-1', 'abu-urban-4', 'abu-airport-3'):
-        cube = rng.integers(0, 3000, (24, 24, 34)).astype(np.int16)
-        scipy.io.savemat(aviris / f'{scene}.mat', {'data': cube})
-    columns = rng.integers(0, 3000, (30, 10_000)).astype(np.uint16)
-    scipy.io.savemat(aviris / 'jasper_ridge.mat', {'Y': columns})
-    profile = {'driver': 'GTiff', 'width': 24, 'height': 24, 'count': 30}
-    for tile in ('0_0', '96_0', '128_128'):
-        path = folder / 'data' / 'enmap' / f'potsdam_tile_{tile}.tif'
-        with rasterio.open(path, 'w', dtype='float32', **profile) as file:
-            file.write(rng.random((30, 24, 24), np.float32))
+    write_stand_ins(folder)
     config = GAUSSIAN.with_stem(f'{name}_eigen')
     run('fit', config, '--data.num_bands=20', small=False)
     options = ['--ckpt_path=last', '--data.eval_patch_size=100']

@@ -14,14 +14,17 @@ import yaml
 from affine import Affine
 from torchgeo.main import main
 
+from tests.stand_in_cubes import write_stand_ins
 from torchgeo_hsi.callbacks import read_scores
 from torchgeo_hsi.io import write_cog
 from torchgeo_hsi.models import get_model
 from torchgeo_hsi.physics import get_sensor
 
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs/superresolution').glob('*.yaml'))
-TRAININGS = [config for config in CONFIGS if config.stem != 'method']
 METHOD = CONFIGS[0].with_stem('method')
+#: Those of the weights that ship, which learn from real cubes.
+WEIGHTS = [METHOD.with_stem(name) for name in ('deepshare_windows', 'essaformer_eigen')]
+TRAININGS = [config for config in CONFIGS if config not in (METHOD, *WEIGHTS)]
 
 #: Neighboring visible bands of EnMAP, by their wavelengths.
 BANDS = get_sensor('enmap').bands.select(range(2, 56, 2)).wavelength.round(4).tolist()
@@ -101,6 +104,22 @@ def check_fine(path: Path, count: int) -> None:
 def test_all_configurations_are_tested() -> None:
     names = {'essaformer', 'deepshare', 'deepshare_rgb'}
     assert {config.stem for config in TRAININGS} == names
+
+
+@pytest.mark.parametrize('config', WEIGHTS, ids=lambda path: path.stem)
+def test_training_of_weights(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it stands, but for the cubes and the size."""
+    monkeypatch.chdir(tmp_path)
+    write_stand_ins(tmp_path)
+    small = ['--data.num_bands=20']
+    if config.stem == 'deepshare_windows':
+        small += ['--data.eval_num_bands=20', '--model.model_kwargs.in_channels=20']
+    main(['fit', '--config', str(config), *QUICK, *FIT, *small])
+    main(['test', '--config', str(config), *QUICK, *small, '--data.eval_patch_size=24'])
+    scores = read_scores(Path(f'output/{config.stem}/scores.json'))['test']
+    assert np.isfinite([scores['test_MPSNR'], scores['test_bicubic_MPSNR']]).all()
 
 
 @pytest.mark.parametrize('config', TRAININGS, ids=lambda path: path.stem)

@@ -254,6 +254,10 @@ def test_color_images_of_datasets(root: Path) -> None:
         root, rgb=Photographs(100 * image), cycle=cycle, rgb_options={'peak': 25_500}
     )
     assert drawn(data)[0]['target'].max() <= 1
+    # reflectance of snow is above 1, and no image of 8 bits
+    snow = 1.2 * torch.rand(4, 20, 20) + 0.2
+    target = drawn(module(root, rgb=Photographs(snow), cycle=cycle))[0]['target']
+    assert torch.isin(target[:, 0].flatten(), snow[0].flatten()).all()
     with pytest.raises(DatasetNotFoundError, match='No image fits'):
         drawn(module(root, rgb=str(root / 'nowhere')))
 
@@ -278,6 +282,31 @@ def test_coarse_cubes_have_no_target(root: Path) -> None:
     assert batch['image'].shape == (2, BANDS, 24, 24)
     assert 'target' not in batch
     assert batch['wavelength'].shape == (2, BANDS)
+
+
+def test_colors_of_bands_from_anywhere(root: Path) -> None:
+    """Positions of colors mean nothing in a part of the spectrum that is drawn."""
+    for options, word in (
+        ({'rgb': 'synthetic'}, "rgb='synthetic'"),
+        ({'rgb': 'synthetic', 'visible_bands': [5, 3, 1]}, "rgb='synthetic'"),
+        ({'coarse': str(root / 'c.tif')}, 'coarse='),
+    ):
+        with pytest.raises(BandMismatchError, match=f'{word} needs red'):
+            module(root, num_bands=8, **options).setup('fit')
+        module(root, num_bands=BANDS, **options).setup('fit')
+    module(root, num_bands=8, rgb=str(root / 'photographs')).setup('fit')
+
+
+def test_colors_of_cubes_without_wavelengths(root: Path, tmp_path: Path) -> None:
+    cube = np.random.default_rng(0).integers(1, 3000, (24, 24, 6)).astype('int16')
+    scipy.io.savemat(tmp_path / 'plain.mat', {'data': cube})
+    options = {'train': str(tmp_path / 'plain.mat'), 'rgb': 'synthetic'}
+    with pytest.raises(MetadataError, match='Pass visible_bands='):
+        module(root, **options).setup('fit')
+    found = drawn(module(root, **options, visible_bands=[5, 3, 1]))
+    assert {batch['modality'] for batch in found} == {'spectral', 'rgb'}
+    with pytest.raises(BandMismatchError, match='red, green and blue'):
+        module(root, **options, visible_bands=[5, 3])
 
 
 def everything(root: Path, **options: Any) -> HSISuperResolutionDataModule:

@@ -275,6 +275,20 @@ def test_half_precision() -> None:
     assert found.item() == pytest.approx(24.75, abs=0.1)
 
 
+@pytest.mark.parametrize(('function', 'metric', 'options'), ALL)
+def test_mixed_precision(function: Any, metric: Any, options: dict[str, Any]) -> None:
+    """Scores of a test under autocast are those of the same numbers without it."""
+    prediction, truth = (part[None].float() for part in vector((5, 32, 32)))
+    prediction = truth + 0.02 * (prediction - truth)
+    found = metric(**options)
+    with torch.autocast('cpu', torch.bfloat16):
+        found.update(prediction, truth)
+        mixed = function(prediction, truth, **options)
+    expected = function(prediction, truth, **options)
+    torch.testing.assert_close(mixed, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.compute(), expected[0], rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ('call', 'message'),
     [

@@ -423,6 +423,22 @@ def test_one_pixel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored(out), finer(cube()[:, :1, :1], 4))
 
 
+def test_one_number(tmp_path: Path) -> None:
+    """A range of a single number is no range."""
+    source = write(tmp_path / 'in.tif', cube()[:1, :1, :1])
+    for scaling in ('percentile', 'min_max'):
+        options: dict[str, Any] = {'scaling': scaling, 'overwrite': True}
+        out = superresolve_scene(Bicubic(2), source, tmp_path / 'out.tif', **options)
+        np.testing.assert_array_equal(stored(out), finer(cube()[:1, :1, :1], 2))
+
+
+def test_other_networks(tmp_path: Path) -> None:
+    source = write(tmp_path / 'in.tif', cube())
+    denoiser: Any = nn.Identity()
+    with pytest.raises(TypeError, match='got Identity'):
+        superresolve_scene(denoiser, source, tmp_path / 'out.tif')
+
+
 def test_memory_does_not_grow_with_the_scene(tmp_path: Path) -> None:
     peaks = []
     for height in (64, 1024):

@@ -192,6 +192,15 @@ def test_imresize_inside_is_that_of_torch(image: torch.Tensor) -> None:
     )
 
 
+def test_imresize_in_mixed_precision(image: torch.Tensor) -> None:
+    """Autocast would round the image that networks only add to."""
+    plain = imresize_up(imresize_down(image.float(), 2), 2)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = imresize_up(imresize_down(image.float(), 2), 2)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, plain)
+
+
 def test_imresize_border_is_mirrored(image: torch.Tensor) -> None:
     mirrored = torch.cat([image.flip(1), image, image.flip(1)], 1)
     mirrored = torch.cat([mirrored.flip(2), mirrored, mirrored.flip(2)], 2)

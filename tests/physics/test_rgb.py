@@ -133,6 +133,9 @@ def test_cubes_without_wavelengths() -> None:
     named = rgb_from_bands(5, [4, range(2, 4), [0, 1]])
     assert named.nonzero().tolist() == [[0, 2], [1, 2], [2, 1], [3, 1], [4, 0]]
     assert conversion_matrix(num_bands=7).shape == (7, 8)
+    numbers = np.array([4, 2, 0])
+    assert torch.equal(rgb_from_bands(5, list(numbers)), rgb_from_bands(5, [4, 2, 0]))
+    assert torch.equal(rgb_from_bands(5, numbers), rgb_from_bands(5, [4, 2, 0]))
     # bands that are named win over wavelengths, and count them
     matrix = conversion_matrix(VISIBLE, bands=[30, 15, 0])
     torch.testing.assert_close(matrix[[30, 15, 0]], rgb_to_groups())
@@ -163,6 +166,8 @@ def test_cubes_without_wavelengths() -> None:
         (lambda: rgb_from_bands(5, [0, 1]), BandMismatchError, 'got 2 entries'),
         (lambda: rgb_from_bands(5, [0, 1, 5]), BandMismatchError, 'from 0 to 4'),
         (lambda: rgb_from_bands(5, [0, 1, []]), BandMismatchError, 'from 0 to 4'),
+        (lambda: rgb_from_bands(5, [650, 550, 450]), BandMismatchError, 'not wavel'),
+        (lambda: rgb_from_bands(5, [0.65, 0.55, 0.45]), BandMismatchError, 'whole num'),
         (lambda: conversion_matrix(), BandMismatchError, 'or num_bands'),
     ],
 )

@@ -290,6 +290,25 @@ def test_networks_without_colors(tmp_path: Path) -> None:
         trainer(tmp_path).fit(task(), batches(colors() | {'modality': 'RGBs'}))
 
 
+def test_other_channels_than_those_of_the_branch(tmp_path: Path) -> None:
+    batch = colors()
+    batch |= {key: batch[key][:, :3] for key in ('image', 'target')}
+    with pytest.raises(BandMismatchError, match='rgb_channels=4 to the data module'):
+        trainer(tmp_path).fit(task(), batches(batch))
+
+
+@pytest.mark.parametrize('precision', ['bf16-mixed', '32-true'])
+def test_mixed_precision_spoils_no_score(tmp_path: Path, precision: Any) -> None:
+    run = trainer(tmp_path, precision=precision)
+    (scores,) = run.test(task(model='bicubic'), loader(Pairs(4)), verbose=False)
+    pairs = Pairs(4)
+    plain = imresize_up(pairs.image, 2)
+    assert scores['test_MSSIM'] == pytest.approx(mssim(plain, pairs.target).mean())
+    for prefix in ('test_', 'test_bicubic_'):
+        mean = mpsnr(plain, pairs.target).mean().item()
+        assert scores[f'{prefix}MPSNR'] == pytest.approx(mean, rel=1e-5)
+
+
 def test_prediction_in_physical_units(tmp_path: Path) -> None:
     valid = torch.ones(SIZE, SIZE, dtype=torch.bool)
     valid[2, 3] = False
@@ -319,6 +338,9 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         task(model_kwargs={'scale': 4})
     with pytest.raises(ValueError, match='consistency_share'):
         task(consistency_share=1.5)
+    for wrong in ([1, 2], [0.65, 0.55, 0.45]):
+        with pytest.raises(BandMismatchError, match='red, green'):
+            task(visible_bands=wrong)
     with pytest.raises(BandMismatchError, match='the same scale'):
         trainer(tmp_path).test(task(scale=3), loader(Pairs()), verbose=False)
     pairs = Pairs()

@@ -223,6 +223,8 @@ class TestDownscale:
         assert 'scale=2' in repr(Downscale(2))
         assert 'gain=0.3' in repr(Downscale(2, 'mtf'))
         assert 'sigma=[1.0, 2.0]' in repr(Downscale(2, 'gaussian', sigma=[1, 2]))
+        for number in (np.float32(1.5), torch.tensor(1.5)):
+            assert Downscale(2, 'gaussian', sigma=number).sigma == (1.5,)
 
     @pytest.mark.parametrize(
         ('build', 'error', 'message'),
@@ -233,6 +235,8 @@ class TestDownscale:
             (lambda: Downscale(2, 'gaussian'), ValueError, 'Expected sigma='),
             (lambda: Downscale(2, sigma=1.0), ValueError, 'with no other one'),
             (lambda: Downscale(2, 'gaussian', sigma=-1), ValueError, 'positive sigma'),
+            (lambda: Downscale(2, 'gaussian', sigma=[]), ValueError, 'got none'),
+            (lambda: Downscale(2, 'mtf', gain=[]), ValueError, 'a gain, or one'),
             (lambda: Downscale(2, 'mtf', gain=1.5), ValueError, 'between 0 and 1'),
             (lambda: Downscale(2, noise='loud'), UnknownNameError, 'loud'),
         ],
@@ -250,6 +254,8 @@ class TestDownscale:
             Downscale(4)({'image': cube(3, 8, 3)})
         with pytest.raises(BandMismatchError, match='valid of shape'):
             Downscale(2)({'image': cube(3, 8, 8), 'valid': torch.ones(4, 4)})
+        with pytest.raises(BandMismatchError, match='image of shape'):
+            Downscale(2)({'image': cube(8, 8)})
 
 
 class TestSpectralMixup:

@@ -12,7 +12,7 @@ from torchgeo.datamodules import BaseDataModule
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
-from ..errors import MetadataError
+from ..errors import EmptyDataError, MetadataError
 from ..models._scene_numbers import Scaling, check_scaling
 from ._cube_sources import (
     ChosenCubes,
@@ -194,6 +194,23 @@ def check_counts(other: str = '', **counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ValueError(f'Expected a positive {name}{other}, got {count}.')
+
+
+def check_length(length: int, batch_size: int) -> None:
+    """Refuse epochs without a batch.
+
+    Args:
+        length: Crops per epoch.
+        batch_size: Crops per batch.
+
+    Raises:
+        EmptyDataError: If there are fewer crops.
+    """
+    if length < batch_size:
+        raise EmptyDataError(
+            f'{length} training crops make no batch of {batch_size}. Raise length or '
+            'lower batch_size.'
+        )
 
 
 def check_tiles(tile_size: int, overlap: int) -> None:

@@ -79,7 +79,7 @@ class SceneTiles(Dataset[Sample]):
             if transform is not None:
                 logger.warning(
                     '%s has a grid that is not north up, so tiles are placed by rows '
-                    'and columns. torchgeo-hsi restore denoise keeps the grid.',
+                    'and columns. torchgeo-hsi restore keeps the grid.',
                     path,
                 )
             transform = Affine(1, 0, 0, 0, -1, height)

@@ -27,6 +27,10 @@ from ._cubes import Cube
 _SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')
 
 
+#: Largest reflectance of an image in which 1 is that of white.
+_BRIGHTEST = 2.0
+
+
 class ColorImages(LazyCubes):
     """Color images, as cubes of three bands.
 
@@ -34,7 +38,7 @@ class ColorImages(LazyCubes):
         sources: Files, folders of files, patterns, datasets, or a list of these.
         bands: Bands of an image that are red, green and blue.
         peak: Number that becomes 1. By default the largest one that a file with 8 or 16
-            bits could hold, and for real numbers 1 or, if there are larger ones, 255.
+            bits could hold, and for real numbers 1 or, if there are some above 2, 255.
 
     Raises:
         torchgeo.datasets.DatasetNotFoundError: If a path leads to nothing.
@@ -150,10 +154,33 @@ def _peak(kind: torch.dtype, largest: float, name: str) -> float:
     """Return the number that means full brightness."""
     if kind == torch.uint8:
         return 255.0
-    for level in (1.0, 255.0) if kind.is_floating_point else ():
-        if largest <= level:
-            return level
+    if kind.is_floating_point and largest <= 255:
+        # reflectance of snow and glint is above 1
+        return 1.0 if largest <= _BRIGHTEST else 255.0
     raise UnitError(
         f'{name} holds {kind} up to {largest:g}, so nobody knows what is full '
         'brightness. Name it in rgb_options, as peak: 10000 for reflectance x 10 000.'
     )
+
+
+def color_options(
+    options: dict[str, Any] | None,
+) -> tuple[list[int], float | None, bool]:
+    """Check how color images are to be read.
+
+    Args:
+        options: ``bands``, ``peak`` and ``in_memory``, or some of them.
+
+    Returns:
+        Which bands, what is 1, and whether images are held in memory.
+
+    Raises:
+        ValueError: If there is no such option.
+    """
+    known = {'bands': [0, 1, 2], 'peak': None, 'in_memory': False}
+    chosen = known | (options or {})
+    if set(chosen) != set(known):
+        raise ValueError(
+            f'Expected rgb_options out of {", ".join(known)}, got {options}.'
+        )
+    return list(chosen['bands']), chosen['peak'], bool(chosen['in_memory'])

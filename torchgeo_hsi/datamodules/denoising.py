@@ -11,11 +11,18 @@ from torch.utils.data import DataLoader
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
-from ..errors import EmptyDataError, MetadataError
+from ..errors import MetadataError
 from ..samplers._rasters import check_share
 from ..transforms.noise import NoiseTransform, get_noise
 from ._crops import CropSampler, make_crops
-from ._cube_module import CubeDataModule, Cubes, Reading, check_counts, check_tiles
+from ._cube_module import (
+    CubeDataModule,
+    Cubes,
+    Reading,
+    check_counts,
+    check_length,
+    check_tiles,
+)
 from ._cube_windows import CubeWindows
 
 #: Scales of training crops, as published.
@@ -233,11 +240,7 @@ class HSIDenoisingDataModule(CubeDataModule):
         patch_size, num_bands, min_valid = self._crops
         crops = make_crops(cubes, patch_size, num_bands, scales, min_valid)
         length = self.length or crops.cover
-        if length < self.batch_size:
-            raise EmptyDataError(
-                f'{length} training crops make no batch of {self.batch_size}. Raise '
-                'length or lower batch_size.'
-            )
+        check_length(length, self.batch_size)
         self.train_dataset = crops
         self.train_sampler = CropSampler(crops, length, *self._moves)
 

@@ -11,11 +11,19 @@ from torch.utils.data import DataLoader
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
-from ..errors import EmptyDataError
+from ..errors import BandMismatchError, EmptyDataError, MetadataError
+from ..physics.rgb import color_positions
 from ..samplers._rasters import check_share
 from ..transforms import Downscale, NoiseTransform, SpectralMixup, SyntheticRGB
 from ._crops import CubeCrops, StreamedCrops, make_crops
-from ._cube_module import CubeDataModule, Cubes, Reading, check_counts, check_tiles
+from ._cube_module import (
+    CubeDataModule,
+    Cubes,
+    Reading,
+    check_counts,
+    check_length,
+    check_tiles,
+)
 from ._cube_sources import as_list
 from ._cube_windows import CubeWindows
 from ._superresolution_batches import (
@@ -26,7 +34,7 @@ from ._superresolution_batches import (
     check_cycle,
     spread,
 )
-from ._superresolution_images import ColorImages
+from ._superresolution_images import ColorImages, color_options
 
 #: Word in *rgb* for color images that are made of the cubes.
 SYNTHETIC = 'synthetic'
@@ -139,11 +147,11 @@ class HSISuperResolutionDataModule(CubeDataModule):
                 DeepShare.
             rgb_options: How color images are read: ``bands``, which of an image are
                 red, green and blue (the first three by default); ``peak``, the number
-                that becomes 1 (255 for 8 bits, 65 535 for 16 bits, and 1 or 255 for real
-                numbers); ``in_memory``, whether to read all of them once and not one for
+                that becomes 1 (255 for 8 bits, 65 535 for 16 bits, and for real numbers 1 or,
+                if there are some above 2, 255); ``in_memory``, whether to read all of them once and not one for
                 each crop.
-            visible_bands: Positions of red, green and blue of cubes, for
-                ``'synthetic'``; by default, wavelengths tell.
+            visible_bands: Positions of red, green and blue of cubes (among *bands*, if
+                those are chosen), for ``'synthetic'``; by default, wavelengths tell.
             scaling: What becomes 0 and 1, for each cube: its lowest and highest number
                 (``'min_max'``), its 0.1 % and 99.9 % quantiles (``'percentile'``),
                 reflectance of 0 and 1 (``'reflectance'``: 0 and 10 000), or 0 and a
@@ -178,6 +186,7 @@ class HSISuperResolutionDataModule(CubeDataModule):
                 ``key`` or ``nodata``.
 
         Raises:
+            BandMismatchError: If *visible_bands* are no three positions.
             ValueError: If a number is out of its range, or options contradict each
                 other.
             UnknownNameError: If there is no such noise.
@@ -189,7 +198,7 @@ class HSISuperResolutionDataModule(CubeDataModule):
         counts = (batch_size, eval_batch_size, num_workers)
         super().__init__(sources, predict, reading, (tile_size, overlap), *counts)
         self.scale, self.seed, self.length = scale, seed, length
-        self.cycle, self._color = check_cycle(cycle), _color_options(rgb_options)
+        self.cycle, self._color = check_cycle(cycle), color_options(rgb_options)
         self._crops = (patch_size, num_bands, check_share(min_valid))
         self._dihedral, self._mixup = dihedral, mixup
         self._parts = (eval_patch_size, eval_num_bands)
@@ -201,6 +210,8 @@ class HSISuperResolutionDataModule(CubeDataModule):
         """Build what makes pairs of training batches."""
         mixup = self._mixup if isinstance(self._mixup, SpectralMixup) else None
         camera = None
+        if visible_bands is not None:
+            color_positions(visible_bands)
         if self.sources['rgb'] == SYNTHETIC:
             camera = SyntheticRGB(bands=visible_bands, min_coverage=_COVERAGE)
         return BatchMaker(self._downscale, mixup or SpectralMixup(), channels, camera)
@@ -239,9 +250,10 @@ class HSISuperResolutionDataModule(CubeDataModule):
             stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
 
         Raises:
-            MetadataError: If no cubes were named for it.
+            MetadataError: If no cubes were named for it, or nobody knows their colors.
             EmptyDataError: If there are none, or fewer crops than a batch holds.
-            BandMismatchError: If their samples make no batch.
+            BandMismatchError: If their samples make no batch, or color images are to be
+                made of bands from anywhere.
         """
         if stage == 'fit' and self.train_dataset is None:
             self._setup_training()
@@ -265,11 +277,7 @@ class HSISuperResolutionDataModule(CubeDataModule):
         total, spectral = sum(counts.values()), counts.get('spectral', 0)
         share = total / spectral if spectral else 1
         length = self.length or round(crops['spectral'].cover * share)
-        if length < self.batch_size:
-            raise EmptyDataError(
-                f'{length} training crops make no batch of {self.batch_size}. Raise '
-                'length or lower batch_size.'
-            )
+        check_length(length, self.batch_size)
         self.train_dataset = MixedCrops({kind: crops[kind] for kind in counts})
         self.train_sampler = MixedSampler(
             self.train_dataset.crops,
@@ -287,7 +295,7 @@ class HSISuperResolutionDataModule(CubeDataModule):
         cubes = self._cubes('train', clean=True)
         spectral = make_crops(cubes, fine, num_bands, *plain)
         crops: dict[str, _Crops] = {'spectral': spectral}
-        if self._mixup is not False:
+        if self._mixup:
             crops['mixup'] = spectral
         if self.sources['rgb'] == SYNTHETIC:
             crops['rgb'] = spectral
@@ -299,7 +307,30 @@ class HSISuperResolutionDataModule(CubeDataModule):
         if self._is_named('coarse'):
             others = self._cubes('coarse', clean=True)
             crops['coarse'] = make_crops(others, patch_size, num_bands, *plain)
+        self._check_colors(crops)
         return crops
+
+    def _check_colors(self, crops: dict[str, _Crops]) -> None:
+        """Refuse crops of cubes in which nobody knows what is red, green and blue."""
+        words = {'coarse': 'coarse='}
+        if self.sources['rgb'] == SYNTHETIC:
+            words['rgb'] = f'rgb={SYNTHETIC!r}'
+        num_bands = self._crops[1]
+        for kind, word in words.items():
+            if kind in crops and num_bands and _most_bands(crops[kind]) > num_bands:
+                raise BandMismatchError(
+                    f'{word} needs red, green and blue, and num_bands={num_bands} takes '
+                    'bands from anywhere in the spectrum. Choose the same bands of all '
+                    'cubes with bands=, and leave num_bands out.'
+                )
+        has_wavelengths = 'wavelength' in crops['spectral'].keys
+        camera = self._make_pairs.camera
+        if camera is not None and camera.bands is None and not has_wavelengths:
+            raise MetadataError(
+                'Not all cubes in train= have wavelengths, so nobody knows what is red, '
+                'green and blue in them. Pass visible_bands=[red, green, blue], as '
+                'positions from 0.'
+            )
 
     def _windows(self, split: Literal['val', 'test']) -> DegradedWindows:
         windows = CubeWindows(
@@ -335,6 +366,12 @@ class HSISuperResolutionDataModule(CubeDataModule):
         return self._make_pairs(batch) if 'kind' in batch else batch
 
 
+def _most_bands(crops: _Crops) -> int:
+    """Return the largest number of bands of some cubes."""
+    cubes = [crops.cubes.first] if isinstance(crops, StreamedCrops) else crops.cubes
+    return max(cube.shape[0] for cube in cubes)
+
+
 def _downscale(
     scale: int, degradation: Degradation, noise: str | NoiseTransform | None
 ) -> Downscale:
@@ -352,20 +389,3 @@ def _downscale(
             f'its own noise, got one of scale {degradation.scale} and noise={noise!r}.'
         )
     return degradation
-
-
-def _color_options(
-    options: dict[str, Any] | None,
-) -> tuple[list[int], float | None, bool]:
-    """Return which bands, what is 1, and whether images are held in memory.
-
-    Raises:
-        ValueError: If there is no such option.
-    """
-    known = {'bands': [0, 1, 2], 'peak': None, 'in_memory': False}
-    chosen = known | (options or {})
-    if set(chosen) != set(known):
-        raise ValueError(
-            f'Expected rgb_options out of {", ".join(known)}, got {options}.'
-        )
-    return list(chosen['bands']), chosen['peak'], bool(chosen['in_memory'])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from .._precision import full_precision
 from ..errors import BandMismatchError
 from ..physics.resampling import mtf_decimate
 from ..physics.resampling.decimate import repeat_pixels
@@ -224,7 +225,7 @@ class FullResolutionMetric(Metric, ABC):
                 'pan, of shape (B, 1, H, W).'
             )
         pan = pan if self.needs_pan else None
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(cube.device):
             scores = self.score(prepare_scene(fused, cube, pan, valid, pan_valid))
         self.total += scores.values.masked_fill(~scores.known, 0).sum()
         self.count += scores.known.sum()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from .._precision import full_precision
 from ..errors import BandMismatchError
 
 #: Lowest and highest value that predictions are clamped to.
@@ -187,7 +188,9 @@ class ImageMetric(Metric, ABC):
         Raises:
             BandMismatchError: If the shapes do not fit.
         """
-        scores = self.score(prepare(prediction, target, valid, self.clamp))
+        cubes = prepare(prediction, target, valid, self.clamp)
+        with full_precision(target.device):
+            scores = self.score(cubes)
         self.total += scores.values.masked_fill(~scores.known, 0).sum()
         self.count += scores.known.sum()
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .._precision import full_precision
 from ..errors import BandMismatchError, NodataWarning
 from ._images import Clamp, Cubes, ImageMetric, Scores, finish, mean_where, prepare
 
@@ -143,7 +144,8 @@ def mssim(
     _check(data_range, window)
     cubes = prepare(prediction, target, valid, clamp)
     _check_size(cubes, window)
-    return finish(_score(cubes, window, data_range), target.ndim)
+    with full_precision(target.device):
+        return finish(_score(cubes, window, data_range), target.ndim)
 
 
 class MSSIM(ImageMetric):

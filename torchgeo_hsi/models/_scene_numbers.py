@@ -320,7 +320,8 @@ def _limits(
         # nearly all numbers may be the same, such as a background that is no nodata
         if upper > lower:
             low, high = lower, upper
-    return float(low), float(high)
+    # a single pixel has no range
+    return float(low), float(high if high > low else low + max(abs(low), 1))
 
 
 def _add(

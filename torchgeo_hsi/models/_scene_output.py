@@ -4,7 +4,8 @@
 """Where a restored scene goes: a GeoTIFF, or a product like the one it came from."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +171,29 @@ def open_output(
         options |= {'crs': grid.crs, 'transform': grid.transform}
         options['extras'] = _moved_points(options['extras'], grid)
     return CubeWriter(output, shape, info.dtype, **_scale(reader), **options)
+
+
+@contextmanager
+def completed(
+    writer: CubeWriter | EnMAPProductCopy, tell: Callable[[str, float], None]
+) -> Iterator[None]:
+    """Close a raster when all of it has been written, and leave nothing after an error.
+
+    Args:
+        writer: What :func:`open_output` returned.
+        tell: Is told when it is being closed.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except BaseException:
+        writer.abort()
+        raise
+    tell('Writing', 0.0)
+    writer.close()
+    tell('Writing', 1.0)
 
 
 def _moved_points(extras: RasterExtras | None, grid: Overlay) -> RasterExtras | None:

@@ -24,7 +24,7 @@ from ..io._gdal import gdal_cache
 from ..io._tiles import Span, tile_spans
 from ..physics.subspace import band_noise, correlation_matrix
 from ._scene_numbers import Scaling, SceneNumbers, check_dtype, check_scaling
-from ._scene_output import check_output, check_space, open_output
+from ._scene_output import check_output, check_space, completed, open_output
 from ._scene_runner import CACHE_MB, SceneRunner, Tell, blend_tiles, open_scene, silent
 
 #: Tiles start at multiples of this: the coarsest step of our networks.
@@ -120,7 +120,7 @@ def restore_scene(
         writer = open_output(
             reader, output, document | options, compress=compress, overwrite=overwrite
         )
-        try:
+        with completed(writer, tell):
             numbers = SceneNumbers.of_scene(reader, scaling, partial(tell, 'Reading'))
             spans = [tile_spans(n, tile, overlap, _STEP) for n in reader.info.shape[1:]]
             with _Runner(model, reader, numbers, sigma, device) as runner:
@@ -128,12 +128,6 @@ def restore_scene(
                 layout = spans, overlap, overlap // 4, len(numbers.bands), output, tell
                 for window, change in blend_tiles(runner.change, *layout):
                     writer.write(window, *numbers.write(reader, window, change, method))
-        except BaseException:
-            writer.abort()
-            raise
-        tell('Writing', 0.0)
-        writer.close()
-        tell('Writing', 1.0)
     return Path(output)
 
 

@@ -21,7 +21,7 @@ from ..io import CubeReader
 from ..io._gdal import gdal_cache
 from ..physics.registration import estimate_shift
 from ._scene_numbers import SceneNumbers, check_dtype
-from ._scene_output import check_output, check_space, is_product, open_output
+from ._scene_output import check_output, check_space, completed, is_product, open_output
 from ._scene_overlay import Overlay, find_overlay
 from ._scene_runner import CACHE_MB, open_scene, silent
 from ._sharpen_tiles import SharpenTiles
@@ -105,7 +105,7 @@ def sharpen_scene(
         options: Any = {'compress': compress, 'overwrite': overwrite, 'grid': overlay}
         document = _document(method, reader, pan_reader)
         writer = open_output(reader, output, document, **options)
-        try:
+        with completed(writer, tell):
             numbers = SceneNumbers.of_scene(reader, 1.0, partial(tell, 'Reading'))
             tiles = SharpenTiles(
                 reader,
@@ -119,12 +119,6 @@ def sharpen_scene(
             )
             for window, out, mask in _sharpened(model, tiles, numbers, method, tell):
                 writer.write(_fine(window, overlay), out, mask)
-        except BaseException:
-            writer.abort()
-            raise
-        tell('Writing', 0.0)
-        writer.close()
-        tell('Writing', 1.0)
     return Path(output)
 
 

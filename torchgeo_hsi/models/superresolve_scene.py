@@ -24,7 +24,7 @@ from ..io._gdal import gdal_cache
 from ..io._tiles import Span, tile_spans
 from ..physics.gaps import fill_gaps
 from ._scene_numbers import Scaling, SceneNumbers, check_dtype, check_scaling
-from ._scene_output import check_output, check_space, is_product, open_output
+from ._scene_output import check_output, check_space, completed, is_product, open_output
 from ._scene_overlay import Overlay
 from ._scene_runner import (
     CACHE_MB,
@@ -99,6 +99,7 @@ def superresolve_scene(
         MetadataError: If the scene holds other numbers than real ones.
         NotFiniteError: If the network gives NaN or infinite numbers.
         OutputError: If the output exists, lies in the scene, or cannot be written.
+        TypeError: If *model* is no such network or method.
         ValueError: If an option is not understood.
 
     Example:
@@ -108,6 +109,11 @@ def superresolve_scene(
     """
     scaling = check_scaling(scaling)
     tile_spans(1, tile, overlap)
+    if not isinstance(model, SuperResolver):
+        raise TypeError(
+            'Expected a network or method of super-resolution, which is a SuperResolver, '
+            f'got {type(model).__name__}. Take e.g. get_model("bicubic", scale=2).'
+        )
     tell, method = progress or silent, name or type(model).__name__
     # a device that does not exist is found before the scene is read
     model = model if device is None else model.to(device)
@@ -126,19 +132,13 @@ def superresolve_scene(
             overwrite=overwrite,
             grid=grid,
         )
-        try:
+        with completed(writer, tell):
             numbers = SceneNumbers.of_scene(reader, scaling, partial(tell, 'Reading'))
             spans = [tile_spans(n, tile, overlap) for n in reader.info.shape[1:]]
             with _Runner(model, reader, numbers, device) as runner:
                 runner.observe(spans, 1, tell)
                 for part in runner.enlarge(spans, overlap, output, method, tell):
                     writer.write(*part)
-        except BaseException:
-            writer.abort()
-            raise
-        tell('Writing', 0.0)
-        writer.close()
-        tell('Writing', 1.0)
     return Path(output)
 
 

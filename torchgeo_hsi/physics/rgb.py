@@ -3,6 +3,7 @@
 
 """Color images and cubes: what a camera sees, and what a network of bands is shown."""
 
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -170,19 +171,45 @@ def rgb_from_bands(num_bands: int, bands: Sequence[Color] | None = None) -> Tens
             )
         edges = [round(k * num_bands / 3) for k in range(4)]
         bands = [range(a, b) for a, b in pairwise(edges)][::-1]
+    weights = torch.zeros(num_bands, 3, dtype=torch.float64)
+    for column, places in enumerate(color_positions(bands)):
+        if not places or not all(0 <= place < num_bands for place in places):
+            raise BandMismatchError(
+                f'Expected bands from 0 to {num_bands - 1} for each color, got {places}. '
+                'These are positions, not wavelengths.'
+            )
+        weights[places, column] = 1 / len(places)
+    return weights
+
+
+def color_positions(bands: Sequence[Color]) -> list[list[int]]:
+    """Check which bands are red, green and blue.
+
+    Args:
+        bands: Band of red, of green and of blue, or several of each.
+
+    Returns:
+        Positions of each.
+
+    Raises:
+        BandMismatchError: If there are not three colors, or other numbers than whole ones.
+    """
     if len(bands) != 3:
         raise BandMismatchError(
             f'Expected bands for red, green and blue, got {len(bands)} entries.'
         )
-    weights = torch.zeros(num_bands, 3, dtype=torch.float64)
-    for column, chosen in enumerate(bands):
-        places = [chosen] if isinstance(chosen, int) else list(chosen)
-        if not places or not all(0 <= place < num_bands for place in places):
-            raise BandMismatchError(
-                f'Expected bands from 0 to {num_bands - 1} for each color, got {places}.'
-            )
-        weights[places, column] = 1 / len(places)
-    return weights
+    try:
+        return [[operator.index(p) for p in _as_sequence(color)] for color in bands]
+    except TypeError as error:
+        raise BandMismatchError(
+            'Expected positions of bands from 0, which are whole numbers, for red, green '
+            f'and blue, got {list(bands)}. Where wavelengths are known, they tell: leave '
+            'the positions out.'
+        ) from error
+
+
+def _as_sequence(color: Color) -> Sequence[int]:
+    return color if isinstance(color, Sequence | np.ndarray) else [color]
 
 
 def conversion_matrix(

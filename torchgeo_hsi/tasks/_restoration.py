@@ -4,10 +4,12 @@
 """What tasks of restoration share: network, loss, optimizer, and how they predict."""
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from inspect import signature
 from typing import Any
 
+import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -113,6 +115,14 @@ class RestorationTask(BaseTask):
         if self.trainer.state.fn != TrainerFn.FITTING:
             return 1.0
         return self.global_step / max(float(self.trainer.estimated_stepping_batches), 1)
+
+    def _in_units(self, batch: Mapping[str, Any], image: Tensor) -> Tensor:
+        """Return images in physical units: times ``scale``, plus ``offset``."""
+        image = image.float()
+        for name, operation in (('scale', torch.mul), ('offset', torch.add)):
+            if name in batch:
+                image = operation(image, batch[name].reshape(-1, 1, 1, 1))
+        return image
 
     def _log_loss(self, name: str, loss: Tensor, batch: Any) -> None:
         self.log(name, loss, batch_size=len(batch['image']), sync_dist=True)

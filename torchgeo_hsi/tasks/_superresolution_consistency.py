@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._precision import full_precision
 from ..errors import MetadataError
 from ..physics.resampling.decimate import repeat_pixels
 from ..physics.rgb import conversion_matrix
@@ -54,7 +55,8 @@ def consistency_loss(
 
 
 def _mix(image: Tensor, matrix: Tensor) -> Tensor:
-    return torch.einsum('bchw,bcn->bnhw', image, matrix.to(image))
+    with full_precision(image.device):
+        return torch.einsum('bchw,bcn->bnhw', image, matrix.to(image))
 
 
 def batch_matrix(

@@ -6,7 +6,6 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
@@ -185,10 +184,7 @@ class HSIDenoising(RestorationTask):
             UnitError: If the images are not in [0, 1].
         """
         self._check(batch, batch_idx, clean=False)
-        image = self(batch['image'], **self.model_inputs(batch)).float()
-        for name, operation in (('scale', torch.mul), ('offset', torch.add)):
-            if name in batch:
-                image = operation(image, batch[name].reshape(-1, 1, 1, 1))
+        image = self._in_units(batch, self(batch['image'], **self.model_inputs(batch)))
         return {'image': image} | {k: batch[k] for k in PLACE if k in batch}
 
     def model_inputs(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:

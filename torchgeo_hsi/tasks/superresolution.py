@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
@@ -16,6 +15,7 @@ from ..layers import self_ensemble
 from ..metrics import ERGAS, MPSNR, MSSIM, RMSE, CrossCorrelation, SpectralAngle
 from ..models import Bicubic, SuperResolver, get_builder
 from ..physics.resampling.decimate import repeat_pixels
+from ..physics.rgb import color_positions
 from ._restoration import PLACE, RestorationTask, models_of
 from ._restoration_options import check_options, check_range
 from ._scene_pass import run_scene_pass, valid_pixels
@@ -87,12 +87,13 @@ class HSISuperResolution(RestorationTask):
                 reflections of an image, see :func:`~torchgeo_hsi.layers.self_ensemble`.
             consistency_share: Part of the steps in which cubes without a target count;
                 half of them, as published.
-            visible_bands: Positions of red, green and blue in these cubes; by default,
-                wavelengths tell.
+            visible_bands: Positions of red, green and blue in these cubes, from 0; by
+                default, wavelengths tell.
 
         Raises:
             UnknownNameError: If there is no such model or loss, or it does no
                 super-resolution.
+            BandMismatchError: If *visible_bands* are no three positions.
             ValueError: If an option is out of its range, or the network has another
                 scale.
         """
@@ -101,6 +102,8 @@ class HSISuperResolution(RestorationTask):
             raise ValueError(
                 f'Expected a consistency_share from 0 to 1, got {consistency_share}.'
             )
+        if visible_bands is not None:
+            color_positions(visible_bands)
         self.weights = weights
         super().__init__()
 
@@ -158,6 +161,7 @@ class HSISuperResolution(RestorationTask):
             The loss, or None for coarse cubes that no longer count.
 
         Raises:
+            BandMismatchError: If color images have other channels than the RGB branch.
             MetadataError: If a pair lacks its target, or the network cannot learn from
                 such a batch.
             UnitError: If the images are not in [0, 1].
@@ -234,10 +238,7 @@ class HSISuperResolution(RestorationTask):
             UnitError: If the images are not in [0, 1].
         """
         self._check(batch, batch_idx, paired=False)
-        image = self._enlarge(batch, self.hparams['ensemble']).float()
-        for name, operation in (('scale', torch.mul), ('offset', torch.add)):
-            if name in batch:
-                image = operation(image, batch[name].reshape(-1, 1, 1, 1))
+        image = self._in_units(batch, self._enlarge(batch, self.hparams['ensemble']))
         result = {'image': image} | {k: batch[k] for k in PLACE if k in batch}
         if 'valid' in batch:
             result['valid'] = repeat_pixels(batch['valid'], self.hparams['scale'])
@@ -284,6 +285,12 @@ class HSISuperResolution(RestorationTask):
                 f'{self.hparams["model"]!r} has no RGB branch, so it learns nothing from '
                 'color images or cubes without a finer one. Train deepshare, or leave '
                 'out rgb= and coarse= of the data module.'
+            )
+        if kind == 'rgb' and batch['image'].shape[1] != self.model.rgb_channels:
+            raise BandMismatchError(
+                f'The RGB branch of {self.hparams["model"]!r} takes '
+                f'{self.model.rgb_channels} channels, got {batch["image"].shape[1]}. '
+                f'Pass rgb_channels={self.model.rgb_channels} to the data module.'
             )
         return str(kind)
 

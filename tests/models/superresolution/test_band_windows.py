@@ -88,6 +88,9 @@ def test_what_cannot_be_built() -> None:
         BandWindowSuperResolver(Numbered(8), window=9)
     with pytest.raises(BandMismatchError, match='Say in window'):
         BandWindowSuperResolver(Bicubic(2))
+    inside = get_model('subspace_superresolution', network='bicubic')
+    with pytest.raises(ValueError, match='looks at whole scenes'):
+        BandWindowSuperResolver(inside, window=8)
     with pytest.raises(ValueError, match='from 0 to 7'):
         BandWindowSuperResolver(Numbered(8), overlap=8)
 

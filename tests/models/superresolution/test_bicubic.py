@@ -45,5 +45,8 @@ def test_bad_input_is_refused() -> None:
         model(torch.rand(1, 3, 0, 8))
     with pytest.raises(BandMismatchError, match='floating point'):
         model(torch.ones(1, 3, 8, 8, dtype=torch.int16))
+    for known in (True, False):
+        with pytest.raises(BandMismatchError, match='Expected valid of shape'):
+            model(torch.rand(1, 3, 8, 8), torch.full((8, 8), known))
     with pytest.raises(ValueError, match='scale of 2'):
         get_model('bicubic', scale=1)

@@ -211,6 +211,9 @@ def test_what_cannot_be_built() -> None:
         SubspaceSuperResolver(Probe(6), rank=5)
     with pytest.raises(ValueError, match='at least 1'):
         SubspaceSuperResolver(Bicubic(2), rank=0)
+    inside = SubspaceSuperResolver(Bicubic(2), rank=4)
+    with pytest.raises(ValueError, match='looks at whole scenes'):
+        SubspaceSuperResolver(inside, rank=4)
     with pytest.raises(UnknownNameError, match='bicubic'):
         get_model('subspace_superresolution', network='bicubik')
     with pytest.raises(ValueError, match='bicubic has no weights'):

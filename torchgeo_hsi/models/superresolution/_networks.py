@@ -56,6 +56,22 @@ def build_network(
     return built
 
 
+def check_local(network: SuperResolver) -> None:
+    """Refuse a network that would have to see the whole scene, which nobody shows it.
+
+    Args:
+        network: What is to work inside of a method.
+
+    Raises:
+        ValueError: If it looks at the whole scene.
+    """
+    if network.needs_scene:
+        raise ValueError(
+            f'{type(network).__name__} looks at whole scenes, and cannot be the network '
+            'inside of another method. Use it by itself.'
+        )
+
+
 def _is_superresolver(name: str) -> bool:
     builder = get_builder(name)
     built = getattr(builder, '__annotations__', {}).get('return', builder)

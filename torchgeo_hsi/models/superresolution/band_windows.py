@@ -11,7 +11,7 @@ from torch import Tensor
 from ..._typing import PathLike
 from ...errors import BandMismatchError
 from ..api import register_model
-from ._networks import build_network
+from ._networks import build_network, check_local
 from .base import SuperResolver
 
 
@@ -51,9 +51,11 @@ class BandWindowSuperResolver(SuperResolver):
         Raises:
             BandMismatchError: If the network takes another number of bands, or none is
                 known.
-            ValueError: If *overlap* is negative or no less than the window.
+            ValueError: If *overlap* is negative or no less than the window, or the
+                network looks at whole scenes.
         """
         super().__init__(network.scale)
+        check_local(network)
         window = network.in_channels if window is None else window
         if window is None or network.in_channels not in (None, window):
             raise BandMismatchError(

@@ -14,6 +14,25 @@ from ...layers import SceneModel
 from ...physics.gaps import fill_gaps
 
 
+def without_gaps(image: Tensor, valid: Tensor) -> Tensor:
+    """Put the nearest pixel where there is no data.
+
+    Args:
+        image: Images of shape ``(B, C, h, w)``.
+        valid: True for pixels with data, shape ``(B, h, w)``.
+
+    Returns:
+        The images.
+
+    Raises:
+        BandMismatchError: If *valid* has another shape.
+        EmptyDataError: If an image has no valid pixel.
+    """
+    if valid.shape == image[:, 0].shape and bool(valid.all()):
+        return image
+    return fill_gaps(image, valid)[0]
+
+
 class SuperResolver(SceneModel):
     """A network or method that gives a cube more and smaller pixels.
 
@@ -84,8 +103,8 @@ class SuperResolver(SceneModel):
             EmptyDataError: If an image has no valid pixel.
         """
         self.check(image)
-        if valid is not None and not bool(valid.all()):
-            image, _ = fill_gaps(image, valid)
+        if valid is not None:
+            image = without_gaps(image, valid)
         return self.enlarge(image, **inputs)
 
     def check(self, image: Tensor) -> None:

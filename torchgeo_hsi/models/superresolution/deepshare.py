@@ -149,6 +149,12 @@ class DeepShare(SuperResolver):
         """
         if image.ndim == 4 and image.shape[1] == self.rgb_channels:
             image = image[:, :1].expand(-1, self.in_channels, -1, -1)
+        elif image.ndim == 4 and image.shape[1] != self.in_channels:
+            raise BandMismatchError(
+                f'Expected {self.in_channels} bands, or {self.rgb_channels} channels of '
+                f'photographs, got {image.shape[1]}. Build the network with in_channels='
+                f'{image.shape[1]} (or n_subs, for photographs), or choose bands.'
+            )
         super().check(image)
 
     def _check_modality(self, image: Tensor, modality: str) -> None:

@@ -12,13 +12,12 @@ from torch.nn import functional as F
 from ..._typing import PathLike
 from ...errors import BandMismatchError
 from ...layers import self_ensemble
-from ...physics.gaps import fill_gaps
 from ...physics.resampling import imresize_up
 from ...physics.subspace import signal_subspace
 from ..api import register_model
 from ..classical._spectral_scene import SpectralSceneModel
-from ._networks import build_network
-from .base import SuperResolver
+from ._networks import build_network, check_local
+from .base import SuperResolver, without_gaps
 
 #: Least standard deviation of an eigen-image: in units of the noise, and as a share of
 #: that of the strongest one. What is below are the last digits of its numbers.
@@ -93,9 +92,10 @@ class SubspaceSuperResolver(SuperResolver, SpectralSceneModel):
 
         Raises:
             BandMismatchError: If the network takes another number of images.
-            ValueError: If *rank* is not positive.
+            ValueError: If *rank* is not positive, or the network looks at whole scenes.
         """
         super().__init__(network.scale)
+        check_local(network)
         if rank is None:
             rank = network.in_channels or 8
         if rank < 1:
@@ -131,8 +131,8 @@ class SubspaceSuperResolver(SuperResolver, SpectralSceneModel):
         """
         self.check(image)
         frame = self._frame(image, valid)
-        if valid is not None and not bool(valid.all()):
-            image, _ = fill_gaps(image, valid)
+        if valid is not None:
+            image = without_gaps(image, valid)
         return self._enlarge(image, frame)
 
     def enlarge(self, image: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from ..._precision import full_precision
+
 #: A line of samples with its neighbors outside: index of the sample that stands there.
 type Boundary = Callable[[Tensor, int], Tensor]
 
@@ -78,17 +80,19 @@ def apply_axes(image: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
         cols: Matrix of shape ``(M, W)``.
 
     Returns:
-        Images of shape ``(..., N, M)``.
+        Images of shape ``(..., N, M)``, in the precision of the images also under
+        autocast.
     """
     kind: dict[str, torch.device | torch.dtype] = {
         'device': image.device,
         'dtype': image.dtype,
     }
     rows, cols = rows.to(**kind), cols.to(**kind)  # type: ignore[call-overload]
-    # the smaller intermediate image first
-    if len(rows) * cols.shape[1] <= len(cols) * rows.shape[1]:
-        return (rows @ image) @ cols.mT
-    return rows @ (image @ cols.mT)
+    with full_precision(image.device):
+        # the smaller intermediate image first
+        if len(rows) * cols.shape[1] <= len(cols) * rows.shape[1]:
+            return (rows @ image) @ cols.mT
+        return rows @ (image @ cols.mT)
 
 
 def cached_matrix[F: Callable[..., Tensor]](builder: F) -> F:

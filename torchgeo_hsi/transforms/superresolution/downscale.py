@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..._typing import Sample
-from ...errors import EmptyDataError, MetadataError
+from ...errors import BandMismatchError, EmptyDataError, MetadataError
 from ...physics.noise.draw import as_real, like_given
 from ...physics.resampling import box_down, gaussian_down, imresize_down, mtf_sigma
 from ...physics.resampling._axes import apply_axes
@@ -103,6 +103,10 @@ class Downscale(nn.Module):
             self._widths = tuple(mtf_sigma(one, self.scale) for one in self.gain)
         if not all(0 < width < float('inf') for width in self._widths):
             raise ValueError(f'Expected a positive sigma, in fine pixels, got {sigma}.')
+        if _KERNELS[kernel] and not self._widths:
+            raise ValueError(
+                f'Expected a {_KERNELS[kernel]}, or one for each band, got none.'
+            )
 
     def forward(self, sample: Sample) -> Sample:
         """Make a pair.
@@ -119,7 +123,7 @@ class Downscale(nn.Module):
         Raises:
             MetadataError: If there is a target already.
             EmptyDataError: If the image is smaller than the scale.
-            BandMismatchError: If *valid* does not fit, or *sigma* or *gain* have another
+            BandMismatchError: If the image or *valid* have another shape, or *sigma* or *gain* have another
                 number of bands.
         """
         if 'target' in sample:
@@ -200,6 +204,10 @@ class Downscale(nn.Module):
     def _whole(self, sample: Sample) -> tuple[Tensor, Tensor]:
         """Return the part of an image that makes whole coarse pixels, without gaps."""
         image, valid = sample['image'], sample.get('valid')
+        if image.ndim < 3:
+            raise BandMismatchError(
+                f'Expected an image of shape (..., C, H, W), got {tuple(image.shape)}.'
+            )
         height, width = (
             length // self.scale * self.scale for length in image.shape[-2:]
         )
@@ -222,6 +230,4 @@ class Downscale(nn.Module):
 
 def _numbers(value: float | Sequence[float]) -> tuple[float, ...]:
     """Return one number, or one for each band."""
-    if isinstance(value, int | float):
-        return (float(value),)
-    return tuple(float(one) for one in value)
+    return tuple(torch.as_tensor(value, dtype=torch.float64).reshape(-1).tolist())

@@ -5,12 +5,11 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..._precision import full_precision
 from ..._typing import Sample
 from ...errors import BandMismatchError, UnitError
 
@@ -135,13 +134,6 @@ def spectral_axis(batch: Sample) -> Tensor:
     low, high = found.amin(1, keepdim=True), found.amax(1, keepdim=True)
     span = (high - low).clamp(min=1e-9)
     return torch.where(high > low, 2 * (found - low) / span - 1, 0.0)
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Multiply as it says: autocast would do it in half precision, of three digits."""
-    if not torch.amp.is_autocast_available(device.type):
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
 
 
 def scale_bands(image: Tensor, factor: Tensor, offset: Tensor | None = None) -> Tensor:

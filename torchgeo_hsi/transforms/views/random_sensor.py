@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..._precision import full_precision
 from ..._typing import Sample
 from ...errors import EmptyDataError
 from ...physics import BandSet, get_sensor, srf_matrix
@@ -17,7 +18,6 @@ from ._common import (
     Source,
     check_batch,
     check_probability,
-    full_precision,
     has_bands,
     map_bands,
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ..._precision import full_precision
 from ..._typing import Sample
 from ...errors import UnitError
 from ..crop import has_holes
@@ -17,7 +18,6 @@ from ._common import (
     check_bounds,
     check_probability,
     chosen,
-    full_precision,
     uniform,
 )
 
