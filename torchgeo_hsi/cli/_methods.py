@@ -20,7 +20,7 @@ Kind = Literal['denoiser', 'pansharpener', 'superresolver']
 METHODS: dict[Kind, str] = {
     'denoiser': 'pretrained_subspace',
     'pansharpener': 'mtf_glp_fs',
-    'superresolver': 'bicubic',
+    'superresolver': 'pretrained_superresolution',
 }
 
 #: Arguments that name the network inside of a method.

@@ -142,6 +142,7 @@ from .superresolution import (
     bicubic,
     deepshare,
     essaformer,
+    pretrained_superresolution,
     subspace_superresolution,
 )
 from .superresolve_scene import superresolve_scene
@@ -283,6 +284,7 @@ __all__ = (
     'pca_z_pnn',
     'pracs',
     'pretrained_subspace',
+    'pretrained_superresolution',
     'r_pnn',
     'register_model',
     'restore_scene',

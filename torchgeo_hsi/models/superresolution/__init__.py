@@ -8,6 +8,7 @@ from .base import SuperResolver
 from .bicubic import Bicubic, bicubic
 from .deepshare import DeepShare, deepshare
 from .essaformer import ESSAformer, essaformer
+from .pretrained import pretrained_superresolution
 from .subspace import SubspaceSuperResolver, subspace_superresolution
 
 __all__ = (
@@ -21,5 +22,6 @@ __all__ = (
     'bicubic',
     'deepshare',
     'essaformer',
+    'pretrained_superresolution',
     'subspace_superresolution',
 )
