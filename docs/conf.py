@@ -50,7 +50,8 @@ nitpick_ignore_regex = [
     (
         r'py:class',
         (
-            r'torchgeo_hsi\.(datasets\._joined\.Joinable|datasets\._scenes\.SceneDataset'
+            r'torchgeo_hsi\.(datamodules\._cube_module\.CubeDataModule'
+            r'|datasets\._joined\.Joinable|datasets\._scenes\.SceneDataset'
             r'|io\._writer\.AtomicWriter|metrics\._images\.ImageMetric'
             r'|models\._bands\.BandConditioned|models\._token_mask\.TokenMask'
             r'|models\.classical\._spectral_scene\.SpectralSceneModel'

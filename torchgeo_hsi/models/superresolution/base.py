@@ -36,7 +36,7 @@ def without_gaps(image: Tensor, valid: Tensor) -> Tensor:
 class SuperResolver(SceneModel):
     """A network or method that gives a cube more and smaller pixels.
 
-    Subclasses set :attr:`scale` and implement :meth:`enlarge`. Nothing else of them has
+    Subclasses say their ``scale`` and implement :meth:`enlarge`. Nothing else of them has
     to know about nodata.
 
     The fine pixels of a coarse one cover the same area, so image corners stay where they
