@@ -63,7 +63,7 @@ MPSNR in dB, MSSIM, and spectral angle in degrees
 
 - Bicubic coarsening without noise. Where a sensor blurs more, the result is less sharp
   than it could be.
-- Bands that hold little but noise gain nothing.
+- Bands that hold little but noise gain nothing, and may lose some decibels.
 - Pixels of 4 to 30 m. What a network has not seen it may interpolate, or make up: fine
   detail is a guess, and not a measurement.
 {limit}
