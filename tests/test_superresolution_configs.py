@@ -102,7 +102,8 @@ def check_fine(path: Path, count: int) -> None:
 
 
 def test_all_configurations_are_tested() -> None:
-    names = {'essaformer', 'deepshare', 'deepshare_rgb'}
+    names = {'essaformer', 'deepshare', 'deepshare_mixup', 'deepshare_rgb'}
+    names |= {'deepshare_semisupervised'}
     assert {config.stem for config in TRAININGS} == names
 
 
@@ -133,7 +134,7 @@ def test_training(config: Path) -> None:
     expected = {f'test_{kind}{name}' for kind in ('', 'bicubic_') for name in names}
     assert expected <= set(scores)
     assert np.isfinite([scores[name] for name in expected]).all()
-    if config.stem == 'deepshare_rgb':
+    if config.stem not in ('deepshare', 'essaformer'):
         return
     options = ['--data.predict=cube.tif', '--data.tile_size=24', '--data.overlap=8']
     blend = ['--trainer.callbacks.overlap=8', '--trainer.callbacks.delta=4']

@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / 'torchgeo_hsi'
 
-BASE = frozenset({'torchgeo_hsi', 'errors', '_typing', '_registry', '_compat'})
+BASE = frozenset(
+    {'torchgeo_hsi', 'errors', '_typing', '_precision', '_registry', '_compat'}
+)
 PHYSICS = BASE | {'plugins', 'physics'}
 LOW = PHYSICS | {'io', 'layers', 'metrics'}
 MIDDLE = LOW | {'losses', 'models', 'transforms'}
@@ -27,6 +29,7 @@ ALLOWED = {
     'torchgeo_hsi': frozenset(),
     'errors': frozenset(),
     '_typing': BASE,
+    '_precision': BASE,
     '_registry': BASE,
     '_compat': BASE,
     'plugins': BASE,
