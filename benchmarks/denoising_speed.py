@@ -14,12 +14,8 @@ the networks of this package use in training. The last line is one JSON object.
 """
 
 import argparse
-import ctypes
 import importlib
-import json
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _forward_cost import child_peak, forward_peak, seconds
 from common import finish, header, option_parser
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -87,21 +84,6 @@ def build(
     return lambda x: peer(x[:, None])[:, 0]
 
 
-def wait(device: str) -> None:
-    """Wait for what was sent to a device."""
-    if device != 'cpu':
-        torch.cuda.synchronize()
-
-
-def seconds(call: Callable[[], Any], device: str) -> tuple[float, float]:
-    """Return the time on the wall and that of the processors."""
-    wait(device)
-    wall, processor = time.perf_counter(), time.process_time()
-    call()
-    wait(device)
-    return time.perf_counter() - wall, time.process_time() - processor
-
-
 def gemm_rate(device: str) -> float:
     """Return the rate of a large matrix product, in operations per second."""
     size = 2048
@@ -112,17 +94,8 @@ def gemm_rate(device: str) -> float:
 
 def peak(form: str, name: str, args: argparse.Namespace, bands: int) -> float | None:
     """Return by how many MiB a forward pass raises the memory, in a new process."""
-    if args.device == 'cpu' and not Path('/proc/self/clear_refs').exists():
-        # Linux only
-        return None
-    command = [sys.executable, __file__, '--child', form, name, str(bands)]
-    command += ['--threads', str(args.threads), '--size', str(args.size)]
-    command += ['--device', args.device, '--seed', str(args.seed)]
-    if args.peer is not None:
-        command += ['--peer', str(args.peer)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    value: float | None = json.loads(run.stdout.splitlines()[-1])
-    return value
+    options = ('threads', 'size', 'device', 'seed')
+    return child_peak(__file__, (form, name, str(bands)), options, args)
 
 
 def child(args: argparse.Namespace) -> None:
@@ -130,28 +103,7 @@ def child(args: argparse.Namespace) -> None:
     form, name, bands = args.child
     network = build(form, name, int(bands), args)
     x = torch.rand(1, int(bands), args.size, args.size, device=args.device)
-    with torch.inference_mode():
-        # libraries load their parts with the first call
-        network(x[:, :, :8, :8])
-        if args.device != 'cpu':
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
-            network(x)
-            print((torch.cuda.max_memory_allocated() - before) / 2**20)
-            return
-        # what earlier runs left in the heap would be used again, unseen
-        ctypes.CDLL(None).malloc_trim(0)
-        # 5 resets the high-water mark
-        Path('/proc/self/clear_refs').write_text('5')
-        before = memory('VmRSS')
-        network(x)
-    print(memory('VmHWM') - before)
-
-
-def memory(field: str) -> float:
-    """Return a figure of this process in MiB."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(s.split()[1]) / 1024 for s in lines if s.startswith(field))
+    print(forward_peak(network, x))
 
 
 def operations(name: str, bands: int, x: Tensor) -> int:

@@ -14,10 +14,7 @@ in training. The last line is one JSON object.
 """
 
 import argparse
-import ctypes
 import importlib
-import json
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -26,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _forward_cost import child_peak, forward_peak, seconds
 from common import finish, header, option_parser
-from denoising_speed import memory, seconds
 from torch import Tensor, nn
 
 from torchgeo_hsi.models import get_model
@@ -68,17 +65,8 @@ def sides(args: argparse.Namespace) -> list[tuple[int, int]]:
 
 def peak(form: str, rows: int, columns: int, args: argparse.Namespace) -> float | None:
     """Return by how many MiB a forward pass raises the memory, in a new process."""
-    if args.device == 'cpu' and not Path('/proc/self/clear_refs').exists():
-        # Linux only
-        return None
-    command = [sys.executable, __file__, '--child', form, str(rows), str(columns)]
-    for name in ('threads', 'device', 'seed', 'dim', 'scale', 'bands'):
-        command += [f'--{name}', str(getattr(args, name))]
-    if args.peer is not None:
-        command += ['--peer', str(args.peer)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    value: float | None = json.loads(run.stdout.splitlines()[-1])
-    return value
+    options = ('threads', 'device', 'seed', 'dim', 'scale', 'bands')
+    return child_peak(__file__, (form, str(rows), str(columns)), options, args)
 
 
 def child(args: argparse.Namespace) -> None:
@@ -86,22 +74,7 @@ def child(args: argparse.Namespace) -> None:
     form, rows, columns = args.child
     network = build(form, args)
     x = torch.rand(1, args.bands, int(rows), int(columns), device=args.device)
-    with torch.inference_mode():
-        # libraries load their parts with the first call
-        network(x[:, :, :8, :8])
-        if args.device != 'cpu':
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
-            network(x)
-            print((torch.cuda.max_memory_allocated() - before) / 2**20)
-            return
-        # what earlier runs left in the heap would be used again, unseen
-        ctypes.CDLL(None).malloc_trim(0)
-        # 5 resets the high-water mark
-        Path('/proc/self/clear_refs').write_text('5')
-        before = memory('VmRSS')
-        network(x)
-    print(memory('VmHWM') - before)
+    print(forward_peak(network, x))
 
 
 def compare(rows: int, columns: int, args: argparse.Namespace) -> dict[str, Any]:

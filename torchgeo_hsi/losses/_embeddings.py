@@ -45,11 +45,6 @@ def check_embeddings(z: Tensor) -> None:
         raise ValueError(f'Expected embeddings of shape (B, D), got {tuple(z.shape)}.')
 
 
-def no_autocast(z: Tensor) -> torch.autocast:
-    """Return a context without mixed precision: float16 overflows in covariances."""
-    return torch.autocast(z.device.type, enabled=False)
-
-
 def to_rows(z: Tensor, axis: Axis) -> Tensor:
     """Put what is whitened into centered rows, at least in float32.
 

@@ -11,8 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .._precision import full_precision
 from ..errors import HSIWarning
-from ._embeddings import Axis, alignment, check_axis, gather_views, no_autocast
+from ._embeddings import Axis, alignment, check_axis, gather_views
 from .iterative_normalization import iterative_normalization, trace_loss
 
 
@@ -118,7 +119,7 @@ class INTLLoss(nn.Module):
         if not views:
             raise ValueError('Expected embeddings of two or more views, got none.')
         teacher = [] if target is None else [target.detach()]
-        with no_autocast(views[0]):
+        with full_precision(views[0].device):
             # the first is what all others are compared with
             gathered = gather_views([*teacher, *views], self.gather)
             weight = self._weight(gathered[0])

@@ -6,7 +6,8 @@
 import torch
 from torch import Tensor
 
-from ._embeddings import Axis, no_autocast, to_rows
+from .._precision import full_precision
+from ._embeddings import Axis, to_rows
 
 
 def iterative_normalization(
@@ -46,7 +47,7 @@ def iterative_normalization(
     """
     if iterations < 0:
         raise ValueError(f'Expected 0 or more iterations, got {iterations}.')
-    with no_autocast(z):
+    with full_precision(z.device):
         rows = to_rows(z, axis)
         covariance = rows @ rows.T / (rows.shape[1] - 1)
         trace = covariance.trace() + eps
@@ -90,7 +91,7 @@ def trace_loss(z_hat: Tensor, axis: Axis = 'channels') -> Tensor:
         >>> trace_loss(torch.tensor([[1.0, 1.0], [1.0, 3.0]]), axis='batch')
         tensor(2.)
     """
-    with no_autocast(z_hat):
+    with full_precision(z_hat.device):
         rows = to_rows(z_hat, axis)
         variance = rows.square().sum(dim=1) / (rows.shape[1] - 1)
         return (variance - 1).square().sum()

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ._embeddings import Axis, alignment, check_axis, gather_views, no_autocast, to_rows
+from .._precision import full_precision
+from ._embeddings import Axis, alignment, check_axis, gather_views, to_rows
 
 
 class SoftWhiteningLoss(nn.Module):
@@ -67,7 +68,7 @@ class SoftWhiteningLoss(nn.Module):
             ValueError: If there are fewer views, or their shapes do not fit.
         """
         found = gather_views(views, self.gather)
-        with no_autocast(found[0]):
+        with full_precision(found[0].device):
             pairs = [alignment(view, found[0]) for view in found[1:]]
             penalties = [self._penalty(view) for view in found]
             return (

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ._embeddings import Axis, alignment, check_axis, gather_views, no_autocast, to_rows
+from .._precision import full_precision
+from ._embeddings import Axis, alignment, check_axis, gather_views, to_rows
 
 type Spectrum = float | Callable[[Tensor], Tensor]
 
@@ -60,7 +61,7 @@ def spectral_transformation(
     """
     if eps < 0:
         raise ValueError(f'Expected an eps of 0 or more, got {eps}.')
-    with no_autocast(embeddings):
+    with full_precision(embeddings.device):
         rows = to_rows(embeddings, axis)
         covariance = rows @ rows.T / (rows.shape[1] - 1)
         shift = eps * covariance.diagonal().mean() + _TINY
@@ -124,7 +125,7 @@ class _MatrixFunction(torch.autograd.Function):
             slopes = _differences(values, ctx.power)
         else:
             slopes = _power_differences(values, ctx.power)
-        with no_autocast(grad):
+        with full_precision(grad.device):
             inner = vectors.T @ (grad + grad.T) @ vectors / 2
             return vectors @ (slopes * inner) @ vectors.T, None, None
 
@@ -218,6 +219,6 @@ class SpectralTransformationLoss(nn.Module):
             spectral_transformation(view, self.power, self.axis, self.eps)
             for view in gather_views(views, self.gather)
         ]
-        with no_autocast(found[0]):
+        with full_precision(found[0].device):
             pairs = [alignment(view, found[0]) for view in found[1:]]
             return torch.stack(pairs).mean()

@@ -4,7 +4,6 @@
 """An adapter for the bands of any sensor: kernels that are functions of wavelength."""
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from .._precision import full_precision
 from ._bands import BandConditioned
 from .spectral_adapter import SpectralAdapter
 
@@ -99,13 +99,6 @@ def fourier_features(position: Tensor, width: Tensor) -> Tensor:
     fade = torch.exp(-0.5 * (width.unsqueeze(-1) * _SIGMA * omega).square())
     waves = torch.cat([phase.sin(), phase.cos()], dim=-1)
     return waves * torch.cat([fade * amplitude] * 2, dim=-1)
-
-
-def _full_precision(device: str) -> AbstractContextManager[Any]:
-    """Switch mixed precision off, on devices that have it."""
-    if torch.amp.is_autocast_available(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
 
 
 class WavelengthAdapter(BandConditioned):
@@ -213,7 +206,7 @@ class WavelengthAdapter(BandConditioned):
         position, width = wavelength.log(), fwhm / wavelength
         like = self.bias.dtype
         # phases need all digits, and this is small
-        with _full_precision(wavelength.device.type):
+        with full_precision(wavelength.device):
             waves = fourier_features(position, width).to(like)
             kernels = self.series(waves) + self.generator(waves)
             weights = band_weights(position, width).to(like)
