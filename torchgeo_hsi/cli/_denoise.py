@@ -15,7 +15,7 @@ from ._methods import build_method, check_device
 from ._opening import check_path, read_opening
 from ._output import echo_json, option_words
 from ._progress import show_stages
-from ._restoring import method_name, restoring, scaling_option
+from ._restoring import method_name, restoring, scaling_option, tiling_options
 
 
 def _check_sigma(
@@ -44,20 +44,7 @@ def _check_sigma(
         'deviation in scaled numbers, e.g. 25.5 for a tenth of the range.',
     ),
     scaling_option,
-    click.option(
-        '--tile',
-        type=click.IntRange(min=8),
-        default=128,
-        show_default=True,
-        help='Rows and columns of a tile, a multiple of 8.',
-    ),
-    click.option(
-        '--overlap',
-        type=click.IntRange(min=0),
-        default=32,
-        show_default=True,
-        help='Rows and columns that tiles share, a multiple of 8.',
-    ),
+    *tiling_options(128, 32, 8, 'a multiple of 8'),
     click.option(
         '--passes',
         type=click.IntRange(min=1),

@@ -24,6 +24,38 @@ scaling_option = click.option(
 )
 
 
+def tiling_options(
+    tile: int, overlap: int, least: int, unit: str
+) -> tuple[Decorator, Decorator]:
+    """Return the options of tiles that overlap.
+
+    Args:
+        tile: Rows and columns of a tile by default.
+        overlap: Rows and columns that tiles share by default.
+        least: Fewest rows and columns of a tile.
+        unit: What the numbers are, for the help.
+
+    Returns:
+        Decorators of a verb, which gets *tile* and *overlap*.
+    """
+    return (
+        click.option(
+            '--tile',
+            type=click.IntRange(min=least),
+            default=tile,
+            show_default=True,
+            help=f'Rows and columns of a tile, {unit}.',
+        ),
+        click.option(
+            '--overlap',
+            type=click.IntRange(min=0),
+            default=overlap,
+            show_default=True,
+            help=f'Rows and columns that tiles share, {unit}.',
+        ),
+    )
+
+
 def restoring(
     kind: Kind, example: str, *own: Decorator, source: str = 'IN'
 ) -> Decorator:

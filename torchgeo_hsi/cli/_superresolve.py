@@ -14,7 +14,7 @@ from ._methods import build_method, check_device
 from ._opening import check_path, read_opening
 from ._output import echo_json, option_words
 from ._progress import show_stages
-from ._restoring import method_name, restoring, scaling_option
+from ._restoring import method_name, restoring, scaling_option, tiling_options
 
 
 @click.command
@@ -31,20 +31,7 @@ from ._restoring import method_name, restoring, scaling_option
         help='How many times smaller pixels become.',
     ),
     scaling_option,
-    click.option(
-        '--tile',
-        type=click.IntRange(min=1),
-        default=64,
-        show_default=True,
-        help='Rows and columns of a tile, in pixels of IN.',
-    ),
-    click.option(
-        '--overlap',
-        type=click.IntRange(min=0),
-        default=16,
-        show_default=True,
-        help='Rows and columns that tiles share, in pixels of IN.',
-    ),
+    *tiling_options(64, 16, 1, 'in pixels of IN'),
 )
 def superresolve(
     source: str,
