@@ -20,7 +20,7 @@ BASE = frozenset(
 )
 PHYSICS = BASE | {'plugins', 'physics'}
 LOW = PHYSICS | {'io', 'layers', 'metrics'}
-MIDDLE = LOW | {'losses', 'models', 'transforms'}
+MIDDLE = LOW | {'losses', 'models', 'transforms', 'graphs'}
 WORK = MIDDLE | {'jobs'}
 DATA = WORK | {'datasets', 'samplers'}
 
@@ -40,12 +40,14 @@ ALLOWED = {
     'losses': LOW,
     'models': LOW,
     'transforms': LOW,
+    'graphs': LOW,
     'jobs': frozenset({'torchgeo_hsi', 'errors', '_typing'}),
     'datasets': WORK,
     'samplers': MIDDLE | {'datasets'},
     'datamodules': DATA,
     'callbacks': DATA,
     'tasks': MIDDLE,
+    'workflows': DATA | {'datamodules', 'callbacks', 'tasks'},
     '__main__': frozenset({'main'}),
 }
 #: Parts that may import everything.
@@ -55,7 +57,7 @@ FREE = frozenset({'main', 'cli'})
 REGISTERING = frozenset({'datasets', 'datamodules', 'transforms', 'callbacks', 'tasks'})
 
 #: Parts that run on a machine without torchgeo.
-BARE = ('physics', 'io', 'layers', 'metrics', 'losses', 'models', 'jobs')
+BARE = ('physics', 'io', 'layers', 'metrics', 'losses', 'models', 'graphs', 'jobs')
 HEAVY = frozenset({'torchgeo', 'lightning', 'pytorch_lightning'})
 
 FILES = sorted(PACKAGE.rglob('*.py'))

@@ -39,6 +39,7 @@ CLASSES = (
 )
 #: Names in torchgeo_hsi.models that build no network.
 HELPERS = {
+    'add_lora',
     'backbone_from_checkpoint',
     'deep_hyperspectral_prior',
     'deep_image_prior',
@@ -49,11 +50,15 @@ HELPERS = {
     'list_weights',
     'load_restoration_weights',
     'load_spectral_earth_weights',
+    'lora_layers',
+    'merge_lora',
     'register_model',
     'restore_scene',
+    'scale_lora',
     'scene_shift',
     'sharpen_scene',
     'superresolve_scene',
+    'trainable_share',
     'use_bands',
 }
 
@@ -181,7 +186,7 @@ class TestModels:
         networks -= {name for name in networks if name.endswith('Head')}
         # what all methods of pansharpening share, and the network of one of them
         networks -= {'Pansharpener', 'MeasuringPansharpener', 'RhoNetwork'}
-        networks -= {'SuperResolver'}
+        networks -= {'SuperResolver', 'PixelClassifier'}
         assert networks
         registry = host.registry('models')
         backbones = ('spec_resnet50', 'spec_vit_tiny', 'spec_resnet18', 'dofa_small_wl')
@@ -204,6 +209,10 @@ class TestModels:
             if kind_of(registry.get(name)) == 'superresolver':
                 known = inspect.signature(registry.get(name)).parameters
                 words = {'in_channels': 12} if 'in_channels' in known else {}
+                built.add(type(registry.get(name)(**words)).__name__)
+        for name in registry:
+            if kind_of(registry.get(name)) == 'pixel classifier':
+                words = {'in_channels': 40, 'num_classes': 2}
                 built.add(type(registry.get(name)(**words)).__name__)
         # this one needs a package that is not installed with ours
         assert built == networks - {'BM4D'}

@@ -7,11 +7,13 @@
 from .. import models as _models  # noqa: F401
 from .cube_writer import GeoTIFFCubeWriter
 from .embedding_writer import EmbeddingWriter
+from .lora_scale_cycle import LoRAScaleCycle
 from .map_figure import MapFigure, draw_map
 from .online_probe import OnlineProbe
 from .reconstruction_figures import ReconstructionFigures, draw_reconstruction
 from .representation_report import RepresentationReport
 from .score_file import ScoreFile, read_scores
+from .score_report import ScoreReport
 from .spectral_figures import SpectralFigures, draw_restoration
 from .stages import StagedTraining
 from .zero_shot_figures import ZeroShotFigures, plot_records
@@ -19,11 +21,13 @@ from .zero_shot_figures import ZeroShotFigures, plot_records
 __all__ = (
     'EmbeddingWriter',
     'GeoTIFFCubeWriter',
+    'LoRAScaleCycle',
     'MapFigure',
     'OnlineProbe',
     'ReconstructionFigures',
     'RepresentationReport',
     'ScoreFile',
+    'ScoreReport',
     'SpectralFigures',
     'StagedTraining',
     'ZeroShotFigures',

@@ -145,14 +145,16 @@ def kind_of(builder: Callable[..., Any]) -> str | None:
         builder: Function that builds a model.
 
     Returns:
-        ``'denoiser'``, ``'pansharpener'``, ``'superresolver'``, ``'other'``, or None for
-        what plugins bring without saying it; what gives another shape is refused later.
+        ``'denoiser'``, ``'pansharpener'``, ``'superresolver'``, ``'pixel classifier'``,
+        ``'other'``, or None for what plugins bring without saying it; what gives another
+        shape is refused later.
     """
     from ..layers import SceneModel
-    from ..models import Pansharpener, SuperResolver
+    from ..models import Pansharpener, PixelClassifier, SuperResolver
 
     built = getattr(builder, '__annotations__', {}).get('return', builder)
     kinds = (
+        (PixelClassifier, 'pixel classifier'),
         (Pansharpener, 'pansharpener'),
         # which is a SceneModel, too
         (SuperResolver, 'superresolver'),

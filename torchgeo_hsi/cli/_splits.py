@@ -61,30 +61,17 @@ def read_labels(path: str, key: str | None) -> 'tuple[NDArray[Any], dict[str, An
     """
     import numpy as np
 
-    from ..io import open_cube, read_array
+    from ..datasets.labelled_scenes import read_label_map
     from ..io.open import has_named_arrays
 
-    if path.lower().endswith('.npy'):
-        try:
-            return np.load(path, allow_pickle=False), {}
-        except ValueError as error:
-            raise CorruptFileError(f'{path} holds no array: {error}.') from error
-    if has_named_arrays(path):
-        if key is None:
-            raise MetadataError(
-                f'{path} holds several arrays. Name the label map by --key.'
-            )
-        return read_array(path, key), {}
-    with open_cube(path) as reader:
-        if reader.info.shape[0] != 1:
-            raise MetadataError(
-                f'Expected a label map of one band in {path}, got '
-                f'{reader.info.shape[0]} bands.'
-            )
-        values, valid = reader.read([0])
-        place = {'crs': reader.info.crs, 'transform': reader.info.transform}
-        codes = np.where(valid[0], values[0].astype(np.float64), np.nan)
-        return codes, {name: v for name, v in place.items() if v is not None}
+    if key is None and has_named_arrays(path):
+        raise MetadataError(
+            f'{path} holds several arrays. Name the label map by --key.'
+        )
+    found = read_label_map(path, key=key, ignore=None)
+    place = {'crs': found.crs, 'transform': found.transform}
+    codes = np.where(found.known, found.codes.astype(np.float64), np.nan)
+    return codes, {name: v for name, v in place.items() if v is not None}
 
 
 def write_split(path: str, split: 'PixelSplit', place: dict[str, Any]) -> None:

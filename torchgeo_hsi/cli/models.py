@@ -58,7 +58,7 @@ def _kind(name: str, builder: Callable[..., Any]) -> str | None:
     Returns:
         ``'denoiser'`` for what ``restore denoise`` takes, ``'pansharpener'`` for what
         ``restore pansharpen`` takes, ``'superresolver'`` for ``restore superresolve``,
-        ``'backbone'`` for what timm builds, None for others, and for those of plugins
+        ``'pixel classifier'`` for ``classify``, ``'backbone'`` for what timm builds, None for others, and for those of plugins
         that do not say it.
     """
     import timm

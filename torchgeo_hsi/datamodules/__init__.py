@@ -9,11 +9,13 @@ from ._dataset_statistics import dataset_statistics
 from .base import HSIGeoDataModule
 from .denoising import HSIDenoisingDataModule
 from .enmap_l2a import EnMAPL2ADataModule
+from .graphs import HSIGraphDataModule
 from .hyperview import HyperviewDataModule
 from .hyspecnet import HSIHySpecNet11kDataModule
 from .leaks import datamodule_leaks
 from .pansharpening import HSIPansharpeningDataModule
 from .patches import PatchDataModule
+from .pixels import HSIPixelDataModule
 from .simulated_enmap import SimulatedEnMAPDataModule
 from .spectral_earth import SpectralEarthDataModule
 from .spectral_earth_corine import SpectralEarthCORINEDataModule
@@ -38,8 +40,10 @@ __all__ = (
     'EnMAPL2ADataModule',
     'HSIDenoisingDataModule',
     'HSIGeoDataModule',
+    'HSIGraphDataModule',
     'HSIHySpecNet11kDataModule',
     'HSIPansharpeningDataModule',
+    'HSIPixelDataModule',
     'HSISuperResolutionDataModule',
     'HyperviewDataModule',
     'PatchDataModule',

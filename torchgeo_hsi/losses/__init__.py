@@ -19,6 +19,7 @@ from .local_correlation import LocalCorrelationLoss, correlation_threshold
 from .masked_l1 import MaskedL1Loss
 from .masked_mse import MaskedMSELoss
 from .mtf_spectral import MTFSpectralLoss
+from .mutual_information import MutualInformationLoss
 from .normalized_mse import KnownTargets, NormalizedMSELoss
 from .queue_contrast import QueueContrastLoss
 from .restoration import RestorationLoss
@@ -41,6 +42,7 @@ __all__ = (
     'MaskedCrossEntropy',
     'MaskedL1Loss',
     'MaskedMSELoss',
+    'MutualInformationLoss',
     'NormalizedMSELoss',
     'QueueContrastLoss',
     'RestorationLoss',

@@ -5,6 +5,7 @@
 
 from .alignment import Alignment, alignment
 from .average_precision import KnownAveragePrecision, average_precision
+from .classification_report import ClassificationReport
 from .consistency import RERGAS, RSAM, RQ2n
 from .cross_correlation import CrossCorrelation, cross_correlation
 from .d_lambda import DLambda, d_lambda
@@ -43,6 +44,7 @@ __all__ = (
     'RQNR',
     'RSAM',
     'Alignment',
+    'ClassificationReport',
     'CrossCorrelation',
     'DLambda',
     'DLambdaK',

@@ -26,18 +26,24 @@ class SpectralWhitening(nn.Module):
     Args:
         in_channels: Number of bands.
         components: Number of principal components to keep.
+        whiten: How equal their variances get: 1 for all, 0 for as they are; the largest
+            is always 1. Noise grows with the small ones.
 
     Raises:
         BandMismatchError: If there are more components than bands.
+        ValueError: If *whiten* is not from 0 to 1.
     """
 
     mean: Tensor
     projection: Tensor
     is_fitted: Tensor
 
-    def __init__(self, in_channels: int, components: int) -> None:
+    def __init__(self, in_channels: int, components: int, whiten: float = 1.0) -> None:
         """Initialize a new SpectralWhitening instance."""
         super().__init__()
+        if not 0 <= whiten <= 1:
+            raise ValueError(f'Expected whiten from 0 to 1, got {whiten}.')
+        self.whiten = whiten
         if not 1 <= components <= in_channels:
             raise BandMismatchError(
                 f'Expected 1 to {in_channels} components for {in_channels} bands, got '
@@ -78,7 +84,8 @@ class SpectralWhitening(nn.Module):
         variance, vectors = torch.linalg.eigh(covariance)
         largest = slice(len(variance) - components, None)
         # a floor, for bands that are copies of each other
-        scale = variance[largest].clamp_min(variance[-1] * 1e-12).rsqrt()
+        share = (variance[largest] / variance[-1]).clamp_min(1e-12)
+        scale = share ** (-self.whiten / 2) * variance[-1].rsqrt()
         self.mean.copy_(mean)
         self.projection.copy_((vectors[:, largest] * scale).T)
         self.is_fitted.fill_(True)

@@ -5,13 +5,16 @@
 
 # naming one of our tasks in a config is enough to register our backbones in timm
 from ..models.weights import meet_torchgeo as _meet_torchgeo
+from ._graph_scores import graph_probabilities
 from .classification import HSIClassification
 from .denoising import HSIDenoising
 from .dino import HSIDINO
+from .graph_contrast import GraphContrast
 from .intl import INTL
 from .mae import HSIMAE
 from .moco import HSIMoCo
 from .pansharpening import HSIPansharpening
+from .pixel_classification import HSIPixelClassification
 from .regression import HSIRegression
 from .segmentation import HSISegmentation
 from .superresolution import HSISuperResolution
@@ -20,13 +23,16 @@ __all__ = (
     'HSIDINO',
     'HSIMAE',
     'INTL',
+    'GraphContrast',
     'HSIClassification',
     'HSIDenoising',
     'HSIMoCo',
     'HSIPansharpening',
+    'HSIPixelClassification',
     'HSIRegression',
     'HSISegmentation',
     'HSISuperResolution',
+    'graph_probabilities',
 )
 
 # torchgeo looks up weights by name, and now it has been imported

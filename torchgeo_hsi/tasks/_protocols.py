@@ -4,6 +4,7 @@
 """Which part of a network learns, and how fast."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from inspect import signature
 from typing import Any, Literal, Self
 
@@ -17,6 +18,7 @@ from torchvision.models._api import WeightsEnum
 from ..errors import BandMismatchError
 from ..models import load_spectral_earth_weights, use_bands
 from ..models._features import blocks_of
+from ..models.lora import add_lora
 from ..models.spectral_adapter import SpectralAdapter
 from ..models.wavelength_adapter import WavelengthAdapter
 from ._recipes import training_steps
@@ -50,6 +52,8 @@ def freeze(
     protocol: Protocol,
     num_blocks: int | None = None,
     lora_rank: int = 8,
+    lora_alpha: float | None = None,
+    lora_dropout: float = 0.0,
 ) -> None:
     """Freeze a backbone, or most of it.
 
@@ -61,6 +65,9 @@ def freeze(
             adds small trainable matrices to its linear layers.
         num_blocks: How many blocks ``'first_blocks'`` leaves.
         lora_rank: Rank of the matrices of ``'lora'``.
+        lora_alpha: Their product is multiplied by *lora_alpha* / *lora_rank*; by 1 by
+            default.
+        lora_dropout: Dropout in front of the matrices of ``'lora'``.
 
     Raises:
         BandMismatchError: If there is no spectral adapter to leave.
@@ -86,7 +93,7 @@ def freeze(
         for block in _first_blocks(backbone, num_blocks):
             block.requires_grad_(True)
     elif protocol == 'lora':
-        add_lora(backbone, lora_rank)
+        add_lora(backbone, lora_rank, lora_alpha, lora_dropout)
 
 
 def _adapter_of(backbone: nn.Module) -> nn.Module:
@@ -111,42 +118,6 @@ def _first_blocks(backbone: nn.Module, count: int | None) -> list[nn.Module]:
     return blocks[:count]
 
 
-def add_lora(backbone: nn.Module, rank: int) -> None:
-    """Add low-rank matrices to the linear layers of a backbone.
-
-    * https://arxiv.org/abs/2106.09685
-
-    Args:
-        backbone: The backbone, changed in place: its linear layers move to
-            ``base_layer``. All of it is frozen but the matrices.
-        rank: Their rank, by which their product is not scaled.
-
-    Raises:
-        ImportError: If peft is not installed.
-        ValueError: If there are no linear layers, or the rank is not positive.
-    """
-    names = [
-        name
-        for name, module in backbone.named_modules()
-        if isinstance(module, nn.Linear)
-    ]
-    if not names or rank < 1:
-        raise ValueError(
-            'Expected linear layers and a positive lora_rank, got '
-            f'{type(backbone).__name__} with {len(names)} linear layers and a rank of '
-            f'{rank}. Use a transformer such as spec_vit_small for protocol="lora".'
-        )
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise ImportError(
-            'peft is needed for protocol="lora". Install it with '
-            '"pip install torchgeo-hsi[lora]".'
-        ) from error
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=names)
-    inject_adapter_in_model(config, backbone)
-
-
 def rest(module: nn.Module) -> None:
     """Put the frozen parts of a network into evaluation mode.
 
@@ -169,7 +140,8 @@ class ProtocolMixin(BaseTask):
     """What the tasks of this package share: weights, protocols, optimizer, schedule.
 
     A task has the hyperparameters *protocol*, *num_blocks*, *lora_rank*, *lr*,
-    *weight_decay*, *warmup* and *schedule*, and a model with a ``backbone``.
+    *weight_decay*, *warmup* and *schedule*, maybe *lora_alpha* and *lora_dropout*, and a
+    model with a ``backbone``.
     """
 
     model: nn.Module
@@ -182,8 +154,14 @@ class ProtocolMixin(BaseTask):
             ValueError: If a model without a backbone is to be frozen.
         """
         if self.weights:
-            load_spectral_earth_weights(self.model, self.weights)
+            # networks of our own read checkpoints of their own
+            load = getattr(self.model, 'load_trunk', None)
+            if load is None:
+                load = partial(load_spectral_earth_weights, self.model)
+            load(self.weights)
         words = {k: self.hparams[k] for k in ('protocol', 'num_blocks', 'lora_rank')}
+        more = ('lora_alpha', 'lora_dropout')
+        words |= {k: self.hparams[k] for k in more if k in self.hparams}
         backbone = getattr(self.model, 'backbone', None)
         if isinstance(backbone, nn.Module):
             freeze(backbone, **words)

@@ -1,0 +1,421 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Graph contrastive learning against the formulas of the papers."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+
+from tests.small_scene import NAMES, make_scene
+from torchgeo_hsi.callbacks import GeoTIFFCubeWriter
+from torchgeo_hsi.datamodules import HSIGraphDataModule
+from torchgeo_hsi.datasets.labelled_scenes.scene import LabelledScene
+from torchgeo_hsi.errors import (
+    BandMismatchError,
+    EmptyDataError,
+    MetadataError,
+    UnknownNameError,
+)
+from torchgeo_hsi.graphs import SceneGraph, diffusion_edges, pixel_graph, tile_graphs
+from torchgeo_hsi.tasks import GraphContrast, graph_probabilities
+
+SMALL: dict[str, Any] = {'in_channels': 4, 'hidden': 12, 'out': 6}
+NONE: list[dict[str, Any]] = [{}, {}]
+OBJECTIVES = ('grace', 'bgrl', 'barlow_twins', 'mvgrl')
+
+
+def make(objective: Any, seed: int = 0, **words: Any) -> GraphContrast:
+    torch.manual_seed(seed)
+    return GraphContrast(objective, **(SMALL | words))
+
+
+@pytest.fixture(scope='module')
+def graph() -> SceneGraph:
+    image = torch.rand(10, 6, 8, generator=torch.Generator().manual_seed(0))
+    return pixel_graph(image, components=4, spectral_neighbors=3)
+
+
+@pytest.fixture(scope='module')
+def tiles() -> SceneGraph:
+    image = torch.rand(10, 8, 12, generator=torch.Generator().manual_seed(0))
+    return tile_graphs(image, tile=4, components=4, spectral_neighbors=2)
+
+
+@pytest.fixture(scope='module')
+def scene() -> LabelledScene:
+    return make_scene(noise=400)
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def views_of(task: GraphContrast, graph: SceneGraph) -> tuple[SceneGraph, SceneGraph]:
+    source = generator()
+    first, second = (view(graph, source) for view in task.views)
+    return first, second
+
+
+def pooled(values: Tensor, number: Tensor | None) -> Tensor:
+    assert number is not None
+    return torch.stack([values[number == k].mean(0) for k in number.unique()])
+
+
+def grace(u: Tensor, v: Tensor, tau: float) -> float:
+    """The loss of the paper, pair by pair."""
+
+    def one(a: Tensor, b: Tensor, i: int) -> float:
+        def s(x: Tensor, y: Tensor) -> float:
+            return math.exp(float(F.cosine_similarity(x, y, dim=0)) / tau)
+
+        count = len(a)
+        between = sum(s(a[i], b[j]) for j in range(count))
+        within = sum(s(a[i], a[j]) for j in range(count) if j != i)
+        return -math.log(s(a[i], b[i]) / (between + within))
+
+    count = len(u)
+    return sum(one(u, v, i) + one(v, u, i) for i in range(count)) / (2 * count)
+
+
+class TestLosses:
+    @pytest.mark.parametrize('level', ['node', 'graph'])
+    def test_grace(self, tiles: SceneGraph, level: Any) -> None:
+        task = make('grace', level=level, tau=0.7, sample_nodes=0)
+        found = task.compare(tiles, generator())
+        objective: Any = task.objective
+        sides = [objective.embed(view) for view in views_of(task, tiles)]
+        if level == 'graph':
+            sides = [pooled(side, tiles.graph) for side in sides]
+        u, v = (objective.projector(side).detach().double() for side in sides)
+        assert found.item() == pytest.approx(grace(u, v, 0.7), rel=1e-5)
+
+    def test_grace_of_some_nodes(self, graph: SceneGraph) -> None:
+        task = make('grace', sample_nodes=10, views=NONE)
+        found = task.compare(graph, generator())
+        drawn = torch.randperm(graph.num_nodes, generator=generator())[:10]
+        objective: Any = task.objective
+        u = objective.projector(objective.embed(graph)[drawn]).detach().double()
+        assert found.item() == pytest.approx(grace(u, u, 0.4), rel=1e-5)
+
+    def test_bgrl(self, graph: SceneGraph) -> None:
+        task = make('bgrl')
+        objective: Any = task.objective
+        for parameter in objective.teacher.parameters():
+            parameter.data.add_(0.1)
+        found = task.compare(graph, generator())
+        first, second = views_of(task, graph)
+        total = 0.0
+        for mine, other in ((first, second), (second, first)):
+            guess = objective.predictor(objective.encoder(mine.x, mine.edge_index))
+            truth = objective.teacher(other.x, other.edge_index)
+            dots = (guess * truth).sum(1) / guess.norm(dim=1) / truth.norm(dim=1)
+            total += float(1 - dots.mean())
+        assert found.item() == pytest.approx(total, rel=1e-5)
+        found.backward()
+        assert all(p.grad is None for p in objective.teacher.parameters())
+        assert all(p.grad is not None for p in objective.encoder.parameters())
+
+    def test_barlow_twins(self, graph: SceneGraph) -> None:
+        task = make('barlow_twins', activation='prelu')
+        found = task.compare(graph, generator())
+        a, b = (
+            task.objective.embed(view).detach().double().numpy()
+            for view in views_of(task, graph)
+        )
+        a, b = ((z - z.mean(0)) / np.sqrt(z.var(0) + 1e-5) for z in (a, b))
+        c = a.T @ b / len(a)
+        off = c[~np.eye(len(c), dtype=bool)]
+        expected = ((1 - np.diag(c)) ** 2).sum() + (off**2).sum() / len(c)
+        assert float(found.detach()) == pytest.approx(expected, rel=1e-4)
+
+    @pytest.mark.parametrize('diffusion', [True, False])
+    def test_mvgrl(self, graph: SceneGraph, diffusion: bool) -> None:
+        task = make('mvgrl', layers=1, diffusion=diffusion, activation='prelu')
+        found = task.compare(graph, generator())
+        objective: Any = task.objective
+        count = graph.num_nodes
+        eye = torch.eye(count)
+        adjacency = eye.index_put(tuple(graph.edge_index), torch.ones(graph.num_edges))
+        scale = adjacency.sum(1).rsqrt()
+        adjacency = scale[:, None] * adjacency * scale
+        other = adjacency
+        if diffusion:
+            edges, weight = diffusion_edges(graph)
+            other = torch.zeros(count, count).index_put(tuple(edges), weight)
+            exact = 0.2 * torch.linalg.inv(eye - 0.8 * adjacency)
+            kept = other > 0
+            torch.testing.assert_close(other[kept], exact[kept], atol=2e-3, rtol=0)
+
+        def layer(encoder: Any, x: Tensor, matrix: Tensor) -> Tensor:
+            convolution = encoder.convolutions[0]
+            h = matrix @ (x @ convolution.lin.weight.T) + convolution.bias
+            return F.prelu(h, encoder.activations[0][0].weight)
+
+        shuffled = graph.x[torch.randperm(count, generator=generator())]
+        h1, h3 = (
+            layer(objective.encoder.first, x, adjacency) for x in (graph.x, shuffled)
+        )
+        h2, h4 = (
+            layer(objective.encoder.second, x, other) for x in (graph.x, shuffled)
+        )
+        c1, c2 = (h.mean(0).sigmoid() for h in (h1, h2))
+        w, b = objective.discriminator.weight, objective.discriminator.bias
+        pairs = ((h2, c1, 1.0), (h1, c2, 1.0), (h4, c1, 0.0), (h3, c2, 0.0))
+        losses = [
+            F.binary_cross_entropy_with_logits(
+                h @ w @ c + b, torch.full((count,), truth)
+            )
+            for h, c, truth in pairs
+        ]
+        torch.testing.assert_close(found, torch.stack(losses).mean())
+        torch.testing.assert_close(task.embed(graph), (h1 + h2).detach())
+
+    def test_mvgrl_of_tiles(self, tiles: SceneGraph) -> None:
+        task = make('mvgrl', level='graph', diffusion=False, views=NONE)
+        found = task.compare(tiles, generator())
+        objective: Any = task.objective
+        number = tiles.graph
+        assert number is not None
+        h = [
+            e(tiles.x, tiles.edge_index)
+            for e in (objective.encoder.first, objective.encoder.second)
+        ]
+        t = [objective.global_head(pooled(x, number)) for x in h]
+        total = 0.0
+        for nodes, summary in ((h[0], t[1]), (h[1], t[0])):
+            scores = objective.local_head(nodes) @ summary.T
+            own = F.one_hot(number).bool()
+            true = math.log(2) - F.softplus(-scores[own])
+            false = F.softplus(-scores[~own]) + scores[~own] - math.log(2)
+            total += float(false.mean() - true.mean())
+        assert found.item() == pytest.approx(total, abs=1e-6)
+
+
+class TestTask:
+    @pytest.mark.parametrize('objective', OBJECTIVES)
+    def test_steps_repeat(self, graph: SceneGraph, objective: Any) -> None:
+        task = make(objective)
+        first, again = (task.compare(graph, generator()) for _ in range(2))
+        assert torch.equal(first, again)
+
+    def test_views_differ(self, graph: SceneGraph) -> None:
+        task = make('grace', views=[{'drop_edges': 0.5}, {'mask_features': {'p': 0.9}}])
+        first, second = views_of(task, graph)
+        assert first.num_edges < graph.num_edges == second.num_edges
+        assert torch.equal(first.x, graph.x)
+        assert not torch.equal(second.x, graph.x)
+
+    @pytest.mark.parametrize(
+        'part',
+        ['add_edges', {'spectral_perturbation': {'steps': 2}}, {'dual_prism': None}],
+    )
+    def test_all_parts(self, graph: SceneGraph, part: Any) -> None:
+        view = {part: 0.2} if isinstance(part, str) else part
+        task = make('barlow_twins', views=[view, {}])
+        first, second = views_of(task, graph)
+        assert second is graph
+        assert first is not graph
+        assert task.compare(graph, generator()).isfinite()
+
+    @pytest.mark.parametrize('objective', OBJECTIVES)
+    def test_embeds_the_graph_as_it_is(self, graph: SceneGraph, objective: Any) -> None:
+        """No view reaches an evaluation, and normalizations stay as they are."""
+        task = make(objective, batch_norm=True, views=[{'drop_edges': 1.0}] * 2)
+        task.train()
+        task.compare(graph, generator())
+        state = {k: v.clone() for k, v in task.state_dict().items()}
+        found = task.embed(graph)
+        assert torch.equal(found, task.embed(graph))
+        torch.testing.assert_close(task.state_dict(), state)
+        assert task.training
+        assert not found.requires_grad
+        lonely = graph.with_edges(graph.edge_index[:, :0])
+        assert not torch.allclose(found, task.embed(lonely))
+
+    def test_teacher(self) -> None:
+        task = make('bgrl', momentum=0.9)
+        objective: Any = task.objective
+        torch.testing.assert_close(
+            objective.encoder.state_dict(), objective.teacher.state_dict()
+        )
+        before = [p.clone() for p in objective.teacher.parameters()]
+        for parameter in objective.encoder.parameters():
+            parameter.data.add_(1.0)
+        objective.follow(0.9)
+        for old, new in zip(before, objective.teacher.parameters(), strict=True):
+            torch.testing.assert_close(new, old + 0.1)
+
+    def test_errors(self, graph: SceneGraph) -> None:
+        with pytest.raises(ValueError, match='grace, bgrl, mvgrl or barlow_twins'):
+            make('simclr', views=NONE)
+        with pytest.raises(ValueError, match="'node' or 'graph'"):
+            make('grace', level='pixel')
+        with pytest.raises(ValueError, match='two mappings'):
+            make('grace', views=[{}])
+        with pytest.raises(UnknownNameError, match='drop_edges'):
+            make('grace', views=[{'drop_edge': 0.3}, {}])
+        with pytest.raises(ValueError, match='positive tau'):
+            make('grace', tau=0.0)
+        with pytest.raises(BandMismatchError, match='components of the data module'):
+            make('grace', in_channels=5).embed(graph)
+        with pytest.raises(MetadataError, match="level='graph'"):
+            make('grace', level='graph').embed(graph)
+
+
+class TestProbabilities:
+    def test_sklearn(self, graph: SceneGraph) -> None:
+        linear = pytest.importorskip('sklearn.linear_model')
+        task, known = make('grace', penalty=0.05), torch.full((48,), -1)
+        known[::3] = torch.randint(0, 3, (16,), generator=generator())
+        found = graph_probabilities(task, graph, known)
+        x, rows = task.embed(graph).double().numpy(), (known >= 0).numpy()
+        std = x[rows].std(0, ddof=1)
+        x = (x - x[rows].mean(0)) / np.where(std > 1e-6, std, 1)
+        model = linear.LogisticRegression(C=1 / (2 * 0.05 * rows.sum()), tol=1e-8)
+        model.fit(x[rows], known[rows])
+        np.testing.assert_allclose(found, model.predict_proba(x), atol=2e-3)
+
+    def test_under_inference(self, graph: SceneGraph) -> None:
+        task, known = make('bgrl', num_classes=5), torch.full((48,), -1)
+        known[:4] = torch.tensor([0, 1, 2, 3])
+        with torch.inference_mode():
+            found = graph_probabilities(task, graph, known)
+        assert found.shape == (48, 5)
+        torch.testing.assert_close(found, graph_probabilities(task, graph, known))
+
+    def test_errors(self, graph: SceneGraph) -> None:
+        task = make('grace', num_classes=2)
+        with pytest.raises(EmptyDataError, match='No node has a known class'):
+            graph_probabilities(task, graph)
+        with pytest.raises(BandMismatchError, match='each of 48 nodes'):
+            graph_probabilities(task, graph, torch.zeros(3, dtype=torch.long))
+        with pytest.raises(BandMismatchError, match='num_classes'):
+            graph_probabilities(task, graph, torch.arange(48) % 4)
+
+
+def data_of(scene: LabelledScene, **words: Any) -> HSIGraphDataModule:
+    options: dict[str, Any] = {'components': 4, 'least': 1, 'steps_per_epoch': 4}
+    shares = {'train': 0.5, 'val': 0.2, 'test': 0.3}
+    return HSIGraphDataModule(dataset=scene, shares=shares, **(options | words))
+
+
+class Stop(Callback):
+    """Stop after the first epoch."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        trainer.should_stop = True
+
+
+def trainer_of(folder: Path, **words: Any) -> Trainer:
+    options: dict[str, Any] = {'max_epochs': 1, 'logger': False, 'accelerator': 'cpu'}
+    options |= {'enable_progress_bar': False, 'enable_model_summary': False}
+    options |= {'enable_checkpointing': False, 'default_root_dir': folder}
+    return Trainer(**(options | words))
+
+
+class TestTraining:
+    @pytest.mark.parametrize('objective', OBJECTIVES)
+    def test_learns(self, tmp_path: Path, scene: LabelledScene, objective: Any) -> None:
+        task = make(objective, lr=3e-3, layers=1 if objective == 'mvgrl' else 2)
+        data = data_of(scene)
+        before = task.compare(data.graph, generator()).item()
+        teacher = getattr(task.objective, 'teacher', None)
+        start = None if teacher is None else [p.clone() for p in teacher.parameters()]
+        trainer = trainer_of(tmp_path, max_epochs=5)
+        trainer.fit(task, data)
+        assert task.compare(data.graph, generator()).item() < before
+        assert 'val_OA_block_transductive' in trainer.callback_metrics
+        if start is not None:
+            pairs = zip(start, teacher.parameters(), strict=True)  # type: ignore[union-attr]
+            assert all(not torch.equal(old, new) for old, new in pairs)
+
+    def test_goes_on_exactly(self, tmp_path: Path, scene: LabelledScene) -> None:
+        """A training that was stopped ends where one without a stop does."""
+        path, states = tmp_path / 'last.ckpt', []
+        for stops in (False, True):
+            torch.manual_seed(1)
+            task, data = make('bgrl', momentum=0.5), data_of(scene)
+            stop = [Stop()] if stops else []
+            trainer = trainer_of(tmp_path, max_epochs=3, callbacks=stop)
+            trainer.fit(task, data)
+            if stops:
+                assert task.global_step == 4
+                trainer.save_checkpoint(path)
+                torch.manual_seed(2)
+                task = make('bgrl', seed=9, momentum=0.5)
+                trainer_of(tmp_path, max_epochs=3).fit(task, data, ckpt_path=path)
+            assert task.global_step == 12
+            states.append(task.state_dict())
+        torch.testing.assert_close(*states)
+
+    def test_scores_by_hand(
+        self, tmp_path: Path, scene: LabelledScene, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        task, data = make('grace'), data_of(scene, mode='inductive', shots=5)
+        (found,) = trainer_of(tmp_path).test(task, data, verbose=True)
+        chances = graph_probabilities(task, data.graph)
+        rows, columns = data.pixel_split.pixels('test')
+        hits = [
+            int(chances[data.graph.membership[r, c]].argmax()) == scene.labels[r, c]  # type: ignore[index]
+            for r, c in zip(rows, columns, strict=True)
+        ]
+        assert found['test_OA_block_inductive'] == pytest.approx(np.mean(hits))
+        assert task.report is not None
+        assert task.report.class_names == NAMES
+        text = capsys.readouterr().out
+        assert 'inductive' in text
+        assert '0% of the 5-pixel test windows touch training' in text
+
+    def test_transductive_is_said(self, tmp_path: Path, scene: LabelledScene) -> None:
+        task = make('barlow_twins')
+        data = data_of(scene, nodes='superpixel', graph_options={'segments': 60})
+        (found,) = trainer_of(tmp_path).test(task, data, verbose=False)
+        assert 'test_OA_block_transductive' in found
+        assert task.report is not None
+        assert 'the test was seen in training' in str(task.report)
+
+    @pytest.mark.parametrize('mode', ['transductive', 'inductive'])
+    @pytest.mark.parametrize('objective', OBJECTIVES)
+    def test_tiles(
+        self, tmp_path: Path, scene: LabelledScene, objective: Any, mode: Any
+    ) -> None:
+        task = make(objective, level='graph')
+        data = data_of(scene, level='graph', tile_size=6, mode=mode)
+        trainer = trainer_of(tmp_path)
+        trainer.fit(task, data)
+        (found,) = trainer.test(task, data, verbose=False)
+        assert f'test_OA_block_{mode}' in found
+        assert task.report is not None
+        assert task.report.counts.sum() == len(data.scene_graphs.targets('test')[0])
+
+
+class TestMap:
+    @pytest.mark.parametrize('level', ['node', 'graph'])
+    def test_geotiff(self, tmp_path: Path, scene: LabelledScene, level: Any) -> None:
+        task = make('grace', level=level, num_classes=3)
+        data = data_of(scene, level=level, tile_size=6)
+        path = tmp_path / 'classes.tif'
+        writer = GeoTIFFCubeWriter(path)
+        trainer_of(tmp_path, callbacks=[writer]).predict(task, data)
+        known = data.scene_graphs.known()
+        chances = graph_probabilities(task, data.graph, known)
+        if level == 'graph':
+            assert data.graph.graph is not None
+            chances = chances[data.graph.graph]
+        expected = data.graph.to_map(chances.argmax(1), fill=255).numpy()
+        with rasterio.open(path) as src:
+            found = src.read(1)
+            assert src.crs == scene.crs
+            assert src.transform == scene.transform
+            inside = expected != 255
+            np.testing.assert_array_equal(found[inside], expected[inside])
+            assert (found[~inside] == src.nodata).all()

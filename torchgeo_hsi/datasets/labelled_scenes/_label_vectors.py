@@ -1,0 +1,194 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Polygons, lines and points with a class, on the pixels of a scene."""
+
+import math
+import warnings
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas
+import shapely
+from geopandas import GeoDataFrame
+from rasterio.features import rasterize
+
+from ..._typing import BoolArray
+from ...errors import CorruptFileError, EmptyDataError, MetadataError, NodataWarning
+from ...io import CubeInfo
+from ._placing import apply_transform, elsewhere, to_pyproj
+from .label_map import LabelMap
+
+#: Classes that a message lists.
+_LISTED = 10
+
+
+def read_features(
+    path: str, column: str | None, ignore: int | None, info: CubeInfo
+) -> LabelMap:
+    """Burn features into the pixels of a scene.
+
+    Args:
+        path: GeoPackage, GeoJSON, Shapefile, or another file that geopandas reads.
+        column: Column with whole numbers or names.
+        ignore: Code that takes labels away; None if each code is a class.
+        info: The scene.
+
+    Returns:
+        The labels.
+
+    Raises:
+        CorruptFileError: If the file cannot be read.
+        MetadataError: If the column or a georeference is missing, or numbers in it are
+            not whole.
+        EmptyDataError: If no feature lies on the scene, or none has a class.
+    """
+    if info.transform is None or info.crs is None:
+        raise MetadataError(
+            f'{info.path} has no georeference, so the features of {path} cannot be '
+            'put on its pixels. Use a label raster of its rows and columns, or a copy '
+            'of the scene with a georeference (ENVI map info, GeoTIFF).'
+        )
+    frame = _open(path)
+    codes, names = _codes(frame, column, path)
+    used = np.array([code is not None for code in codes]) & ~frame.is_empty.to_numpy()
+    if not used.any():
+        raise EmptyDataError(
+            f'No feature of {path} has both a shape and a class in its column '
+            f'{column or "of classes"}.'
+        )
+    values = np.array([code for code, use in zip(codes, used, strict=True) if use])
+    shapes, nearby = _on_scene(frame[used], info, path)
+    order = sorted(set(values.tolist()))
+    burnt = rasterize(
+        zip(shapes, np.searchsorted(order, values) + 1, strict=True),
+        out_shape=info.shape[1:],
+        transform=info.transform,
+        fill=0,
+        all_touched=False,
+        dtype='int32',
+    )
+    table = np.array([0, *order], dtype=np.int64)
+    labels = table[burnt]
+    known = (burnt > 0) & (ignore is None or labels != ignore)
+    lost = set(values[nearby].tolist()) - set(labels[burnt > 0].tolist()) - {ignore}
+    if lost:
+        _warn_of_lost([names.get(c, str(c)) for c in sorted(lost)], path, info)
+    return LabelMap(
+        np.where(known, labels, 0),
+        known,
+        names,
+        crs=info.crs,
+        transform=info.transform,
+        path=path,
+    )
+
+
+def _open(path: str) -> GeoDataFrame:
+    try:
+        frame = (
+            geopandas.read_parquet(path)
+            if path.lower().endswith('.parquet')
+            else geopandas.read_file(path)
+        )
+    # whatever the library behind it raises
+    except ImportError:
+        raise
+    except Exception as error:
+        raise CorruptFileError(
+            f'{path} cannot be read as a vector file ({error}). Copy it again; a '
+            'Shapefile needs its .shx and .dbf files beside it.'
+        ) from error
+    if not isinstance(frame, GeoDataFrame):
+        raise MetadataError(f'{path} holds a table without shapes.')
+    if not len(frame):
+        raise EmptyDataError(f'{path} holds no feature.')
+    if frame.crs is None:
+        raise MetadataError(
+            f'{path} does not say its CRS, so nobody knows where it lies. Add the '
+            '.prj file of the Shapefile, or set the CRS in a GIS.'
+        )
+    return frame
+
+
+def _codes(
+    frame: GeoDataFrame, column: str | None, path: str
+) -> tuple[list[int | None], dict[int, str]]:
+    """Return the code of each feature, None without a class; and names of codes."""
+    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
+    if column is None and len(columns) == 1:
+        column = columns[0]
+    if column is None or column not in columns:
+        asked = 'Say in which column' if column is None else f'There is no {column!r}:'
+        raise MetadataError(
+            f'{asked} the classes of {path} are (column=). Columns: '
+            f'{", ".join(columns) or "none"}.'
+        )
+    entries = [_entry(value) for value in frame[column]]
+    texts = [entry for entry in entries if isinstance(entry, str)]
+    if all(_is_integer(text) for text in texts):
+        return [None if e is None else _whole(e, column, path) for e in entries], {}
+    names = sorted({str(entry) for entry in entries if entry is not None})
+    code = {name: k + 1 for k, name in enumerate(names)}
+    found = [None if entry is None else code[str(entry)] for entry in entries]
+    return found, {k: name for name, k in code.items()}
+
+
+def _entry(value: Any) -> str | float | int | None:
+    """Reduce what a table holds to text, a number or nothing."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return None if math.isnan(value) else float(value)
+    # None, NA and NaT of pandas, and whatever else a format knows
+    return None if value is None or pandas.isna(value) else str(value)
+
+
+def _is_integer(text: str) -> bool:
+    return text.removeprefix('-').isdecimal()
+
+
+def _whole(entry: str | float, column: str, path: str) -> int:
+    number = float(entry) if not isinstance(entry, str) else int(entry)
+    if not math.isfinite(number) or number != int(number):
+        raise MetadataError(
+            f'Expected whole numbers or names in column {column} of {path}, got '
+            f'{entry}. Choose the column of the classes (column=).'
+        )
+    return int(number)
+
+
+def _on_scene(
+    frame: GeoDataFrame, info: CubeInfo, path: str
+) -> tuple[list[Any], BoolArray]:
+    """Return the shapes in the CRS of the scene, and which of them touch it."""
+    shapes = frame.geometry.to_crs(to_pyproj(info.crs))
+    assert info.transform is not None
+    height, width = info.shape[1:]
+    x, y = np.array([0, width, width, 0]), np.array([0, 0, height, height])
+    corners = np.stack(apply_transform(info.transform, x, y), axis=1)
+    nearby = shapes.intersects(shapely.Polygon(corners)).to_numpy()
+    if not nearby.any():
+        bounds, known = shapes.total_bounds, info.crs
+        if not np.isfinite(bounds).all():
+            # too far for the projection of the scene
+            bounds, known = frame.total_bounds, frame.crs
+        raise EmptyDataError(elsewhere(path, bounds, known, info))
+    return list(shapes), nearby
+
+
+def _warn_of_lost(lost: list[str], path: str, info: CubeInfo) -> None:
+    """Warn of classes on the scene that no pixel got."""
+    more = f' and {len(lost) - _LISTED} more' if len(lost) > _LISTED else ''
+    warnings.warn(
+        f'No pixel of {info.path} gets one of the classes '
+        f'{", ".join(lost[:_LISTED])}{more} of {path}: their shapes hold the centre of '
+        'no pixel, or lie below later ones. They are left out.',
+        NodataWarning,
+        stacklevel=5,
+    )
