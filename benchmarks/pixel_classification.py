@@ -4,10 +4,12 @@
 """Pixel classification with few labels: all methods, random pixels against blocks.
 
 Two real scenes: the EnMAP tiles of Potsdam at their places (six classes), and Jasper
-Ridge (four; the label of a pixel is its largest abundance above 0.6). The labelled pixels
-are split half and half, at random and by blocks with the guard of a window of 15 pixels;
-5, 10 or 25 pixels of each class are drawn from the training half, and all of the other
-half is tested. All methods get the same pixels. Repeated with other splits and draws.
+Ridge (four; the label of a pixel is its largest abundance above 0.6). They are cut into
+blocks, half of them for the test, with the guard of a window of 15 pixels. Half of the
+pixels of the test blocks are tested. Of each class, 5, 10 or 25 pixels are labelled: those
+of the block split lie in the training blocks, those of the random split anywhere, other
+pixels of the test blocks included. So both splits test the same pixels, and differ in
+where the labels lie only. All methods get the same pixels. Repeated with other splits.
 
 It takes long, so each finished cell is kept beside the results (``--partial``), and a
 second call goes on. ``--scene-time`` measures something else: a simulated scene of 512 x
@@ -26,6 +28,7 @@ import resource
 import tempfile
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.io import loadmat
 
-from torchgeo_hsi.datasets import block_pixel_split, random_pixel_split
+from torchgeo_hsi.datasets import block_pixel_split
 from torchgeo_hsi.datasets.labelled_scenes import LabelledScene, open_labelled_scene
 from torchgeo_hsi.datasets.splits import PixelSplit
 from torchgeo_hsi.datasets.splits.few_labels import few_labels
@@ -88,11 +91,24 @@ SCENES = {'potsdam': potsdam, 'jasper': jasper}
 
 
 def make_split(scene: LabelledScene, kind: str, shots: int, seed: int) -> PixelSplit:
-    """Split the pixels half and half, and draw the few labels."""
+    """Draw the few labels, and the pixels that are tested.
+
+    The test is the same for both kinds: a random half of the pixels in the test blocks.
+    """
     source = torch.Generator().manual_seed(seed)
-    words: dict[str, Any] = {'ignore_index': -1, 'generator': source}
-    make: Any = random_pixel_split if kind == 'random' else block_pixel_split
-    split = make(scene.labels, WINDOW, SHARES, **words)
+    split = block_pixel_split(
+        scene.labels, WINDOW, SHARES, ignore_index=-1, generator=source
+    )
+    random = torch.Generator().manual_seed(seed)
+    drawn = torch.rand(split.codes.shape, generator=random).numpy() < 0.5
+    test = split.mask('test') & drawn
+    if kind == 'random':
+        # labels may lie beside the test, as they do with random pixels
+        train, words = split.labelled & ~test, {'method': 'random', 'guard': 0}
+    else:
+        train, words = split.mask('train'), {}
+    codes = np.where(test, 1, np.where(train, 0, -1)).astype(np.int8)
+    split = replace(split, codes=codes, **words)
     return few_labels(split, shots, torch.Generator().manual_seed(seed), 'drop')
 
 

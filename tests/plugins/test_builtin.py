@@ -212,7 +212,7 @@ class TestModels:
                 built.add(type(registry.get(name)(**words)).__name__)
         for name in registry:
             if kind_of(registry.get(name)) == 'pixel classifier':
-                words = {'in_channels': 40, 'num_classes': 2}
+                words = {'in_channels': 80, 'num_classes': 2}
                 built.add(type(registry.get(name)(**words)).__name__)
         # this one needs a package that is not installed with ours
         assert built == networks - {'BM4D'}
