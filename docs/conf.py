@@ -60,7 +60,11 @@ nitpick_ignore_regex = [
             r'|metrics\._full_resolution\.FullResolutionMetric'
             r'|models\.pansharpening\.networks\._fusion_network\.FusionNetwork'
             r'|models\.pansharpening\._details\.(Equalizing|Gain)Pansharpener'
-            r'|models\.pansharpening\.component_substitution\._intensity\.MeanIntensity)'
+            r'|models\.pansharpening\.component_substitution\._intensity\.MeanIntensity'
+            r'|models\.pixel_classification\._estimator\.EstimatorClassifier'
+            r'|datamodules\._scene_module\.SceneDataModule'
+            r'|datamodules\._pixel_windows\.PixelWindows'
+            r'|datamodules\._scene_graphs\.SceneGraphs)'
         ),
     ),
     # type aliases and type variables of our own, described in the concepts page
@@ -68,6 +72,7 @@ nitpick_ignore_regex = [
         r'py:.*',
         (
             r'(torchgeo_hsi\.)?(_typing\.|datamodules\.patches\.|io\._band_tags\.'
+            r'|graphs\.(pixel_graph|neighbors|views\._common)\.|datamodules\.graphs\.'
             r'|samplers\.pairs\.|samplers\.weighted\.|physics\.noise\.draw\.|physics\.subspace\.'
             r'|metrics\._images\.|metrics\.mssim\.|metrics\.spectral_angle\.'
             r'|models\._scene_numbers\.|io\._raster_extras\.|transforms\.crop\.'
@@ -76,8 +81,8 @@ nitpick_ignore_regex = [
             r'|physics\.panchromatic\.|physics\.rgb\.|physics\.shifting\.'
             r'|transforms\.superresolution\.downscale\.'
             r'|models\.pansharpening\.variational\.(total_variation|hysure)\.)?'
-            r'(AngleUnit|Basis|BoolArray|Box|Clamp|Color|Colormap|CubeBlur|Cubes|FloatArray|Kernel|Level'
-            r'|Moments|Move|MoveMethod|Numbers|PairSlice|PanRange|Scene'
+            r'(AngleUnit|Basis|BoolArray|Box|Clamp|Color|Colormap|CubeBlur|Cubes|FloatArray|GraphBatch|Kernel|Level'
+            r'|Map|Metric|Moments|Move|MoveMethod|Numbers|PairSlice|PanRange|Scene'
             r'|PathLike|RankRule|RasterExtras|Sample|Scaling|Scores|Source|Spectrum|Split'
             r'|Weights|Window)'
         ),

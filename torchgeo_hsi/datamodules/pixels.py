@@ -34,7 +34,7 @@ class HSIPixelDataModule(SceneDataModule):
 
     With the default split, blocks with a guard, no window of the test has a pixel in
     common with a window of training. What another split lets through stands in
-    :attr:`leaks`, and :class:`~torchgeo_hsi.tasks.HSIPixelClassification` puts it beside
+    ``leaks``, and :class:`~torchgeo_hsi.tasks.HSIPixelClassification` puts it beside
     its scores. Bands are normalized by the pixels of the training windows and by no
     other; the statistics are kept in checkpoints. Invalid pixels, and what lies beyond
     the edge of the scene, become 0, which is the mean.

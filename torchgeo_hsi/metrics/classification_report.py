@@ -99,7 +99,7 @@ class ClassificationReport:
 
     @property
     def kappa(self) -> NDArray[np.float64]:
-        """Cohen's kappa: agreement beyond chance, shape ``(R,)``."""
+        """Agreement beyond chance (Cohen's kappa) of each run, shape ``(R,)``."""
         total = self.counts.sum((1, 2))
         chance = (self.counts.sum(1) * self.counts.sum(2)).sum(1)
         agreed = self._hits.sum(1)

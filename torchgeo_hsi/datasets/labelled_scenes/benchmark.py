@@ -32,7 +32,8 @@ class BenchmarkScene(NonGeoDataset):
     The files are those that the user has; they are found under the names that are in
     circulation, and checked by their shape, the codes of their classes and the number
     of their pixels. Nothing is downloaded. Use :meth:`scene` for pixel classification,
-    or name the class as ``dataset`` of :class:`HSIPixelDataModule`.
+    or name the class as ``dataset`` of
+    :class:`~torchgeo_hsi.datamodules.HSIPixelDataModule`.
 
     Sample (there is one):
 

@@ -34,7 +34,7 @@ class Houston2013(BenchmarkScene):
 
     349 x 1905 pixels of 2.5 m, 144 bands from 364 to 1046 nm, 15 classes, 15029
     labelled pixels, of which the contest made 2832 the training and 12197 the test
-    (:attr:`~LabelledScene.official`). A cloud shades a part of the test. There are
+    (``official``). A cloud shades a part of the test. There are
     other scenes of Houston: that of 2018, and a set of two with 7 classes.
 
     Files: either those of the contest (``2013_IEEE_GRSS_DF_Contest_CASI.tif``,

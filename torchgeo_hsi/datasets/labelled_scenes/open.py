@@ -73,7 +73,7 @@ def open_labelled_scene(
         label_key: Name of the label map in such files.
         column: Column of vector files with the class.
         ignore: Code of pixels without a label; None if each code is a class.
-        bands: Bands in the order wanted, see :func:`select_bands`.
+        bands: Bands in the order wanted, see ``select_bands``.
         quality: Quality layers of a product whose pixels have no data.
         name: Name of the scene; that of the file by default.
         **options: Further options of the reader, such as ``wavelength_unit``.

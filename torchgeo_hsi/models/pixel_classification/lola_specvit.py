@@ -39,7 +39,7 @@ class LoLASpecViT(PixelClassifier):
     bands are dropped in front of the convolutions, components are whitened in part, and
     windows are not standardized one by one, which would take the level of their
     spectra. The convolutions of the front end do not look beyond the window, so
-    :meth:`dense` computes them once for a map.
+    ``dense`` computes them once for a map.
 
     Everything learns, unless a part is frozen. Low-rank matrices come later, to a
     network with pretrained weights: by :func:`~torchgeo_hsi.models.add_lora`, or with

@@ -26,7 +26,7 @@ class RandomForest(EstimatorClassifier):
     * https://doi.org/10.1023/A:1010933404324
 
     The nodes of the trees are kept as tensors with the weights, and walked down for
-    many pixels and all trees at a time. :meth:`forward` returns logarithms of the mean
+    many pixels and all trees at a time. ``forward`` returns logarithms of the mean
     over all trees of the share of each class in a leaf.
 
     Args:

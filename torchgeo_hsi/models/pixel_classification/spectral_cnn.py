@@ -29,7 +29,7 @@ class SpectralCNN(PixelClassifier):
     Args:
         in_channels: Number of bands; any.
         num_classes: Number of classes.
-        window: Rows and columns of the windows that :meth:`forward` gets; odd.
+        window: Rows and columns of the windows that ``forward`` gets; odd.
         filters: Number of kernels.
         hidden: Width of the dense layer.
         kernel: Bands of a kernel; a ninth of the spectrum by default.
