@@ -61,7 +61,7 @@ class BenchmarkScene(NonGeoDataset):
     citation: ClassVar[tuple[str, ...]]
     #: SHA-256 of well-known files by their name in lower case.
     sha256: ClassVar[Mapping[str, str]] = {}
-    #: Where the wavelengths come from: ``'calibration'`` (of the scene itself),
+    #: How the wavelengths are known, one of ``'calibration'`` (of the scene itself),
     #: ``'nominal'`` (another year of the same sensor), ``'even'`` (evenly spaced over
     #: the published range, which is not exact) or ``'none'``. Files that carry their
     #: own wavelengths are believed before all.
