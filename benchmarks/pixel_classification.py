@@ -181,11 +181,11 @@ def run_all(args: argparse.Namespace, options: dict[str, Any]) -> list[dict[str,
                     for kind in SPLITS:
                         key = f'{scene_name}/{method}/{kind}/{shots}/{seed}'
                         wanted.append(key)
-                        if key not in cells.rows:
+                        if key not in cells.rows and not args.finished:
                             row = run_cell(scene, fitter, kind, shots, seed)
                             cells.add(key, row)
                             show(row)
-    return [cells.rows[key] for key in wanted]
+    return [cells.rows[key] for key in wanted if key in cells.rows]
 
 
 def show(row: dict[str, Any]) -> None:
@@ -202,10 +202,12 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Average over seeds."""
     table = []
     keys = ('scene', 'method', 'split', 'shots')
+    counted = ('OA', 'AA', 'kappa', 'touching', 'seconds')
     for group in dict.fromkeys(tuple(row[k] for k in keys) for row in rows):
         mine = [row for row in rows if tuple(row[k] for k in keys) == group]
         entry: dict[str, Any] = dict(zip(keys, group, strict=True))
-        for name in ('OA', 'AA', 'kappa', 'touching', 'seconds'):
+        entry['seeds'] = len(mine)
+        for name in counted:
             values = [row[name] for row in mine]
             entry[name] = round(float(np.mean(values)), 4)
             entry[f'{name}_sd'] = round(float(np.std(values)), 4)
@@ -316,6 +318,9 @@ def main() -> None:
         type=Path,
         default=HERE / 'results' / 'pixel_classification.partial.json',
         help='file of finished cells',
+    )
+    parser.add_argument(
+        '--finished', action='store_true', help='run nothing, tabulate what is finished'
     )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -4,6 +4,7 @@
 """Tests of low-rank adaptation whose strength comes and goes."""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,12 @@ def test_wrong_arguments() -> None:
     for words, message in wrong:
         with pytest.raises(ValueError, match=message):
             LoRAScaleCycle(**words)
+
+
+@pytest.mark.parametrize('growth', [1.0, 1.2])
+def test_late_steps_of_short_cycles_are_found_at_once(growth: float) -> None:
+    cycle = LoRAScaleCycle(length=2, interval='step', growth=growth, minimum=0)
+    start = time.perf_counter()
+    found = [cycle.strength(10**12 + step) for step in range(4)]
+    assert time.perf_counter() - start < 1
+    assert found == pytest.approx([1, 0.5, 1, 0.5])

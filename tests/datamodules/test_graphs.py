@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import torchgeo_hsi.datamodules.graphs
 from tests.small_scene import make_scene
 from torchgeo_hsi.datamodules import HSIGraphDataModule
 from torchgeo_hsi.datamodules._graph_parts import (
@@ -18,7 +19,8 @@ from torchgeo_hsi.datamodules._graph_parts import (
     training_side,
 )
 from torchgeo_hsi.datasets.labelled_scenes.scene import LabelledScene
-from torchgeo_hsi.errors import EmptyDataError
+from torchgeo_hsi.datasets.splits import PixelSplit
+from torchgeo_hsi.errors import BandMismatchError, EmptyDataError
 from torchgeo_hsi.graphs import pixel_graph
 
 SHARES = {'train': 0.5, 'val': 0.2, 'test': 0.3}
@@ -41,6 +43,8 @@ def module(scene: LabelledScene, **words: Any) -> HSIGraphDataModule:
         options['tile_size'] = 6
     elif words.get('split', 'block') == 'block':
         options['block_size'] = 12
+    if isinstance(words.get('split'), PixelSplit):
+        del options['shares']
     return HSIGraphDataModule(dataset=scene, **(options | words))
 
 
@@ -224,6 +228,51 @@ class TestModule:
         assert moved['graph'] is data.graph
         assert data.on_after_batch_transfer(batch, 0) is batch
 
+    @pytest.mark.parametrize('mode', ['transductive', 'inductive'])
+    def test_graphs_stay_the_same_elsewhere(
+        self, scene: LabelledScene, mode: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a task computes once for a graph is not computed in each step."""
+        data = module(scene, mode=mode)
+        data.setup('fit')
+        here = torch.device('cpu')
+        monkeypatch.setattr(
+            torchgeo_hsi.datamodules.graphs, 'move_graph', lambda g, device: replace(g)
+        )
+        seen = []
+        for _ in range(2):
+            for loader in (data.train_dataloader(), data.val_dataloader()):
+                for batch in loader:
+                    moved = data.transfer_batch_to_device(batch, here, 0)['graph']
+                    assert moved is not batch['graph']
+                    seen.append(moved)
+        assert len({id(graph) for graph in seen}) == (
+            1 if mode == 'transductive' else 2
+        )
+
+    def test_a_split_that_was_made_before(self, scene: LabelledScene) -> None:
+        split = module(scene).pixel_split
+        assert module(scene, split=split).pixel_split is split
+        few = module(scene, split=split, shots=4)
+        assert torch.bincount(few.graph.label[few.graph.label >= 0]).tolist() == [4] * 3
+        # those that are left over stay on the side of training
+        wide = module(scene, split=split, mode='inductive').training_graph
+        few = module(scene, split=split, shots=4, mode='inductive')
+        assert few.training_graph.num_nodes == wide.num_nodes
+        for option in (
+            {'guard': 1},
+            {'block_size': 9},
+            {'folds': 3},
+            {'shares': SHARES},
+        ):
+            with pytest.raises(
+                ValueError, match=f'PixelSplit has no {next(iter(option))}'
+            ):
+                assert HSIGraphDataModule(scene, split=split, **option).pixel_split  # type: ignore[arg-type]
+        small = make_scene(shape=(30, 30))
+        with pytest.raises(BandMismatchError, match=r'split of \(30, 30\) pixels'):
+            assert HSIGraphDataModule(small, split=split).pixel_split
+
     def test_place_of_the_map(self, scene: LabelledScene) -> None:
         data = module(scene)
         data.setup('predict')
@@ -243,8 +292,10 @@ class TestModule:
         for name in ('nodes', 'level', 'mode'):
             with pytest.raises(ValueError, match=f'Expected {name}='):
                 module(scene, **{name: 'region'})
-        with pytest.raises(ValueError, match='no folds'):
-            module(scene, level='graph', folds=3)
+        for name in ('folds', 'guard', 'block_size'):
+            with pytest.raises(ValueError, match=f'no {name}'):
+                module(scene, level='graph', **{name: 3})
+        assert module(scene, level='graph', split='region', guard=1).pixel_split
         with pytest.raises(ValueError, match='steps_per_epoch'):
             module(scene, steps_per_epoch=0)
         with pytest.raises(EmptyDataError, match='most of its labels in test'):

@@ -291,6 +291,14 @@ class TestSplits:
         split = make_split(scene, 'random', 5, seed=3)
         data = HSIPixelDataModule(scene, window=5, split=split)
         assert data.pixel_split is split
+        data = HSIPixelDataModule(scene, window=5, split=split, shots=4)
+        train = scene.labels[data.pixel_split.mask('train')]
+        assert np.bincount(train).tolist() == [4] * scene.num_classes
+        for option in ({'guard': 1}, {'folds': 3}, {'shares': SHARES}):
+            with pytest.raises(
+                ValueError, match=f'PixelSplit has no {next(iter(option))}'
+            ):
+                assert HSIPixelDataModule(scene, split=split, **option).pixel_split  # type: ignore[arg-type]
 
     def test_raster(self, scene: LabelledScene, tmp_path: Path) -> None:
         from torchgeo_hsi.cli._splits import write_split
@@ -351,6 +359,66 @@ class TestSplits:
             make_split(scene, 'official', 5)
 
 
+class TestTrainedPixels:
+    """What a checkpoint says about its training, against masks."""
+
+    def fitted(self, scene: LabelledScene, **words: Any) -> Any:
+        data = module(scene, **words)
+        data.setup('fit')
+        return data, data.pixel_split.mask('train')
+
+    def test_another_seed_does_not_hide_what_was_trained_on(
+        self, scene: LabelledScene
+    ) -> None:
+        first, trained = self.fitted(scene)
+        other = module(scene, seed=1)
+        tested = other.pixel_split.mask('test')
+        assert (trained & tested).any()
+        assert other.leaks is not None
+        assert other.leaks.touching['test'] == 0
+        other.load_state_dict(first.state_dict())
+        assert np.array_equal(other.trained, trained)
+        assert other.leaks is not None
+        masks = {'train': trained, 'test': tested}
+        expected = leak_report(masks, other.window)
+        assert other.leaks.touching['test'] == expected.touching['test'] > 0
+        assert other.leaks.sizes['train'] == trained.sum()
+        (note,) = other.notes
+        assert f'{(trained & tested).sum()} pixels of the test' in note
+
+    def test_the_same_split(self, scene: LabelledScene) -> None:
+        first, _ = self.fitted(scene)
+        other = module(scene)
+        other.load_state_dict(first.state_dict())
+        assert other.leaks is not None
+        assert first.leaks is not None
+        assert other.leaks.to_dict() == first.leaks.to_dict()
+        assert other.notes == first.notes == []
+
+    def test_a_training_that_goes_on(self, scene: LabelledScene) -> None:
+        first, trained = self.fitted(scene)
+        other, more = self.fitted(scene, seed=1)
+        other.load_state_dict(first.state_dict())
+        assert np.array_equal(other.trained, trained | more)
+        third = module(scene)
+        third.load_state_dict(other.state_dict())
+        assert np.array_equal(third.trained, trained | more)
+
+    def test_another_scene(self, scene: LabelledScene) -> None:
+        first, _ = self.fitted(scene)
+        elsewhere = module(dataclasses.replace(scene, image=scene.image + 1))
+        elsewhere.load_state_dict(first.state_dict())
+        assert elsewhere.notes == ['trained on another scene']
+        assert elsewhere.plot_split() is not None
+
+    def test_labels_do_not_make_another_scene(self, scene: LabelledScene) -> None:
+        first, trained = self.fitted(scene)
+        labels = np.where(scene.labels == 1, 2, scene.labels)
+        other = module(dataclasses.replace(scene, labels=labels), seed=2)
+        other.load_state_dict(first.state_dict())
+        assert np.array_equal(other.trained, trained)
+
+
 class TestMap:
     def test_tiles_cover_the_scene(self, scene: LabelledScene) -> None:
         data = module(scene, window=7)
@@ -376,10 +444,27 @@ class TestMap:
         # neighbors share at least two halves of a window
         assert (seen[30] > 1).sum() >= 6
 
-    @pytest.mark.parametrize('place', [None, Affine.rotation(30)])
-    def test_without_a_grid_that_is_north_up(self, place: Affine | None) -> None:
+    def test_places_of_small_pixels(self) -> None:
+        place = Affine(0.05, 0, 391_234.3, 0, -0.05, 5_812_345.7)
         data = module(make_scene(transform=place))
         data.setup('predict')
+        for batch in data.predict_dataloader():
+            moved = data.transfer_batch_to_device(batch, torch.device('meta'), 0)
+            assert moved['image'].is_meta
+            assert not moved['transform'].is_meta
+            for key, (x, y) in {'transform': (2, 5), 'bounds': (0, 4)}.items():
+                corner = (float(moved[key][0, k]) for k in (x, y))
+                column, row = ~place @ tuple(corner)
+                assert abs(column - round(column)) < 1e-3
+                assert abs(row - round(row)) < 1e-3
+
+    @pytest.mark.parametrize('place', [None, Affine.rotation(30)])
+    def test_without_a_grid_that_is_north_up(
+        self, place: Affine | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        data = module(make_scene(transform=place))
+        data.setup('predict')
+        assert ('not north up' in caplog.text) == (place is not None)
         dataset: Any = data.predict_dataset
         assert dataset.crs is None
         assert dataset.res == (1, 1)

@@ -173,7 +173,20 @@ def test_many_classes() -> None:
     sample['mask'] = torch.arange(72).reshape(8, 9)
     legend = plot_sample(sample).axes[2].get_legend()
     assert legend is not None
-    assert legend.get_texts()[-1].get_text() == 'and 52 more'
+    texts = [text.get_text() for text in legend.get_texts()]
+    # all classes of any of the standard benchmarks
+    assert texts[-1] == 'and 42 more'
+    assert len(texts) == 25
+
+
+def test_long_names_leave_room_for_the_maps() -> None:
+    sample = make_sample()
+    sample['mask'] = torch.arange(72).reshape(8, 9) % 2 + 1
+    names = {1: 'Buildings-Grass-Trees-Drives', 2: 'Stone-Steel-Towers'}
+    legend = plot_sample(sample, class_names=names).axes[2].get_legend()
+    assert legend is not None
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ['Buildings-Grass-Tr…', 'Stone-Steel-Towers']
 
 
 def test_spectrum_is_not_drawn_over_gaps() -> None:

@@ -11,7 +11,13 @@ import torch
 from sklearn.decomposition import PCA
 
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, UnitError
-from torchgeo_hsi.graphs import PrincipalComponents, SceneGraph, pixel_graph
+from torchgeo_hsi.graphs import (
+    PrincipalComponents,
+    SceneGraph,
+    pixel_graph,
+    superpixel_graph,
+    tile_graphs,
+)
 
 
 def is_undirected(graph: SceneGraph) -> bool:
@@ -134,6 +140,41 @@ def test_principal_components_refuse() -> None:
     assert basis.components == 3
     with pytest.raises(BandMismatchError, match='3 bands'):
         basis(torch.rand(10, 4))
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize('make', [pixel_graph, superpixel_graph, tile_graphs])
+def test_numbers_are_finite(scene: Any, make: Any, value: float) -> None:
+    image = scene.image.clone()
+    image[3, 10, 10] = value
+    basis = PrincipalComponents.fit(scene.image.flatten(1).T, 4)
+    with pytest.raises(EmptyDataError, match='1 valid pixels hold NaN'):
+        make(image, scene.valid, basis=basis)
+    with pytest.raises(EmptyDataError, match='NaN or infinity'):
+        PrincipalComponents.fit(image.flatten(1).T, 4)
+    # where there are no data, anything may stand
+    valid = scene.valid.clone()
+    valid[10, 10] = False
+    options = {'segments': 20} if make is superpixel_graph else {}
+    assert make(image, valid, basis=basis, **options).x.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ('edges', 'said'),
+    [
+        ([[1, 0], [0, 1]], 'sorted'),
+        ([[0, 0, 1], [1, 1, 0]], 'each once'),
+        ([[0, 1], [0, 0]], 'itself'),
+        ([[-1, 0], [0, 1]], 'between 3 nodes'),
+        ([[0, 3], [3, 0]], 'between 3 nodes'),
+        ([[0.0, 1.0], [1.0, 0.0]], 'int64'),
+    ],
+)
+def test_edges_are_checked(edges: list[list[int]], said: str) -> None:
+    """Views take edges in order: of others, they would lose one direction."""
+    nodes = torch.rand(3, 2), torch.full((3,), -1), torch.zeros(3, 2)
+    with pytest.raises(BandMismatchError, match=said):
+        SceneGraph(nodes[0], torch.tensor(edges), *nodes[1:])
 
 
 def test_subgraph_keeps_edges_inside(graph: SceneGraph) -> None:

@@ -78,6 +78,16 @@ class TestScores:
         assert found['confusion'] == (first + second).tolist()
         assert f'{np.mean(accuracy):.3f} ± {np.std(accuracy):.3f}' in str(report)
 
+    def test_notes_and_split_go_along(self) -> None:
+        note = 'trained on 15 labelled pixels'
+        report = ClassificationReport(
+            [[4, 0], [0, 4]], ('a', 'b'), 'block', notes=[note]
+        )
+        assert note in str(report)
+        assert report.to_dict()['notes'] == [note]
+        with pytest.raises(ValueError, match='kind of the split'):
+            ClassificationReport([[4, 0], [0, 4]], ('a', 'b'), ' ')
+
     def test_one_class_right_has_no_kappa(self) -> None:
         # chance alone agrees
         report = ClassificationReport([[4, 0], [0, 0]], ('a', 'b'), 'block')

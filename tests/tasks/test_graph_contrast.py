@@ -4,6 +4,7 @@
 """Graph contrastive learning against the formulas of the papers."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,26 @@ class TestLosses:
         ]
         torch.testing.assert_close(found, torch.stack(losses).mean())
         torch.testing.assert_close(task.embed(graph), (h1 + h2).detach())
+
+    def test_diffusion_is_computed_once(
+        self, graph: SceneGraph, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also if the graphs of training and evaluation are different ones."""
+        from torchgeo_hsi.tasks import _graph_mvgrl
+
+        counted = []
+
+        def counting(found: SceneGraph, **options: Any) -> Any:
+            counted.append(found)
+            return diffusion_edges(found, **options)
+
+        monkeypatch.setattr(_graph_mvgrl, 'diffusion_edges', counting)
+        task = make('mvgrl')
+        other = graph.subgraph(graph.position[:, 0] < 6)
+        for _ in range(2):
+            task.compare(other, generator())
+            task.embed(graph)
+        assert [found is other for found in counted] == [True, False]
 
     def test_mvgrl_of_tiles(self, tiles: SceneGraph) -> None:
         task = make('mvgrl', level='graph', diffusion=False, views=NONE)
@@ -374,6 +395,45 @@ class TestTraining:
         text = capsys.readouterr().out
         assert 'inductive' in text
         assert '0% of the 5-pixel test windows touch training' in text
+
+    def test_checkpoint_of_another_split(
+        self, tmp_path: Path, scene: LabelledScene, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What training has seen is told, whatever split the test is asked for."""
+        first = data_of(scene, mode='inductive')
+        trainer = trainer_of(tmp_path)
+        trainer.fit(make('grace'), first)
+        trainer.save_checkpoint(tmp_path / 'last.ckpt')
+        basis = first.scene_graphs.basis
+        (found,) = trainer_of(tmp_path).test(
+            make('grace'), first, tmp_path / 'last.ckpt', verbose=False
+        )
+        assert 'test_OA_block_inductive' in found
+        other = data_of(scene, mode='inductive', seed=5)
+        assert (first.pixel_split.codes != other.pixel_split.codes).any()
+        assert not torch.equal(other.scene_graphs.basis.mean, basis.mean)
+        seen = first.scene_graphs.seen()
+        tested = other.scene_graphs.scored()
+        task = make('grace')
+        (found,) = trainer_of(tmp_path).test(task, other, tmp_path / 'last.ckpt')
+        assert 'test_OA_block_transductive' in found
+        text = capsys.readouterr().out
+        assert f'trained on another split: {(seen & tested).sum()} such' in text
+        assert text.count('nodes (pixels)') == 1
+        # the encoder meets the features that it knows
+        spectra = torch.from_numpy(scene.image[:, scene.valid].T.astype('float32'))
+        torch.testing.assert_close(other.graph.x, basis(spectra))
+        assert other.test_dataset[0]['graph'] is other.graph  # type: ignore[index]
+        # another scene, of which nothing was seen
+        image = scene.image[:, ::-1].copy()
+        elsewhere = replace(scene, image=image, valid=scene.valid[::-1])
+        data = data_of(elsewhere)
+        (found,) = trainer_of(tmp_path).test(
+            task, data, tmp_path / 'last.ckpt', verbose=False
+        )
+        assert 'test_OA_block_inductive' in found
+        assert task.report is not None
+        assert 'trained on another scene' in str(task.report)
 
     def test_transductive_is_said(self, tmp_path: Path, scene: LabelledScene) -> None:
         task = make('barlow_twins')

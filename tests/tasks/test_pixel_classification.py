@@ -56,8 +56,12 @@ def module(scene: LabelledScene, **words: Any) -> HSIPixelDataModule:
         'tile_size': 24,
         'shots': 20,
     }
-    if words.get('split', 'block') == 'random':
+    split = words.get('split', 'block')
+    if split != 'block':
         del options['block_size']
+    if not isinstance(split, str):
+        # it was made before
+        del options['shares']
     return HSIPixelDataModule(scene, **(options | words))
 
 
@@ -141,6 +145,7 @@ class TestScores:
         assert str(report) in lines
         assert f'{split} split' in lines
         assert 'trained on 60 labelled pixels' in lines
+        assert ('do not hold for other places' in lines) == (split == 'random')
 
     def test_validation(self, scene: LabelledScene) -> None:
         data, model = module(scene), task()
@@ -158,7 +163,7 @@ class TestScores:
         split = module(scene).pixel_split
         codes = split.codes.copy()
         codes[(codes == 2) & (split.labels == 1)] = -1
-        data = module(scene, split=replace(split, codes=codes), block_size=None)
+        data = module(scene, split=replace(split, codes=codes))
         model = task()
         run = trainer()
         run.fit(model, datamodule=data)
@@ -174,6 +179,28 @@ class TestScores:
         run.fit(model, datamodule=data)
         run.test(model, datamodule=data, verbose=False)
         assert 'transductive' in str(model.report)
+
+    def test_a_checkpoint_that_was_trained_on_another_split(
+        self, scene: LabelledScene, tmp_path: Path
+    ) -> None:
+        data, model = module(scene), task('svm')
+        run = trainer()
+        run.fit(model, datamodule=data)
+        run.save_checkpoint(tmp_path / 'svm.ckpt')
+        other, model = module(scene, seed=1), task('svm')
+        tested = other.pixel_split.mask('test')
+        seen = data.pixel_split.mask('train') & tested
+        trainer().test(model, other, ckpt_path=tmp_path / 'svm.ckpt', verbose=False)
+        report = model.report
+        assert report is not None
+        assert report.touching[0] >= seen.sum() / tested.sum() > 0
+        assert f'{seen.sum()} pixels of the test were trained on' in str(report)
+        # elsewhere there is nothing to touch, and nothing of this scene was trained on
+        moved = module(replace(scene, image=scene.image[:, ::-1].copy()), seed=1)
+        trainer().test(model, moved, ckpt_path=tmp_path / 'svm.ckpt', verbose=False)
+        assert model.report is not None
+        assert not model.report.touching
+        assert model.report.notes == ['trained on another scene']
 
     def test_data_of_unknown_origin(self) -> None:
         rows = [
@@ -219,7 +246,8 @@ class TestTraining:
     def test_principal_components_of_training_windows(
         self, scene: LabelledScene
     ) -> None:
-        data, model = module(scene), task('hybridsn')
+        whole = {'components': 5, 'whiten': 1.0}
+        data, model = module(scene), task('hybridsn', model_kwargs=whole)
         assert not model.model.is_fitted
         trainer().fit(model, datamodule=data)
         use = data._seen()
@@ -318,11 +346,9 @@ class TestMap:
         self, scene: LabelledScene, tmp_path: Path, name: str, window: int
     ) -> None:
         data, model = module(scene, window=window), task(name, window=window)
-        words: dict[str, Any] = {'delta': window // 2}
-        shares = GeoTIFFCubeWriter(
-            tmp_path / 'shares.tif', output='probabilities', **words
-        )
-        classes = GeoTIFFCubeWriter(tmp_path / 'classes.tif', **words)
+        # half a window is cut off, which the writers know from the data module
+        shares = GeoTIFFCubeWriter(tmp_path / 'shares.tif', output='probabilities')
+        classes = GeoTIFFCubeWriter(tmp_path / 'classes.tif')
         run = trainer(callbacks=[shares, classes], limit_val_batches=0)
         run.fit(model, datamodule=data)
         run.predict(model, datamodule=data)
@@ -409,7 +435,7 @@ class TestErrors:
         split = module(scene).pixel_split
         codes = split.codes.copy()
         codes[(codes == 0) & (split.labels != 1)] = -1
-        data = module(scene, split=replace(split, codes=codes), block_size=None)
+        data = module(scene, split=replace(split, codes=codes))
         with pytest.raises(EmptyDataError, match='of the class forest'):
             trainer().fit(task(), datamodule=data)
 

@@ -115,6 +115,21 @@ def test_maps_of_polygons(toy: str, tmp_path: Path) -> None:
     assert picture.stat().st_size > 10_000
 
 
+def test_code_zero_may_be_a_class(toy: str, tmp_path: Path) -> None:
+    """Then a map has codes of its own, for 0 stands for no data in it."""
+    scene, _ = write_scene(tmp_path)
+    labels, out = tmp_path / 'labels.npy', tmp_path / 'map.tif'
+    np.save(labels, fields())
+    report = classify_scene(scene, labels, out, toy, folds=2, ignore=None)
+    assert report.class_names == ('class 0', 'class 1', 'class 2')
+    with rasterio.open(out) as src:
+        codes, names = src.read(1), json.loads(src.tags(1)['class_names'])
+    assert names == {'1': 'class 0', '2': 'class 1', '3': 'class 2'}
+    valid = make_scene().valid
+    assert (codes[valid] == fields()[valid] + 1).mean() > 0.95
+    assert (codes[~valid] == 0).all()
+
+
 def test_scene_with_its_own_labels(toy: str, tmp_path: Path) -> None:
     scene = make_scene()
     classify_scene(scene, None, tmp_path / 'map.tif', toy, folds=2)

@@ -3,6 +3,7 @@
 
 """Tests of the scores of workflows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torchgeo_hsi.datasets import random_pixel_split
 from torchgeo_hsi.datasets.labelled_scenes import LabelledScene
 from torchgeo_hsi.datasets.splits import leak_report
 from torchgeo_hsi.datasets.splits.folds import pixel_folds
-from torchgeo_hsi.errors import EmptyDataError, UnknownNameError
+from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, UnknownNameError
 from torchgeo_hsi.workflows import cross_validate
 
 __all__ = ('toy',)
@@ -104,8 +105,23 @@ def test_labels_that_cannot_be_tested(toy: str) -> None:
     scene = make_scene()
     labels = np.full_like(scene.labels, -1)
     labels[20, 20], labels[20, 21] = 0, 1
-    with pytest.raises(EmptyDataError, match='not even in two parts'):
-        cross_validate(make_scene(labels=labels), toy)
+    lonely = make_scene(labels=labels)
+    with pytest.raises(EmptyDataError, match=r"parts.* split='random' needs"):
+        cross_validate(lonely, toy)
+    with pytest.raises(EmptyDataError, match=r'parts.* Label more pixels.$'):
+        cross_validate(lonely, toy, split='random')
+    with pytest.raises(EmptyDataError, match=r'All labels of fields are .* soil'):
+        cross_validate(make_scene(labels=np.where(labels == 1, 1, -1)), toy)
+
+
+def test_names_of_splits_do_not_matter(toy: str) -> None:
+    """Training is the first split, as in the data module, and labels are the scene's."""
+    scene = make_scene()
+    (fold, *_) = pixel_folds(scene.labels, 2, 9, ignore_index=-1)
+    expected = cross_validate(scene, toy, split=[fold])
+    codes = np.where(scene.labels < 0, 1, fold.codes).astype(np.int8)
+    renamed = replace(fold, names=('known', 'unknown'), codes=codes)
+    assert cross_validate(scene, toy, split=[renamed]).to_dict() == expected.to_dict()
 
 
 def test_what_cannot_be(toy: str) -> None:
@@ -120,6 +136,14 @@ def test_what_cannot_be(toy: str) -> None:
         cross_validate(scene, 'svn')
     with pytest.raises(ValueError, match='odd window'):
         cross_validate(scene, toy, window=4)
+    with pytest.raises(ValueError, match=r'random.* has no guard'):
+        cross_validate(scene, toy, split='random', guard=3)
+    (fold, _) = pixel_folds(scene.labels[:40], 2, 5, ignore_index=-1)
+    with pytest.raises(BandMismatchError, match=r'splits of .60, 48. pixels'):
+        cross_validate(scene, toy, split=[fold])
+    whole = replace(fold, names=('train',))
+    with pytest.raises(EmptyDataError, match='train alone'):
+        cross_validate(scene, toy, split=[whole])
 
 
 def test_progress(toy: str) -> None:

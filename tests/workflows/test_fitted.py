@@ -93,6 +93,12 @@ def test_most_labels_of_a_class(toy: str) -> None:
     assert (again.used != fitted.used).any()
 
 
+def test_windows_larger_than_the_scene(toy: str) -> None:
+    scene = make_scene()
+    fitted = fit_method(scene, toy, window=101)
+    assert fitted.rows(scene, 0, 5).shape == (3, 5, 48)
+
+
 def test_what_cannot_be(toy: str) -> None:
     scene = make_scene()
     with pytest.raises(BandMismatchError, match='pixels of shape'):

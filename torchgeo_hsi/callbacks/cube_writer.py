@@ -71,7 +71,7 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
         self,
         output_path: str | Path = 'output/prediction.tif',
         overlap: int | None = None,
-        delta: int = 0,
+        delta: int | None = None,
         blend_method: Literal['cosine', 'linear'] = 'cosine',
         crs: str | None = None,
         dtype: str | None = None,
@@ -98,7 +98,8 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
             overlap: Length in pixels of the ramps with which tiles fade into each
                 other, at most half a tile; half a tile by default.
             delta: Margin in pixels that is cut off each tile before blending, where
-                another tile covers it.
+                another tile covers it; by default the ``tile_margin`` of the
+                datamodule, else none.
             blend_method: Form of the ramps: raised cosine or linear.
             crs: Coordinate reference system of a predict dataset that has none.
             dtype: Data type on disk: uint8 or uint16 for classes, float32 for the rest
@@ -153,7 +154,8 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
         self.options = OutputOptions(
             output, dtype, nodata, *classes, overview_resampling, denormalize
         )
-        self.blend = check_blend(overlap, delta, blend_method)
+        self.blend = check_blend(overlap, delta or 0, blend_method)
+        self.delta = delta
         #: Files that have been written.
         self.paths: list[Path] = []
         self._scratch: ScratchFolder | None = None
@@ -179,6 +181,10 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
         if not self.keep_predictions:
             trainer.predict_loop.return_predictions = False
         dataset = predict_dataset(trainer)
+        if self.delta is None:
+            margin = getattr(getattr(trainer, 'datamodule', None), 'tile_margin', 0)
+            overlap, _, method = self.blend
+            self.blend = check_blend(overlap, margin, method)
         check_not_input(self.output_path, dataset)
         check_crs(self.crs, dataset)
         folder = ''

@@ -87,8 +87,10 @@ class LoRAScaleCycle(Callback):
         """
         length = self.length
         while position >= length:
-            position -= length
-            length = round(length * self.growth)
+            longer = round(length * self.growth)
+            # cycles that stay as long are not counted one by one, at every step
+            position = position % length if longer == length else position - length
+            length = longer
         fall = (1 + math.cos(math.pi * position / length)) / 2
         return self.minimum + (1 - self.minimum) * fall
 

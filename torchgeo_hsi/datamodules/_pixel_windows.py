@@ -3,6 +3,7 @@
 
 """Windows around labelled pixels, in whole batches, and tiles of the whole scene."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -21,6 +22,8 @@ from torch.utils.data import Dataset, Sampler
 from .._typing import BoolArray, Sample
 from ..datasets.labelled_scenes.scene import LabelledScene
 from ..io._tiles import tile_spans
+
+logger = logging.getLogger(__name__)
 
 #: Rows that are gone through at a time.
 _STRIP = 64
@@ -219,6 +222,12 @@ class SceneMapTiles(Dataset[Sample]):
         place = scene.transform
         self.crs = scene.crs
         if place is None or place.b or place.d or not place.a > 0 > place.e:
+            if place is not None:
+                logger.warning(
+                    '%s has a grid that is not north up, so its map is placed by rows '
+                    'and columns. torchgeo-hsi classify keeps the grid.',
+                    scene.name,
+                )
             place, self.crs = Affine(1, 0, 0, 0, -1, height), None
         self._transform = place
         west, south, east, north = array_bounds(height, width, place)
@@ -257,11 +266,13 @@ class SceneMapTiles(Dataset[Sample]):
         west, south, east, north = array_bounds(height, width, place)
         times = [pd.Timestamp.min.timestamp(), pd.Timestamp.max.timestamp(), 1]
         xres, yres = self.res
+        bounds = [west, east, xres, south, north, yres, *times]
         return {
             'image': torch.from_numpy(image),
             'valid': torch.from_numpy(valid.copy()),
-            'bounds': torch.tensor([west, east, xres, south, north, yres, *times]),
-            'transform': torch.tensor(tuple(place), dtype=torch.float32),
+            # in float32, a northing is known to half a metre, and pixels may be smaller
+            'bounds': torch.tensor(bounds, dtype=torch.float64),
+            'transform': torch.tensor(tuple(place), dtype=torch.float64),
             **self._bands,
         }
 

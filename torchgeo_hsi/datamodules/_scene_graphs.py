@@ -24,6 +24,7 @@ from ._graph_parts import (
     draw_known,
     graph_tiles,
     tile_classes,
+    tile_numbers,
     tile_split,
     training_side,
 )
@@ -90,9 +91,7 @@ class SceneGraphs:
             return self._splits
         scene, split = self.scene, self._split
         options = self._split_options
-        if isinstance(split, PixelSplit):
-            self._splits = split, split
-        elif self.level == 'graph' and split == 'block':
+        if self.level == 'graph' and split == 'block':
             words = {k: options[k] for k in ('shares', 'least', 'seed')}
             found = tile_split(scene, self.tile_size, **words)
             self._splits = found, found
@@ -109,9 +108,6 @@ class SceneGraphs:
     def graph(self) -> SceneGraph:
         """Graph of the whole scene; labels are those of the training and no others."""
         if self._graph is None:
-            if self.mode == 'inductive':
-                # principal components come from there
-                self._basis_of_training()
             self._graph = self._build(self.scene.valid)
         return self._graph
 
@@ -121,32 +117,75 @@ class SceneGraphs:
         if self.mode == 'transductive':
             return self.graph
         if self._training_graph is None:
-            self._basis_of_training()
-            self._training_graph = self._build(self._side())
+            self._training_graph = self._build(self.seen())
         return self._training_graph
 
-    def _side(self) -> BoolArray:
-        """Return the pixels that an inductive training sees."""
+    def seen(self) -> BoolArray:
+        """Find the pixels that training sees.
+
+        Returns:
+            All valid pixels, or those on the side of an inductive training, of shape
+            ``(H, W)``.
+
+        Raises:
+            EmptyDataError: If there are none.
+        """
+        if self.mode == 'transductive':
+            return self.scene.valid
         tile = self.tile_size if self.level == 'graph' else None
         side = training_side(self._make_splits()[1], tile) & self.scene.valid
         if not side.any():
             raise EmptyDataError('No valid pixel is on the side of training.')
         return side
 
-    def _basis_of_training(self) -> None:
-        """Find the principal components of the training side."""
+    def scored(self) -> BoolArray:
+        """Find the pixels, or the pixels of tiles, that are validated or tested.
+
+        Returns:
+            Mask of shape ``(H, W)``.
+        """
+        split = self._make_splits()[1]
+        if self.level == 'node':
+            found: BoolArray = split.codes > 0
+            return found
+        _, chosen = tile_classes(split, self.tile_size)
+        found = (chosen > 0)[tile_numbers(split.codes.shape, self.tile_size)]
+        return found
+
+    @property
+    def basis(self) -> PrincipalComponents:
+        """Principal components of what training sees."""
         if self._basis is None:
-            spectra = self.scene.image[:, self._side()].T.astype('float32')
+            spectra = self.scene.image[:, self.seen()].T.astype('float32')
             self._basis = PrincipalComponents.fit(
                 torch.from_numpy(spectra), self._graph_options['components']
             )
+        return self._basis
+
+    def use_basis(self, basis: PrincipalComponents) -> bool:
+        """Use the principal components that a network was trained with.
+
+        Args:
+            basis: The components.
+
+        Returns:
+            Whether they are others, so that all graphs are made anew.
+        """
+        own = self.basis
+        if torch.equal(own.mean, basis.mean) and torch.equal(
+            own.projection, basis.projection
+        ):
+            return False
+        self._basis = basis
+        self._graph = self._training_graph = self._tiles = None
+        return True
 
     def _build(self, use: BoolArray) -> SceneGraph:
         """Build the graph of some pixels."""
         split = self.split
         labels = split.select(split.names[0], fill=UNLABELLED)
         parts = self.scene.image, use, labels
-        options = self._graph_options | {'basis': self._basis}
+        options = self._graph_options | {'basis': self.basis}
         if self.level == 'graph':
             return tile_graphs(*parts, tile=self.tile_size, nodes=self.nodes, **options)
         if self.nodes == 'pixel':
@@ -226,6 +265,4 @@ class SceneGraphs:
             found.append(
                 f'{share:.0%} of the test pixels lie in superpixels with training'
             )
-        if self.mode == 'transductive':
-            found.append('transductive: the test was seen in training, without labels')
         return tuple(found)

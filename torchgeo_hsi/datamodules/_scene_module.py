@@ -87,12 +87,9 @@ class SceneDataModule(BaseDataModule):
     def pixel_split(self) -> PixelSplit:
         """Which pixels are trained on, validated and tested."""
         if self._pixels is None:
-            if isinstance(self._split, PixelSplit):
-                self._pixels = self._split
-            else:
-                self._pixels = make_split(
-                    self.labelled_scene, self._split, self.window, **self._split_options
-                )
+            self._pixels = make_split(
+                self.labelled_scene, self._split, self.window, **self._split_options
+            )
         return self._pixels
 
     @property

@@ -24,7 +24,7 @@ def load_scene(
         scene: Cube to open, if there is no dataset.
         labels: Its labels: raster, ``.mat`` or vector file.
         options: Options of :func:`~torchgeo_hsi.datasets.open_labelled_scene`; those
-            that are None are left out.
+            that are None are left out, but for ``ignore``, where that means something.
 
     Returns:
         The scene.
@@ -33,7 +33,7 @@ def load_scene(
         MetadataError: If there is neither a dataset, nor a scene with labels.
         ValueError: If both are given, or options for a dataset.
     """
-    given = {k: v for k, v in (options or {}).items() if v is not None}
+    given = {k: v for k, v in (options or {}).items() if v is not None or k == 'ignore'}
     if dataset is None:
         if scene is None or labels is None:
             raise MetadataError(

@@ -26,7 +26,7 @@ from ..datasets.splits import (
 from ..datasets.splits.few_labels import few_labels
 from ..datasets.splits.folds import pixel_folds
 from ..datasets.splits.official import official_pixel_split
-from ..errors import CorruptFileError, EmptyDataError, MetadataError
+from ..errors import BandMismatchError, CorruptFileError, EmptyDataError, MetadataError
 
 #: Kinds of splits that are made; anything else is a file.
 KINDS = ('block', 'region', 'random', 'official', 'all')
@@ -34,7 +34,7 @@ KINDS = ('block', 'region', 'random', 'official', 'all')
 
 def make_split(
     scene: LabelledScene,
-    kind: str = 'block',
+    kind: str | PixelSplit = 'block',
     window: int = 9,
     shares: Mapping[str, float] | None = None,
     guard: int | None = None,
@@ -53,7 +53,7 @@ def make_split(
         scene: The scene.
         kind: ``'block'``, ``'region'``, ``'random'`` or ``'official'``; ``'all'`` to
             train on all labels and test nothing; or the raster that ``torchgeo-hsi
-            split`` wrote.
+            split`` wrote; or a split, from which only *shots* are drawn.
         window: Rows and columns of the windows of the classifier.
         shares: Share of each split; 60, 20 and 20 % by default.
         guard: Pixels left out on either side of a border; ``window // 2`` by default.
@@ -76,6 +76,7 @@ def make_split(
         EmptyDataError: If a split would be empty.
         FileNotFoundError: If *kind* is no kind and no file.
         CorruptFileError: If it is no raster of splits of this scene.
+        BandMismatchError: If it is a split of a scene of another size.
     """
     generator = torch.Generator().manual_seed(seed)
     _check_options(kind, shares, guard, block_size, folds, fold, val_share)
@@ -84,7 +85,14 @@ def make_split(
         around |= {'guard': guard, 'least': least, 'trials': trials}
     if kind == 'block':
         around['block_size'] = block_size
-    if folds is not None:
+    if isinstance(kind, PixelSplit):
+        found = kind
+        if found.codes.shape != scene.labels.shape:
+            raise BandMismatchError(
+                f'Expected a split of {scene.labels.shape} pixels, as {scene.name} has, '
+                f'got {found.codes.shape}.'
+            )
+    elif folds is not None:
         found = pixel_folds(scene.labels, folds, window, kind, **around)[fold]  # type: ignore[arg-type]
     elif kind in ('block', 'region', 'random'):
         make = {
@@ -106,7 +114,7 @@ def make_split(
 
 
 def _check_options(
-    kind: str,
+    kind: str | PixelSplit,
     shares: Mapping[str, float] | None,
     guard: int | None,
     block_size: int | None,
@@ -115,6 +123,9 @@ def _check_options(
     val_share: float,
 ) -> None:
     """Refuse options that a kind of split does not have."""
+    # a split that was made before has no options any more
+    name = 'a PixelSplit' if isinstance(kind, PixelSplit) else repr(kind)
+    kind = '' if isinstance(kind, PixelSplit) else kind
     made = kind in ('block', 'region', 'random')
     wrong = {
         'shares': shares is not None and (not made or folds is not None),
@@ -123,11 +134,11 @@ def _check_options(
         'folds': folds is not None and not made,
         'val_share': bool(val_share) and kind != 'official',
     }
-    for name, is_wrong in wrong.items():
+    for option, is_wrong in wrong.items():
         if is_wrong:
-            more = ' with folds' if folds is not None and name == 'shares' else ''
+            more = ' with folds' if made and option == 'shares' else ''
             raise ValueError(
-                f'split={kind!r}{more} has no {name}. Leave it out, or choose another '
+                f'split={name}{more} has no {option}. Leave it out, or choose another '
                 'kind of split.'
             )
     if not 0 <= fold < (folds or 1):

@@ -3,6 +3,9 @@
 
 """The graph of one labelled scene, under a split that is known."""
 
+from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -11,13 +14,15 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 from torchgeo.datasets import NonGeoDataset
 
+from .._typing import BoolArray
 from ..datasets.labelled_scenes.scene import LabelledScene
 from ..datasets.splits import LeakReport, PixelSplit
-from ..graphs import SceneGraph
+from ..graphs import PrincipalComponents, SceneGraph
 from ._cube_module import check_counts
 from ._graph_parts import GraphMap, GraphSteps, move_graph
 from ._scene_graphs import SceneGraphs
 from ._scene_source import load_scene
+from ._trained_pixels import is_known, load_pixels, save_pixels
 
 #: A graph, and what of it counts.
 type GraphBatch = dict[str, Any]
@@ -36,6 +41,9 @@ class HSIGraphDataModule(BaseDataModule):
       and principal components are fitted there; the graph of the whole scene is built
       for evaluation.
 
+    Checkpoints keep the components, and which pixels were seen. With another seed or
+    split than in training, :attr:`mode` is still that of the network.
+
     With ``level='graph'`` the scene is cut into tiles without edges between them, whole
     tiles are classified by the most frequent class of their labelled pixels, and
     ``split='block'`` gives whole tiles to the splits.
@@ -52,6 +60,9 @@ class HSIGraphDataModule(BaseDataModule):
                 nodes: superpixel
                 shots: 10
     """
+
+    #: What a checkpoint kept.
+    _state: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -119,10 +130,10 @@ class HSIGraphDataModule(BaseDataModule):
         check_counts(window=window, steps_per_epoch=steps_per_epoch)
         check_counts(' or None', shots=shots)
         _check_choices(nodes, level, mode)
-        if level == 'graph' and folds is not None:
-            raise ValueError("level='graph' has no folds. Leave them out.")
+        if level == 'graph':
+            _check_tiles(split, folds=folds, guard=guard, block_size=block_size)
         self.nodes: Literal['pixel', 'superpixel'] = nodes
-        self.level, self.mode = level, mode
+        self.level, self._mode = level, mode
         self.window, self.shots, self.seed = window, shots, seed
         self.tile_size, self.steps_per_epoch = tile_size, steps_per_epoch
         self._split = split
@@ -138,6 +149,8 @@ class HSIGraphDataModule(BaseDataModule):
         self._graph_options = {'components': components} | (graph_options or {})
         self._source = (dataset, scene, labels, scene_options)
         self._graphs: SceneGraphs | None = None
+        self._stages: list[str] = []
+        self._moved: deque[tuple[SceneGraph, SceneGraph]] = deque(maxlen=2)
 
     @property
     def scene_graphs(self) -> SceneGraphs:
@@ -150,7 +163,7 @@ class HSIGraphDataModule(BaseDataModule):
                 self._graph_options,
                 self.nodes,
                 self.level,
-                self.mode,
+                self._mode,
                 self.window,
                 self.tile_size,
                 self.shots,
@@ -204,8 +217,66 @@ class HSIGraphDataModule(BaseDataModule):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What reports say about the graph."""
-        return self.scene_graphs.notes()
+        """What reports say about the graph, and about a network from a checkpoint."""
+        found = [*self.scene_graphs.notes()]
+        if not self.seen.any():
+            found.append('trained on another scene')
+        elif self.mode == 'transductive':
+            found.append('transductive: the test was seen in training, without labels')
+            if self._mode == 'inductive':
+                number = int((self.seen & self.scene_graphs.scored()).sum())
+                found.append(
+                    f'trained on another split: {number} such pixels were seen'
+                )
+        return tuple(found)
+
+    @property
+    def seen(self) -> BoolArray:
+        """Pixels that training saw, with or without a label, of shape ``(H, W)``.
+
+        Those of this split and mode, or those of the training that a checkpoint comes
+        from, or both if that goes on; none if it was on another scene.
+        """
+        own = self.scene_graphs.seen()
+        loaded = load_pixels(self._state, self.labelled_scene)
+        if loaded is None:
+            return own
+        return own | loaded if 'fit' in self._stages else loaded
+
+    @property
+    def mode(self) -> str:
+        """``'transductive'`` if training saw what is tested; also of a checkpoint."""
+        scored = self.scene_graphs.scored()
+        if not scored.any():
+            return self._mode
+        return 'transductive' if (self.seen & scored).any() else 'inductive'
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps.
+
+        Returns:
+            Principal components, and a bit for each pixel that training saw; nothing
+            without a training.
+        """
+        if 'fit' not in self._stages and not is_known(self._state):
+            return {}
+        basis = self.scene_graphs.basis
+        components = {'mean': basis.mean, 'projection': basis.projection}
+        return components | save_pixels(self.seen, self.labelled_scene)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the principal components of a checkpoint, and what it has seen.
+
+        Args:
+            state_dict: What :meth:`state_dict` returned.
+        """
+        self._state = dict(state_dict)
+        if is_known(self._state):
+            mean, projection = (self._state[k].cpu() for k in ('mean', 'projection'))
+            # an encoder knows features by the components that it was trained with
+            if self.scene_graphs.use_basis(PrincipalComponents(mean, projection)):
+                for stage in list(self._stages):
+                    self.setup(stage)
 
     def setup(self, stage: str) -> None:
         """Open the scene, split it, and build the graphs of a stage.
@@ -216,6 +287,8 @@ class HSIGraphDataModule(BaseDataModule):
         Raises:
             EmptyDataError: If there is nothing to validate or test with.
         """
+        if stage not in self._stages:
+            self._stages.append(stage)
         names = self.pixel_split.names[1:]
         if stage == 'fit':
             batch: GraphBatch = {'graph': self.training_graph}
@@ -263,10 +336,19 @@ class HSIGraphDataModule(BaseDataModule):
             The batch on the device.
         """
         moved: GraphBatch = {
-            key: value.to(device) if isinstance(value, Tensor) else value
+            # places are in double precision, which not all devices know
+            key: value.to(device)
+            if isinstance(value, Tensor) and key not in ('bounds', 'transform')
+            else value
             for key, value in batch.items()
         }
-        return moved | {'graph': move_graph(batch['graph'], device)}
+        # the same object each time: it is large, and the diffusion of MVGRL belongs to it
+        for graph, there in self._moved:
+            if graph is batch['graph'] and there.x.device == device:
+                return moved | {'graph': there}
+        there = move_graph(batch['graph'], device)
+        self._moved.append((batch['graph'], there))
+        return moved | {'graph': there}
 
     def on_after_batch_transfer(
         self, batch: GraphBatch, dataloader_idx: int
@@ -293,6 +375,16 @@ def _check_choices(nodes: str, level: str, mode: str) -> None:
         if value not in known:
             raise ValueError(
                 f'Expected {name}={known[0]!r} or {known[1]!r}, got {value!r}.'
+            )
+
+
+def _check_tiles(split: str | PixelSplit, **options: int | None) -> None:
+    """Refuse options that a split of tiles does not have."""
+    for name, value in options.items():
+        if value is not None and (split == 'block' or name == 'folds'):
+            raise ValueError(
+                f"level='graph' has no {name}: whole tiles, of tile_size, go to a "
+                'split, and no edge leaves a tile. Leave it out.'
             )
 
 

@@ -3,15 +3,18 @@
 
 """Labelled pixels of one scene, under a split that is known."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchgeo.datasets import NonGeoDataset
 
-from .._typing import Sample
-from ..datasets.labelled_scenes.scene import LabelledScene
-from ..datasets.splits import PixelSplit
+from .._typing import BoolArray, Sample
+from ..datasets.labelled_scenes.scene import UNLABELLED, LabelledScene
+from ..datasets.splits import LeakReport, PixelSplit, leak_report
 from ..errors import EmptyDataError
 from ._cube_module import check_counts
 from ._pixel_windows import (
@@ -22,6 +25,7 @@ from ._pixel_windows import (
     SceneMapTiles,
 )
 from ._scene_module import SceneDataModule
+from ._trained_pixels import is_known, load_pixels, save_pixels
 
 
 class HSIPixelDataModule(SceneDataModule):
@@ -36,8 +40,11 @@ class HSIPixelDataModule(SceneDataModule):
     common with a window of training. What another split lets through stands in
     ``leaks``, and :class:`~torchgeo_hsi.tasks.HSIPixelClassification` puts it beside
     its scores. Bands are normalized by the pixels of the training windows and by no
-    other; the statistics are kept in checkpoints. Invalid pixels, and what lies beyond
-    the edge of the scene, become 0, which is the mean.
+    other. Invalid pixels, and what lies beyond the edge of the scene, become 0, which is
+    the mean.
+
+    Checkpoints keep the statistics, and which pixels were trained on: with another seed
+    or split than that of the training, :attr:`leaks` are still those of the network.
 
     Example:
         .. code-block:: yaml
@@ -140,6 +147,8 @@ class HSIPixelDataModule(SceneDataModule):
         self.seed, self.length, self.augment = seed, length, augment
         self.eval_batch_size, self.tile_size = eval_batch_size, tile_size
         self._padded: PaddedScene | None = None
+        self._state: Mapping[str, Any] = {}
+        self._fits = False
 
     def setup(self, stage: str) -> None:
         """Open the scene, split it, and prepare the windows of a stage.
@@ -152,6 +161,7 @@ class HSIPixelDataModule(SceneDataModule):
         """
         names = self.pixel_split.names
         if stage == 'fit':
+            self._fits, self._leaks = True, None
             self.train_dataset = self._windows('train')
             self.normalization()
         # training goes without validation, if the split has none
@@ -160,10 +170,15 @@ class HSIPixelDataModule(SceneDataModule):
         if stage == 'test':
             self.test_dataset = self._windows('test')
         if stage == 'predict':
-            overlap = 2 * (self.window // 2)
+            overlap = 2 * self.tile_margin
             self.predict_dataset = SceneMapTiles(
                 self.labelled_scene, self.tile_size, overlap, self._bands()
             )
+
+    @property
+    def tile_margin(self) -> int:
+        """Pixels at the edge of a tile whose windows the tile does not hold."""
+        return self.window // 2
 
     def _windows(self, name: str) -> PixelWindows:
         """Return the windows of a split."""
@@ -176,11 +191,6 @@ class HSIPixelDataModule(SceneDataModule):
                 'split, or other shares.'
             )
         scene = self.labelled_scene
-        if split.codes.shape != scene.labels.shape:
-            raise EmptyDataError(
-                f'Expected a split of {scene.labels.shape} pixels, as {scene.name} has, '
-                f'got {split.codes.shape}.'
-            )
         if self._padded is None:
             self._padded = PaddedScene(scene, self.window // 2)
         pixels = split.pixels(wanted)
@@ -220,6 +230,26 @@ class HSIPixelDataModule(SceneDataModule):
         assert isinstance(self.predict_dataset, SceneMapTiles)
         return DataLoader(self.predict_dataset, num_workers=self.num_workers)
 
+    def transfer_batch_to_device(
+        self, batch: Sample, device: torch.device, dataloader_idx: int
+    ) -> Sample:
+        """Move a batch to a device, but the place of its tiles.
+
+        Places are in double precision, which not all devices know.
+
+        Args:
+            batch: The batch.
+            device: The device.
+            dataloader_idx: Index of the data loader.
+
+        Returns:
+            The batch on the device.
+        """
+        place = {key: batch[key] for key in ('bounds', 'transform') if key in batch}
+        rest = {key: value for key, value in batch.items() if key not in place}
+        moved: Sample = super().transfer_batch_to_device(rest, device, dataloader_idx)
+        return moved | place
+
     def _evaluation(self, dataset: Any) -> DataLoader[Sample]:
         assert isinstance(dataset, PixelWindows)
         batches = EvenBatches(len(dataset), self.eval_batch_size)
@@ -236,6 +266,64 @@ class HSIPixelDataModule(SceneDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )
+
+    @property
+    def trained(self) -> BoolArray:
+        """Pixels that the network was trained on, shape ``(H, W)``.
+
+        Those of this split, or of the split that a checkpoint comes from, or both if
+        its training goes on; none if that was on another scene.
+        """
+        own = self.pixel_split.mask(self.pixel_split.names[0])
+        loaded = load_pixels(self._state, self.labelled_scene)
+        if loaded is None:
+            return own
+        return own | loaded if self._fits else loaded
+
+    @property
+    def leaks(self) -> LeakReport | None:
+        """How far test and training are apart; None if nothing is tested."""
+        split, trained = self.pixel_split, self.trained
+        if self._leaks is None and len(split.names) > 1 and trained.any():
+            masks = {**split.masks(), split.names[0]: trained}
+            labels = np.where(split.labelled, split.labels, UNLABELLED)
+            self._leaks = leak_report(
+                masks, self.window, labels, ignore_index=UNLABELLED
+            )
+        return self._leaks if trained.any() else super().leaks
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be said about a network that comes from a checkpoint."""
+        split, trained = self.pixel_split, self.trained
+        if not trained.any():
+            return ['trained on another scene']
+        own = split.mask(split.names[0])
+        if np.array_equal(own, trained):
+            return []
+        seen = int((trained & split.mask(split.names[-1])).sum())
+        return [f'trained on another split: {seen} pixels of the test were trained on']
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: the statistics, and the trained pixels.
+
+        Returns:
+            Mean and standard deviation of each band, if they are known; and a bit for
+            each pixel, if there was a training.
+        """
+        state = super().state_dict()
+        if self._fits or is_known(self._state):
+            state |= save_pixels(self.trained, self.labelled_scene)
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the statistics and the trained pixels of a checkpoint.
+
+        Args:
+            state_dict: What :meth:`state_dict` returned.
+        """
+        super().load_state_dict(state_dict)
+        self._state, self._leaks = dict(state_dict), None
 
     def training_windows(self) -> tuple[Tensor, Tensor]:
         """Return all windows of training at once, normalized and not augmented.

@@ -58,7 +58,10 @@ _NEAR = 0.05
 _STRETCH = (2.0, 98.0)
 
 #: Classes that a legend lists.
-_LEGEND = 14
+_LEGEND = 24
+
+#: Letters of a name in a legend, so that maps are not made small for it.
+_LETTERS = 18
 
 
 def _composite(
@@ -190,9 +193,13 @@ def _legend(
         inside = names is not None and 0 <= code < len(names)
         return names[code] if names is not None and inside else f'class {code}'
 
+    def short(text: str) -> str:
+        long = len(text) > _LETTERS + 1 and len(shown) > 1
+        return f'{text[:_LETTERS].rstrip()}…' if long else text
+
     shown = [code for code in codes if code != ignore_index]
     handles = [
-        Patch(facecolor=_color(colors, code), edgecolor='0.3', label=name(code))
+        Patch(facecolor=_color(colors, code), edgecolor='0.3', label=short(name(code)))
         for code in shown[:_LEGEND]
     ]
     if len(shown) > _LEGEND:

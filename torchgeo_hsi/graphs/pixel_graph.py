@@ -108,7 +108,7 @@ def scene_maps(
 
     Raises:
         BandMismatchError: If shapes do not fit together.
-        EmptyDataError: If no pixel is valid.
+        EmptyDataError: If no pixel is valid, or a valid one is not finite.
     """
     cube = _tensor(image)
     if cube.ndim != 3:
@@ -130,6 +130,13 @@ def scene_maps(
             )
     if not inside.any():
         raise EmptyDataError('No pixel of the scene is valid. Check nodata.')
+    if cube.is_floating_point():
+        broken = int((inside & ~cube.isfinite().all(0)).sum())
+        if broken:
+            raise EmptyDataError(
+                f'{broken} valid pixels hold NaN or infinity, which would reach all '
+                'their neighbours. Leave them out (valid=).'
+            )
     return cube, inside, torch.where(inside, classes, -1)
 
 

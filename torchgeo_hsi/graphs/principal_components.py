@@ -54,7 +54,8 @@ class PrincipalComponents:
 
         Raises:
             BandMismatchError: If *spectra* or *components* is out of shape.
-            EmptyDataError: If there are less than two spectra, or all are equal.
+            EmptyDataError: If there are less than two spectra, all are equal, or a
+                number is not finite.
         """
         if spectra.ndim != 2 or components < 1:
             raise BandMismatchError(
@@ -69,11 +70,16 @@ class PrincipalComponents:
         for start in range(0, count, _CHUNK):
             centred = spectra[start : start + _CHUNK].double() - mean
             outer += centred.T @ centred
+        if not outer.isfinite().all():
+            raise EmptyDataError(
+                'A spectrum holds NaN or infinity, so there are no principal '
+                'components. Leave such pixels out (valid=).'
+            )
         variance, vectors = torch.linalg.eigh(outer / count)
         if not variance[-1] > 0:
             raise EmptyDataError(
-                'All spectra are equal (or not finite), so they have no principal '
-                'components. Check nodata.'
+                'All spectra are equal, so they have no principal components. Check '
+                'nodata.'
             )
         number = min(components, bands, count - 1)
         kept = vectors[:, -number:].flip(1)

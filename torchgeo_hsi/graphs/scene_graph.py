@@ -30,7 +30,7 @@ class SceneGraph:
         graph: Number of the graph (tile) of each node, int64 of shape ``(N,)``.
 
     Raises:
-        BandMismatchError: If shapes do not fit together.
+        BandMismatchError: If shapes do not fit together, or edges are not sorted.
         EmptyDataError: If there are no nodes.
     """
 
@@ -55,14 +55,17 @@ class SceneGraph:
                     f'Expected {name} of {count} nodes, got {len(values)}.'
                 )
         edges = self.edge_index
-        if (
-            edges.ndim != 2
-            or len(edges) != 2
-            or (edges.numel() and edges.max() >= count)
-        ):
+        whole = edges.dtype == torch.int64 and edges.ndim == 2 and len(edges) == 2
+        if not whole or (edges.numel() and (edges.min() < 0 or edges.max() >= count)):
             raise BandMismatchError(
-                f'Expected edges of shape (2, E) between {count} nodes, got '
-                f'{tuple(edges.shape)}.'
+                f'Expected int64 edges of shape (2, E) between {count} nodes, got '
+                f'{edges.dtype} of shape {tuple(edges.shape)}.'
+            )
+        keys = edges[0] * count + edges[1]
+        if not (keys[1:] > keys[:-1]).all() or (edges[0] == edges[1]).any():
+            raise BandMismatchError(
+                'Expected edges that are sorted, each once, and no node with itself. '
+                'Make them so by undirected_edges.'
             )
 
     @property

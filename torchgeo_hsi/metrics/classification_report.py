@@ -16,6 +16,13 @@ from ..errors import BandMismatchError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: What scores of random pixels do not tell: also windows of one pixel, which never touch
+#: each other, are as good as neighbours.
+RANDOM_NOTE = (
+    'random split: tested pixels lie beside training pixels, so these scores do not hold '
+    'for other places'
+)
+
 
 @dataclass(frozen=True)
 class ClassificationReport:
@@ -46,6 +53,7 @@ class ClassificationReport:
 
     Raises:
         BandMismatchError: If the matrices do not fit the names.
+        ValueError: If the split has no name.
 
     Example:
         >>> report = ClassificationReport([[[3, 1], [0, 4]]], ('water', 'soil'), 'block')
@@ -74,6 +82,11 @@ class ClassificationReport:
             raise BandMismatchError(
                 f'Expected confusion matrices of shape (runs, {size}, {size}), got '
                 f'{counts.shape}.'
+            )
+        if not self.split.strip():
+            raise ValueError(
+                'Expected the kind of the split, which scores mean nothing without: '
+                "'block', 'random' or any other words."
             )
         object.__setattr__(self, 'matrices', counts)
 
@@ -179,7 +192,8 @@ class ClassificationReport:
         """Return the report as JSON can hold it.
 
         Returns:
-            Scores of each run, their mean and standard deviation, and the split.
+            Scores of each run, their mean and standard deviation, the split, and the
+            notes.
         """
         scores: Mapping[str, NDArray[np.float64]] = self.scores()
         return {
@@ -198,6 +212,7 @@ class ClassificationReport:
             'f1': [_number(x) for x in _column_means(self.f1)],
             'recall': [_number(x) for x in _column_means(self.recall)],
             'confusion': self.counts.sum(0).tolist(),
+            'notes': list(self.notes),
         }
 
     def to_json(self) -> str:

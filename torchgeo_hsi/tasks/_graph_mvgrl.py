@@ -3,6 +3,7 @@
 
 """Nodes of a graph, and summaries of its other view."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,7 +57,8 @@ class MVGRL(GraphObjective):
                 for _ in range(2)
             )
         self.criterion = MutualInformationLoss('bce' if level == 'node' else 'jsd')
-        self._known: tuple[SceneGraph, Tensor] | None = None
+        # of the graph of training and of that of evaluation
+        self._known: deque[tuple[SceneGraph, Tensor]] = deque(maxlen=2)
 
     def embed(self, graph: SceneGraph) -> Tensor:
         """See :meth:`GraphObjective.embed`."""
@@ -70,11 +72,13 @@ class MVGRL(GraphObjective):
         if not self.diffusion:
             return matrix_of(view)
         # it does not change from step to step, and takes much longer than one
-        if self._known is None or self._known[0] is not graph:
-            edges, weight = diffusion_edges(graph, **self.options)
-            matrix = sparse_matrix(edges[0], edges[1], weight, graph.num_nodes)
-            self._known = graph, matrix
-        return self._known[1]
+        for known, matrix in self._known:
+            if known is graph:
+                return matrix
+        edges, weight = diffusion_edges(graph, **self.options)
+        matrix = sparse_matrix(edges[0], edges[1], weight, graph.num_nodes)
+        self._known.append((graph, matrix))
+        return matrix
 
     def forward(
         self,

@@ -125,8 +125,7 @@ def graph_report(
         'model': task.hparams['objective'],
     }
     report = make_report(matrix.numpy(), stage, data, words)
-    notes = *report.notes, *getattr(data, 'notes', ())
-    return replace(report, mode=getattr(data, 'mode', 'transductive'), notes=notes)
+    return replace(report, mode=getattr(data, 'mode', 'transductive'))
 
 
 def log_scores(

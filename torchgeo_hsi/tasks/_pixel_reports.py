@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import BandMismatchError, EmptyDataError, MetadataError
-from ..metrics.classification_report import ClassificationReport
+from ..metrics.classification_report import RANDOM_NOTE, ClassificationReport
 
 #: Split of data that nobody has described.
 UNKNOWN = 'unspecified'
@@ -52,12 +52,17 @@ def make_report(
     split = getattr(datamodule, 'pixel_split', None)
     leaks = getattr(datamodule, 'leaks', None)
     touching: tuple[float, ...] = ()
-    notes: list[str] = []
-    if split is not None and leaks is not None:
+    notes = list(getattr(datamodule, 'notes', ()))
+    trained = getattr(datamodule, 'trained', None)
+    # a network that was trained on another scene has nothing to touch
+    is_here = trained is None or trained.any()
+    if split is not None and leaks is not None and is_here:
         name = split.names[-1] if stage == 'test' else stage
         if name in leaks.touching:
             touching = (leaks.touching[name],)
-        notes = _notes(names, leaks)
+        notes = [*_notes(names, leaks), *notes]
+        if split.method == 'random':
+            notes.append(RANDOM_NOTE)
     return ClassificationReport(
         matrix,
         names,

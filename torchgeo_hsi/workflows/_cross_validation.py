@@ -15,8 +15,8 @@ from ..datamodules._scene_splits import make_split
 from ..datasets.labelled_scenes.scene import UNLABELLED, LabelledScene
 from ..datasets.splits import PixelSplit, leak_report
 from ..datasets.splits.folds import pixel_folds
-from ..errors import EmptyDataError
-from ..metrics.classification_report import ClassificationReport
+from ..errors import BandMismatchError, EmptyDataError
+from ..metrics.classification_report import RANDOM_NOTE, ClassificationReport
 from ._fit import Fitter, known_classes, list_names
 from .methods import DEFAULT_METHOD, find_recipe
 
@@ -71,6 +71,7 @@ def cross_validate(
         The report, one run for each fold.
 
     Raises:
+        BandMismatchError: If splits are those of another scene.
         EmptyDataError: If not even two parts can be made, or a fold has fewer than two
             classes to learn from.
         UnknownNameError: If there is no such method.
@@ -115,12 +116,13 @@ def validate(
         splits, notes = make_folds(scene, split, folds, window, guard, fitter.seed)
     else:
         splits, notes = list(split), []
-    if not splits:
-        raise ValueError('Expected at least one split, got none.')
+    _check_splits(splits, scene)
+    labelled = scene.labels != UNLABELLED
     matrices, touching = [], []
     lost: dict[int, int] = {}
     for number, fold in enumerate(splits):
-        train, test = fold.mask('train'), fold.mask(fold.names[-1])
+        # training is the first one, whatever it is called
+        train, test = (fold.mask(fold.names[k]) & labelled for k in (0, -1))
         fitted = fitter.fit(train)
         matrix = _confusion(fitted.pixels, scene, test)
         # the classes that could be learned, of all that are tested
@@ -177,6 +179,15 @@ def make_folds(
         return [make_split(scene, kind, window, guard=guard, seed=seed)], []
     if folds < 2:
         raise ValueError(f'Expected folds=2 or more, got {folds}.')
+    if kind == 'random' and guard is not None:
+        raise ValueError("split='random' has no guard. Leave it out, or choose blocks.")
+    there = known_classes(scene, scene.labels != UNLABELLED)
+    if there.sum() < 2:
+        (name,) = np.asarray(scene.class_names, dtype=object)[there]
+        raise EmptyDataError(
+            f'All labels of {scene.name} are of the class {name}, so there is nothing '
+            'to tell apart. Label another class: the rest of the world, for example.'
+        )
     reason = ''
     for width in dict.fromkeys((max(window, LEAST_WINDOW), window)):
         for number in range(folds, 1, -1):
@@ -198,12 +209,33 @@ def make_folds(
                     'to each other, so these scores hardly hold for other places'
                 )
             return [replace(fold, window=window) for fold in found], notes
+    advice = 'Label more pixels.'
+    if kind != 'random':
+        advice = (
+            "Label more places, or pass a smaller window= or guard=. split='random' "
+            'needs no more than two pixels of a class, but neighbours of training pixels '
+            'are tested then, and the scores are too high.'
+        )
     raise EmptyDataError(
         f'The labels of {scene.name} cannot be tested by split={kind!r}, not even in two '
-        f'parts: {reason} Label more places, or pass a smaller window= or guard=. '
-        "split='random' always works, but neighbours of training pixels are tested then, "
-        'and the scores are too high.'
+        f'parts: {reason} {advice}'
     )
+
+
+def _check_splits(splits: Sequence[PixelSplit], scene: LabelledScene) -> None:
+    """Refuse splits that are not of a scene."""
+    if not splits:
+        raise ValueError('Expected at least one split, got none.')
+    for split in splits:
+        if len(split.names) < 2:
+            raise EmptyDataError(
+                f'Expected splits with training and test, got {split.names[0]} alone.'
+            )
+        if split.codes.shape != scene.labels.shape:
+            raise BandMismatchError(
+                f'Expected splits of {scene.labels.shape} pixels, as {scene.name} has, '
+                f'got {split.codes.shape}.'
+            )
 
 
 def _folds(
@@ -240,10 +272,7 @@ def _notes(scene: LabelledScene, kind: str, lost: Mapping[int, int]) -> list[str
     """Say what the scores do not tell."""
     notes = []
     if kind == 'random':
-        notes.append(
-            'random split: tested pixels lie beside training pixels, so these scores do '
-            'not hold for other places'
-        )
+        notes.append(RANDOM_NOTE)
     if lost:
         listed = list_names(
             f'{scene.class_names[k]} ({lost[k]} px)' for k in sorted(lost)

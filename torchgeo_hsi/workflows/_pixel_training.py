@@ -122,6 +122,8 @@ def _data(
         batch_size=recipe.batch_size,
         # one epoch, however few labels there are
         length=max(recipe.steps, 1) * recipe.batch_size,
+        # there will be no tiles, so any window is small enough
+        tile_size=4 * recipe.window,
         seed=seed,
     )
 

@@ -51,8 +51,8 @@ def classify_scene(
 
     Two Cloud Optimized GeoTIFFs come out, on the pixels of the scene. *output* holds
     one code for each pixel, with colors and names; 0 where there is no data. Codes are
-    those of the label map if that is a raster without a class 0, else 1, 2 ... in the
-    order of the classes. The file beside it, whose name ends with ``_probabilities``,
+    those of the label map if that is a raster and all are from 1 to 65535, else 1, 2 ...
+    in the order of the classes. The file beside it, whose name ends with ``_probabilities``,
     holds the probability of each class in steps of 1 / 250; 255 where there is no data.
     Both appear when they are complete.
 

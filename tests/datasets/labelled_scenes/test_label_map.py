@@ -10,6 +10,8 @@ from typing import Any
 import geopandas
 import h5py
 import numpy as np
+import pandas
+import pyogrio
 import pytest
 import rasterio
 import shapely
@@ -377,6 +379,67 @@ def test_features_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(EmptyDataError, match=r'5660.*366000') as caught:
         read_label_map(tmp_path / 'fields.gpkg', column='kind', like=info())
     assert 'EPSG:32633' in str(caught.value)
+
+
+def test_shapes_without_a_place_are_left_out(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    frame = fields().iloc[:2].assign(kind=['wheat', 'maize'])
+    frame.loc[7] = ['rye', 4.0, '1', None]
+    frame.loc[8] = ['oat', 4.0, '1', shapely.Polygon()]
+    frame.to_file(tmp_path / 'fields.gpkg')
+    found = read_label_map(tmp_path / 'fields.gpkg', column='kind', like=info())
+    assert (found.codes == burn(frame.iloc[:2], [4, 1])).all()
+    assert not [entry for entry in recwarn if 'shape' in str(entry.message)]
+
+
+@pytest.mark.parametrize('crs', ['EPSG:4326', 'EPSG:3035', 'EPSG:3857'])
+def test_large_shapes(tmp_path: Path, crs: str) -> None:
+    """A degree wide, the world, and where the projection of the scene has no place."""
+    x, y = centers(info())
+    turn = Transformer.from_crs('EPSG:32633', crs, always_xy=True)
+    east, north = turn.transform(x, y)
+    # its edge runs through the scene, and is a straight line in its own CRS only
+    far = 40 if crs == 'EPSG:4326' else 4e6
+    edge = float(np.median(north))
+    wide = shapely.box(east.min() - far, edge - far / 4, east.max() + far, edge)
+    every = shapely.box(-180, -85, 180, 85)
+    away = [shapely.box(-170, -80, -160, 85), shapely.Point(0, 90)]
+    world = geopandas.GeoSeries([every, *away], crs='EPSG:4326')
+    if crs == 'EPSG:4326':
+        shapes = [*world[:1], wide, *world[1:]]
+        names = ['land', 'wide', 'away', 'pole']
+    else:
+        shapes, names = [wide], ['wide']
+    frame = geopandas.GeoDataFrame({'kind': names}, geometry=shapes, crs=crs)
+    frame.to_file(tmp_path / 'fields.gpkg')
+    found = read_label_map(tmp_path / 'fields.gpkg', like=info())
+    below = north < edge
+    assert 0.2 < below.mean() < 0.8
+    code = {name: k for k, name in found.names.items()}
+    assert (found.codes == np.where(below, code['wide'], code.get('land', 0))).all()
+
+
+def test_layers(tmp_path: Path) -> None:
+    path = tmp_path / 'fields.gpkg'
+    fields().to_file(path, layer='crops')
+    # what QGIS puts into such files
+    style = pandas.DataFrame({'styleName': ['crops'], 'kind': ['x']})
+    pyogrio.write_dataframe(style, path, layer='layer_styles')
+    expected = burn(fields(), [3, 2, None, 1, 3])
+    assert (read_label_map(path, column='kind', like=info()).codes == expected).all()
+    fields()[['geometry']].assign(soil='clay').to_file(path, layer='soils')
+    assert (read_label_map(path, column='kind', like=info()).codes == expected).all()
+    fields()[['kind', 'geometry']].to_file(path, layer='last year')
+    with pytest.raises(MetadataError, match='crops, last year'):
+        read_label_map(path, column='kind', like=info())
+
+
+@pytest.mark.parametrize('digits', ['123456789012345678901234', '-9223372036854775808'])
+def test_codes_that_do_not_fit(tmp_path: Path, digits: str) -> None:
+    fields().assign(digits=digits).to_file(tmp_path / 'fields.gpkg')
+    with pytest.raises(MetadataError, match=f'{digits}.*int64'):
+        read_label_map(tmp_path / 'fields.gpkg', column='digits', like=info())
 
 
 def test_encode() -> None:

@@ -4,6 +4,7 @@
 """Any cube with any labels."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,17 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from matplotlib.colors import to_rgb
 from rasterio.crs import CRS
 from scipy.io import savemat
 
 from torchgeo_hsi.cli._splits import read_labels
 from torchgeo_hsi.datasets import EnMAPL2A, LabelRaster, open_labelled_scene
-from torchgeo_hsi.datasets.labelled_scenes import class_palette, select_bands
+from torchgeo_hsi.datasets.labelled_scenes import (
+    class_palette,
+    load_scene_classes,
+    select_bands,
+)
 from torchgeo_hsi.errors import (
     BandMismatchError,
     EmptyDataError,
@@ -210,6 +216,35 @@ def test_palette() -> None:
     many = class_palette(60)
     assert len(set(many)) == 60
     assert many[:3] == class_palette(3)
+    assert many[:20] == class_palette(20)
+    assert len(set(class_palette(400))) == 400
+    assert closest(many[:30]) > 20
+
+
+@pytest.mark.parametrize(
+    'table',
+    [
+        'botswana',
+        'houston_2013',
+        'indian_pines',
+        'ksc',
+        'pavia_university',
+        'salinas',
+        'whu_hi_hanchuan',
+        'whu_hi_honghu',
+        'whu_hi_longkou',
+    ],
+)
+def test_colors_of_benchmarks_look_different(table: str) -> None:
+    assert closest(load_scene_classes(table).colors) > 22
+
+
+def closest(colors: Sequence[str]) -> float:
+    """Find how different the two colors are that look most alike, by CIELAB."""
+    color = pytest.importorskip('skimage.color')
+    lab = color.rgb2lab(np.array([to_rgb(c) for c in colors]))
+    far = np.linalg.norm(lab[:, None] - lab, axis=-1)
+    return float(far[~np.eye(len(far), dtype=bool)].min())
 
 
 def test_labels_of_the_command(raster: Path, codes: np.ndarray, tmp_path: Path) -> None:

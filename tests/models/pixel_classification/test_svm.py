@@ -169,6 +169,31 @@ def test_checkpoint_predicts_the_same() -> None:
     assert torch.equal(other.dense(x), model.dense(x))
 
 
+@pytest.mark.parametrize('half', [torch.bfloat16, torch.float16])
+def test_half_precision_keeps_the_machine(half: torch.dtype) -> None:
+    """Rounded support vectors would be other ones; matrices of halves, too."""
+    torch.manual_seed(0)
+    spectra = torch.randn(60, 12, 1, 1) + 5
+    labels = torch.arange(60) % 3
+    spectra[:, 0, 0, 0] += 0.3 * labels
+    model = SVM(12, 3, penalty=1000.0, gamma=1.0)
+    model.fit_windows(spectra, labels)
+    # numbers that halves can hold, so that only the machine could change
+    spectra = spectra.to(half).float()
+    expected = model(spectra)
+    with torch.autocast('cpu', torch.bfloat16):
+        torch.testing.assert_close(model(spectra), expected)
+    moved = model.to(half)
+    assert moved.vectors.dtype == torch.float32
+    torch.testing.assert_close(
+        moved(spectra.to(half)), expected.to(half), atol=0.02, rtol=0.02
+    )
+    # Lightning builds models in half precision, and loads weights then
+    other = SVM(12, 3).to(half)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other(spectra), expected)
+
+
 def test_dense_is_what_windows_give() -> None:
     windows, labels = data()
     model = SVM(12, 4, window=3, spatial='mean')

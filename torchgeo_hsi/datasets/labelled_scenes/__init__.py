@@ -9,7 +9,8 @@ from .houston_2013 import Houston2013
 from .indian_pines import IndianPines
 from .ksc import KSC
 from .label_map import LabelMap, read_label_map
-from .open import class_palette, open_labelled_scene, select_bands
+from .open import open_labelled_scene, select_bands
+from .palette import class_palette
 from .pavia_university import PaviaUniversity
 from .salinas import Salinas
 from .scene import UNLABELLED, LabelledScene

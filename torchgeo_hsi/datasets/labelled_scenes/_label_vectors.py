@@ -12,6 +12,7 @@ import numpy as np
 import pandas
 import shapely
 from geopandas import GeoDataFrame
+from pyproj import CRS, Transformer
 from rasterio.features import rasterize
 
 from ..._typing import BoolArray
@@ -22,6 +23,9 @@ from .label_map import LabelMap
 
 #: Classes that a message lists.
 _LISTED = 10
+
+#: What of shapes is kept around a scene, and points along an edge as long as the scene.
+_MARGIN, _POINTS = 0.1, 64
 
 
 def read_features(
@@ -50,9 +54,10 @@ def read_features(
             'put on its pixels. Use a label raster of its rows and columns, or a copy '
             'of the scene with a georeference (ENVI map info, GeoTIFF).'
         )
-    frame = _open(path)
+    frame = _open(path, column)
     codes, names = _codes(frame, column, path)
-    used = np.array([code is not None for code in codes]) & ~frame.is_empty.to_numpy()
+    shapeless = (frame.geometry.isna() | frame.is_empty).to_numpy()
+    used = np.array([code is not None for code in codes]) & ~shapeless
     if not used.any():
         raise EmptyDataError(
             f'No feature of {path} has both a shape and a class in its column '
@@ -60,6 +65,7 @@ def read_features(
         )
     values = np.array([code for code, use in zip(codes, used, strict=True) if use])
     shapes, nearby = _on_scene(frame[used], info, path)
+    values = values[nearby]
     order = sorted(set(values.tolist()))
     burnt = rasterize(
         zip(shapes, np.searchsorted(order, values) + 1, strict=True),
@@ -72,7 +78,7 @@ def read_features(
     table = np.array([0, *order], dtype=np.int64)
     labels = table[burnt]
     known = (burnt > 0) & (ignore is None or labels != ignore)
-    lost = set(values[nearby].tolist()) - set(labels[burnt > 0].tolist()) - {ignore}
+    lost = set(values.tolist()) - set(labels[burnt > 0].tolist()) - {ignore}
     if lost:
         _warn_of_lost([names.get(c, str(c)) for c in sorted(lost)], path, info)
     return LabelMap(
@@ -85,13 +91,14 @@ def read_features(
     )
 
 
-def _open(path: str) -> GeoDataFrame:
+def _open(path: str, column: str | None) -> GeoDataFrame:
     try:
-        frame = (
-            geopandas.read_parquet(path)
-            if path.lower().endswith('.parquet')
-            else geopandas.read_file(path)
-        )
+        if path.lower().endswith('.parquet'):
+            layers = ['']
+            frame = geopandas.read_parquet(path)
+        else:
+            layers = _layers(path, column)
+            frame = geopandas.read_file(path, layer=layers[0])
     # whatever the library behind it raises
     except ImportError:
         raise
@@ -100,6 +107,12 @@ def _open(path: str) -> GeoDataFrame:
             f'{path} cannot be read as a vector file ({error}). Copy it again; a '
             'Shapefile needs its .shx and .dbf files beside it.'
         ) from error
+    if len(layers) > 1:
+        raise MetadataError(
+            f'{path} holds several layers of features ({", ".join(layers)}), and any of '
+            'them may be the labels. Export the one that you mean to a file of its own, '
+            'or name a column that only this one has (column=).'
+        )
     if not isinstance(frame, GeoDataFrame):
         raise MetadataError(f'{path} holds a table without shapes.')
     if not len(frame):
@@ -110,6 +123,21 @@ def _open(path: str) -> GeoDataFrame:
             '.prj file of the Shapefile, or set the CRS in a GIS.'
         )
     return frame
+
+
+def _layers(path: str, column: str | None) -> list[str | int]:
+    """Name the layers with shapes; those with the column if there is one."""
+    table = geopandas.list_layers(path)
+    # a QGIS style is a layer without any
+    found = table['name'][table['geometry_type'].notna()].tolist()
+    if len(found) > 1 and column is not None:
+        having = [
+            name
+            for name in found
+            if column in geopandas.read_file(path, layer=name, rows=1).columns
+        ]
+        found = having or found
+    return found or [0]
 
 
 def _codes(
@@ -160,26 +188,74 @@ def _whole(entry: str | float, column: str, path: str) -> int:
             f'Expected whole numbers or names in column {column} of {path}, got '
             f'{entry}. Choose the column of the classes (column=).'
         )
-    return int(number)
+    if abs(int(entry)) > np.iinfo(np.int64).max:
+        raise MetadataError(
+            f'The class code {entry} in column {column} of {path} does not fit into '
+            'int64. Is it a number of the feature? Choose the column of the classes '
+            '(column=).'
+        )
+    # not by way of a float, which mixes up large codes
+    return int(entry)
 
 
 def _on_scene(
     frame: GeoDataFrame, info: CubeInfo, path: str
 ) -> tuple[list[Any], BoolArray]:
-    """Return the shapes in the CRS of the scene, and which of them touch it."""
-    shapes = frame.geometry.to_crs(to_pyproj(info.crs))
+    """Return the shapes that touch a scene, in its CRS; and which ones they are."""
+    crs = to_pyproj(info.crs)
     assert info.transform is not None
     height, width = info.shape[1:]
     x, y = np.array([0, width, width, 0]), np.array([0, 0, height, height])
-    corners = np.stack(apply_transform(info.transform, x, y), axis=1)
-    nearby = shapes.intersects(shapely.Polygon(corners)).to_numpy()
+    scene = shapely.Polygon(np.stack(apply_transform(info.transform, x, y), axis=1))
+    shapes = frame.geometry
+    if crs != shapes.crs:
+        shapes = _cut_out(shapes, scene.bounds, crs).to_crs(crs)
+    nearby = shapes.intersects(scene).to_numpy()
     if not nearby.any():
-        bounds, known = shapes.total_bounds, info.crs
+        bounds, known = frame.to_crs(crs).total_bounds, info.crs
         if not np.isfinite(bounds).all():
             # too far for the projection of the scene
             bounds, known = frame.total_bounds, frame.crs
         raise EmptyDataError(elsewhere(path, bounds, known, info))
-    return list(shapes), nearby
+    return list(shapes[nearby]), nearby
+
+
+def _cut_out(
+    shapes: geopandas.GeoSeries, bounds: tuple[float, float, float, float], crs: CRS
+) -> geopandas.GeoSeries:
+    """Keep of shapes what is near a scene, with points along their edges.
+
+    A projection is made for a part of the world: a shape that reaches far beyond would
+    end anywhere, also on the scene. And what is straight in one CRS is a curve in
+    another one, which takes more points than the corners.
+
+    Args:
+        shapes: Shapes in a CRS of their own.
+        bounds: West, south, east and north of the scene.
+        crs: CRS of the scene.
+
+    Returns:
+        Shapes in their own CRS; empty ones are not near.
+    """
+    convert = Transformer.from_crs(crs, shapes.crs, always_xy=True)
+    west, south, east, north = convert.transform_bounds(*bounds)
+    if not np.isfinite([west, south, east, north]).all():
+        return shapes
+    # the scene may lie across the antimeridian
+    parts = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+    long = max(north - south, *(right - left for left, right in parts))
+    around = shapely.union_all(
+        [
+            shapely.box(left, south, right, north).buffer(_MARGIN * long)
+            for left, right in parts
+        ]
+    )
+    values = shapes.to_numpy().copy()
+    across = ~shapely.covered_by(values, around)
+    # a cut through a shape that crosses itself is not defined
+    values[across] = shapely.intersection(shapely.make_valid(values[across]), around)
+    fine = shapely.segmentize(values, long / _POINTS)
+    return geopandas.GeoSeries(fine, index=shapes.index, crs=shapes.crs)
 
 
 def _warn_of_lost(lost: list[str], path: str, info: CubeInfo) -> None:

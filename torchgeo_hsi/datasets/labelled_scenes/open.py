@@ -20,9 +20,10 @@ from ...io.open import known_options
 from ...io.store import is_store
 from ...physics import BandSet, get_sensor
 from .label_map import LabelMap, read_label_map
+from .palette import class_palette
 from .scene import LabelledScene
 
-__all__ = ('class_palette', 'open_labelled_scene', 'select_bands')
+__all__ = ('open_labelled_scene', 'select_bands')
 
 _TIFF = ('.tif', '.tiff')
 
@@ -162,33 +163,6 @@ def select_bands(
     if any(not -count <= index < count for index in indexes):
         raise BandMismatchError(f'Expected bands 0 to {count - 1} of {info.path}.')
     return [index % count for index in indexes], None
-
-
-def class_palette(count: int) -> tuple[str, ...]:
-    """Return colors for classes that have none.
-
-    Args:
-        count: Number of classes.
-
-    Returns:
-        Different colors as ``'#rrggbb'``: those that people with colour blindness can
-        tell apart first, then hues in steps of the golden angle.
-
-    Example:
-        >>> class_palette(2), len(set(class_palette(40)))
-        (('#e69f00', '#56b4e9'), 40)
-    """
-    from colorsys import hsv_to_rgb
-
-    from ..plotting import CLASS_COLORS
-    from ._label_rasters import to_hex
-
-    more = []
-    for k in range(max(count - len(CLASS_COLORS), 0)):
-        # brightness changes as well, for hues come near each other again
-        rgb = hsv_to_rgb(k * 0.381966 % 1, (0.75, 0.5)[k // 2 % 2], (0.85, 0.6)[k % 2])
-        more.append(to_hex([round(255 * part) for part in rgb]))
-    return (*CLASS_COLORS[:count], *more)
 
 
 def _read_pixels(

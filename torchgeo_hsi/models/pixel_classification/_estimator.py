@@ -4,7 +4,8 @@
 """What the classifiers of scikit-learn need to be classifiers of pixels."""
 
 from abc import abstractmethod
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -194,7 +195,9 @@ class EstimatorClassifier(PixelClassifier):
                 'it with torchgeo_hsi.tasks.HSIPixelClassification, or load a '
                 'checkpoint.'
             )
-        found = self.probabilities(features.float()).to(features.dtype)
+        # distances between spectra are small differences of large numbers
+        with torch.autocast(features.device.type, enabled=False):
+            found = self.probabilities(features.float()).to(features.dtype)
         every = found.new_zeros(len(found), self.num_classes)
         every[:, self.classes] = found
         # classes without labels have no probability, but a loss of them is finite
@@ -207,8 +210,19 @@ class EstimatorClassifier(PixelClassifier):
         for name, old in self._buffers.items():
             new = state_dict.get(prefix + name)
             if isinstance(new, Tensor) and old is not None:
-                self._buffers[name] = old.new_empty(new.shape)
+                self._buffers[name] = torch.empty_like(new, device=old.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move what was fitted, but never round it to half precision."""
+        before = {k: v for k, v in self._buffers.items() if v is not None}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, old in before.items():
+            new = self._buffers[name]
+            assert new is not None
+            if new.element_size() < old.element_size():
+                self._buffers[name] = old.to(new.device)
+        return self
 
 
 def import_sklearn(name: str) -> Any:

@@ -1,0 +1,133 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Print the tables of classification: ``python docs/classification_tables.py``.
+
+They are those of ``docs/classification/results.md``, made of the figures that the
+benchmarks have written to ``benchmarks/results``. ``--figure`` draws the scores, too.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+RESULTS = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results'
+PICTURE = Path(__file__).resolve().parent / 'classification' / 'images' / 'leakage.png'
+
+#: Scenes as the page calls them.
+SCENES = {'potsdam': 'Potsdam (EnMAP)', 'jasper': 'Jasper Ridge (AVIRIS)'}
+SCORES = ('OA', 'AA', 'kappa')
+
+type Entry = dict[str, Any]
+
+
+def read(name: str) -> dict[str, Any]:
+    """Read the results of a benchmark."""
+    content: dict[str, Any] = json.loads((RESULTS / f'{name}.json').read_text('utf-8'))
+    return content
+
+
+def line(cells: list[str]) -> str:
+    """Make a row of a table."""
+    return '| ' + ' | '.join(cells) + ' |'
+
+
+def cell(entry: Entry | None, score: str) -> str:
+    """Write the mean and the standard deviation of a score."""
+    if entry is None:
+        return '-'
+    return f'{entry[score]:.3f} ± {entry[f"{score}_sd"]:.3f}'
+
+
+def scores(table: list[Entry], scene: str, shots: int) -> str:
+    """Compare methods on one scene, with so many labels."""
+    mine = {
+        (e['method'], e['split']): e
+        for e in table
+        if e['scene'] == scene and e['shots'] == shots
+    }
+    head = [f'{score}, {kind}' for score in SCORES for kind in ('random', 'block')]
+    rows = [line(['method', *head, 's']), line(['---'] * (len(head) + 2))]
+    for method in dict.fromkeys(method for method, _ in mine):
+        pair = [mine.get((method, kind)) for kind in ('random', 'block')]
+        cells = [cell(entry, score) for score in SCORES for entry in pair]
+        seconds = f'{max(e["seconds"] for e in pair if e):.1f}'
+        rows.append(line([f'`{method}`', *cells, seconds]))
+    return '\n'.join(rows)
+
+
+def touching(table: list[Entry], scene: str) -> str:
+    """Say how many test windows touch training, by the number of labels."""
+    parts = []
+    for shots in dict.fromkeys(e['shots'] for e in table):
+        shares = [
+            e['touching']
+            for e in table
+            if e['scene'] == scene and e['shots'] == shots and e['split'] == 'random'
+        ]
+        if shares:
+            parts.append(f'{shots} labels: {min(shares):.0%} to {max(shares):.0%}')
+    return '; '.join(parts)
+
+
+def draw(table: list[Entry], path: Path) -> None:
+    """Draw the accuracy of each method with random pixels and with blocks."""
+    scenes = [s for s in SCENES if any(e['scene'] == s for e in table)]
+    figure, axes = plt.subplots(1, len(scenes), figsize=(9, 4), squeeze=False)
+    for ax, scene in zip(axes[0], scenes, strict=True):
+        mine = [e for e in table if e['scene'] == scene]
+        methods = list(dict.fromkeys(e['method'] for e in mine))
+        for number, method in enumerate(methods):
+            for kind, style in (('random', ':'), ('block', '-')):
+                own = [e for e in mine if (e['method'], e['split']) == (method, kind)]
+                ax.plot(
+                    [e['shots'] for e in own],
+                    [e['OA'] for e in own],
+                    style,
+                    color=f'C{number}',
+                    marker='o',
+                    markersize=3,
+                    label=method if kind == 'block' else None,
+                )
+        ax.set_xscale('log')
+        ticks = sorted({e['shots'] for e in mine})
+        ax.set_xticks(ticks, [str(tick) for tick in ticks])
+        ax.minorticks_off()
+        ax.set_xlabel('labels of each class')
+        ax.set_ylabel('overall accuracy')
+        ax.set_title(SCENES[scene])
+    axes[0][0].legend(fontsize=7)
+    figure.suptitle(
+        'solid: labels in other blocks; dotted: labels anywhere', fontsize=9
+    )
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def tell(text: str) -> None:
+    """Write a line."""
+    sys.stdout.write(f'{text}\n')
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--figure', action='store_true', help='draw the scores as well')
+    args = parser.parse_args()
+    table = read('pixel_classification')['table']
+    for scene, title in SCENES.items():
+        for shots in sorted({e['shots'] for e in table if e['scene'] == scene}):
+            tell(f'\n{title}, {shots} labels of each class\n')
+            tell(scores(table, scene, shots))
+        tell(f'\ntest windows that touch training, random: {touching(table, scene)}')
+    if args.figure:
+        draw(table, PICTURE)
+
+
+if __name__ == '__main__':
+    main()
