@@ -181,13 +181,7 @@ def make_folds(
         raise ValueError(f'Expected folds=2 or more, got {folds}.')
     if kind == 'random' and guard is not None:
         raise ValueError("split='random' has no guard. Leave it out, or choose blocks.")
-    there = known_classes(scene, scene.labels != UNLABELLED)
-    if there.sum() < 2:
-        (name,) = np.asarray(scene.class_names, dtype=object)[there]
-        raise EmptyDataError(
-            f'All labels of {scene.name} are of the class {name}, so there is nothing '
-            'to tell apart. Label another class: the rest of the world, for example.'
-        )
+    _check_classes(scene)
     reason = ''
     for width in dict.fromkeys((max(window, LEAST_WINDOW), window)):
         for number in range(folds, 1, -1):
@@ -220,6 +214,17 @@ def make_folds(
         f'The labels of {scene.name} cannot be tested by split={kind!r}, not even in two '
         f'parts: {reason} {advice}'
     )
+
+
+def _check_classes(scene: LabelledScene) -> None:
+    """Refuse labels that leave nothing to tell apart."""
+    there = known_classes(scene, scene.labels != UNLABELLED)
+    if there.sum() < 2:
+        (name,) = np.asarray(scene.class_names, dtype=object)[there]
+        raise EmptyDataError(
+            f'All labels of {scene.name} are of the class {name}, so there is nothing '
+            'to tell apart. Label another class: the rest of the world, for example.'
+        )
 
 
 def _check_splits(splits: Sequence[PixelSplit], scene: LabelledScene) -> None:

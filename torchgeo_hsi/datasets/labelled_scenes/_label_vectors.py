@@ -94,7 +94,7 @@ def read_features(
 def _open(path: str, column: str | None) -> GeoDataFrame:
     try:
         if path.lower().endswith('.parquet'):
-            layers = ['']
+            layers: list[str | int] = ['']
             frame = geopandas.read_parquet(path)
         else:
             layers = _layers(path, column)
