@@ -108,8 +108,9 @@ def _open(path: str, column: str | None) -> GeoDataFrame:
             'Shapefile needs its .shx and .dbf files beside it.'
         ) from error
     if len(layers) > 1:
+        listed = ', '.join(map(str, layers))
         raise MetadataError(
-            f'{path} holds several layers of features ({", ".join(layers)}), and any of '
+            f'{path} holds several layers of features ({listed}), and any of '
             'them may be the labels. Export the one that you mean to a file of its own, '
             'or name a column that only this one has (column=).'
         )
