@@ -80,7 +80,12 @@ def test_importing_needs_no_torchgeo() -> None:
 
 
 def test_table_of_the_documentation() -> None:
-    pages = ('models.rst', 'pansharpening.rst', 'superresolution.rst')
+    pages = (
+        'models.rst',
+        'pansharpening.rst',
+        'pixel_classification.rst',
+        'superresolution.rst',
+    )
     folder = ROOT / 'docs' / 'api'
     text = '\n'.join((folder / page).read_text(encoding='utf-8') for page in pages)
     rows = re.findall(r'\* - ``(spec_\w+)``\n\s+- ([\d ]+)\n', text)
@@ -93,7 +98,12 @@ def test_table_of_the_documentation() -> None:
 
 
 def test_all_public_names_are_documented() -> None:
-    pages = ('models.rst', 'pansharpening.rst', 'superresolution.rst')
+    pages = (
+        'models.rst',
+        'pansharpening.rst',
+        'pixel_classification.rst',
+        'superresolution.rst',
+    )
     folder = ROOT / 'docs' / 'api'
     text = '\n'.join((folder / page).read_text(encoding='utf-8') for page in pages)
     for name in models.__all__:

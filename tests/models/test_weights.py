@@ -453,6 +453,18 @@ def test_objects_of_lightning_stay_closed(
     assert_holds(model, vit_state)
 
 
+def test_what_others_declare_safe_changes_nothing(vit_state: State, save: Save) -> None:
+    """peft and torch_geometric do so when they are imported."""
+    parameters = {'by_name': defaultdict(list, a=[1])}
+    path = save(lightning(prefixed('model.', vit_state), hyper_parameters=parameters))
+    with torch.serialization.safe_globals([defaultdict, list]):
+        before = torch.serialization.get_safe_globals()
+        model = vit()
+        load_spectral_earth_weights(model, path)
+        assert set(torch.serialization.get_safe_globals()) == set(before)
+    assert_holds(model, vit_state)
+
+
 def test_what_is_no_tensor_is_listed(vit_state: State, save: Save) -> None:
     state = vit_state | {'spectral_adapter._extra_state': {'a': 1}, 'version': 'x'}
     report = load_spectral_earth_weights(vit(), save(state))

@@ -6,7 +6,8 @@
 import pickle
 import zipfile
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -131,6 +132,21 @@ def _stand_in(name: str) -> Callable[..., Any]:
     return type(qualname, (_Inert,), {'__module__': module, '__qualname__': qualname})
 
 
+@contextmanager
+def _only_safe_for_torch() -> Iterator[None]:
+    """Set aside what other packages have declared safe to load.
+
+    Some declare classes, such as ``defaultdict``, that torch then makes but cannot fill.
+    """
+    declared = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(declared)
+
+
 def _load_around_objects(path: Path) -> Any:
     """Load a file in which everything but tensors and plain values stays inert.
 
@@ -139,11 +155,13 @@ def _load_around_objects(path: Path) -> Any:
     Checkpoints of Lightning keep hyperparameters, whose classes (OmegaConf, paths,
     argparse) ``weights_only=True`` refuses. None of them is imported or called here.
     """
-    names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    names: list[str] = []
     try:
-        with torch.serialization.safe_globals([_stand_in(name) for name in names]):
-            content = torch.load(path, map_location='cpu', weights_only=True)
-            return _open_networks(content, path)
+        with _only_safe_for_torch():
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+            with torch.serialization.safe_globals([_stand_in(name) for name in names]):
+                content = torch.load(path, map_location='cpu', weights_only=True)
+        return _open_networks(content, path)
     except (pickle.UnpicklingError, RuntimeError, TypeError, AttributeError) as error:
         raise CorruptFileError(
             f'{path} holds objects that may run code and are not loaded: '
