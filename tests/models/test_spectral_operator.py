@@ -1,0 +1,94 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""The spectral operator: its parts against plain formulas, and that it learns."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from torchgeo_hsi.errors import BandMismatchError, UnknownNameError
+from torchgeo_hsi.models.neural_spectral import (
+    GridActivation,
+    SpectralConvolution,
+    SpectralOperator,
+)
+from torchgeo_hsi.physics.equations import PeriodicPoisson
+from torchgeo_hsi.physics.series import Chebyshev, Fourier, Series
+
+
+@pytest.mark.parametrize('axes', [(Fourier(), Fourier()), (Chebyshev(), Fourier())])
+def test_activation_acts_on_values(axes: tuple[Series, ...]) -> None:
+    x = torch.randn(2, 6, 7, 3)
+    found = GridActivation(axes, (6, 7), nn.Tanh())(x)
+    values = axes[1].inverse(axes[0].inverse(x, 1), 2).tanh()
+    expected = axes[1].transform(axes[0].transform(values, 1), 2)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_convolution_has_a_matrix_for_each_coefficient() -> None:
+    layer = SpectralConvolution((2, 3), 4)
+    x = torch.randn(5, 2, 3, 4)
+    found = layer(x)
+    weight = layer.weight.view(2, 3, 4, 4)
+    for i in range(2):
+        for j in range(3):
+            torch.testing.assert_close(found[:, i, j], x[:, i, j] @ weight[i, j])
+
+
+def test_parameters() -> None:
+    """15 x 15 modes, 32 channels, 4 layers: as counted from the layers of the paper."""
+    model = SpectralOperator(('fourier', 'fourier'), (15, 15), width=32, depth=4)
+    h, modes = 32, 15 * 15
+    dense = [(3, 4 * h), (4 * h, h), *[(h, h)] * 4, (h, h), (h, 4 * h), (4 * h, 1)]
+    expected = 4 * modes * h * h + sum(a * b + b for a, b in dense)
+    assert sum(p.numel() for p in model.parameters()) == expected
+
+
+def test_coordinates_are_those_of_the_axes() -> None:
+    model = SpectralOperator(('chebyshev', 'chebyshev'), (5, 6), width=4, depth=1)
+    x = torch.linspace(0, 1, 7)
+    for dim in range(2):
+        found: Tensor = model.coordinates[..., dim]
+        found = Chebyshev().evaluate(Chebyshev().evaluate(found, x, 0), x, 1)
+        grid = x[:, None] if dim == 0 else x[None]
+        torch.testing.assert_close(found, grid.expand(7, 7), atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_learns_poisson() -> None:
+    """A few seconds bring the error of -Lap u = s below 10 %, without data."""
+    torch.manual_seed(0)
+    equation = PeriodicPoisson((11, 11))
+    model = SpectralOperator(('fourier', 'fourier'), (11, 11), width=32, depth=4)
+    source = torch.Generator().manual_seed(1)
+    steps = 500
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 1e-2 ** (1 / steps))
+    for _ in range(steps):
+        parameter = equation.sample(16, source).float()
+        solution = equation.constrain(parameter, model(parameter))
+        loss = equation.residual(parameter, solution).square().sum((1, 2)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    test = equation.sample(32, torch.Generator().manual_seed(9)).float()
+    points = equation.grid(32, torch.float32)
+    with torch.no_grad():
+        found = equation.evaluate(equation.constrain(test, model(test)), points)
+    truth = equation.solve(test, 32)
+    error = (found - truth).flatten(1).norm(dim=1) / truth.flatten(1).norm(dim=1)
+    assert error.mean() < 0.1
+
+
+def test_errors() -> None:
+    with pytest.raises(BandMismatchError, match='each of 2 axes'):
+        SpectralOperator(('fourier', 'fourier'), (7,))
+    with pytest.raises(UnknownNameError, match='fourier'):
+        SpectralOperator(('furier',), (7,))
+    with pytest.raises(ValueError, match='activation'):
+        SpectralOperator(('fourier',), (7,), activation='sine')
+    model = SpectralOperator(('fourier',), (7,), width=4, depth=1)
+    with pytest.raises(BandMismatchError, match='Resize'):
+        model(torch.ones(2, 1, 9))
