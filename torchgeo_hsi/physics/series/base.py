@@ -275,21 +275,3 @@ def check_order(order: int) -> None:
             f'Expected a derivative of order 0 or more, got {order}. Use integrate for '
             'antiderivatives.'
         )
-
-
-def pad_or_cut(coefficients: Tensor, count: int, dim: int) -> Tensor:
-    """Keep the first terms of a series that is ordered by degree, or add zeros.
-
-    Args:
-        coefficients: Coefficients.
-        count: Number of terms wanted.
-        dim: Axis of the coefficients.
-
-    Returns:
-        Coefficients, `count` of them.
-    """
-    moved = coefficients.movedim(dim, -1)
-    missing = count - moved.shape[-1]
-    if missing > 0:
-        moved = torch.nn.functional.pad(moved, (0, missing))
-    return moved[..., :count].movedim(-1, dim)

@@ -10,10 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .base import Series, apply_matrix, check_count, check_order, pad_or_cut
+from ._polynomials import PolynomialSeries
+from .base import check_count
 
 
-class Chebyshev(Series):
+class Chebyshev(PolynomialSeries):
     """Chebyshev series on [0, 1]: sums of ``T_k(2 x - 1)``.
 
     The points are those of Gauss and Lobatto, ``x_j = (1 + cos(pi j / (N - 1))) / 2``,
@@ -70,26 +71,6 @@ class Chebyshev(Series):
         values: Tensor = torch.fft.irfft(halved, 2 * (count - 1), norm='forward')
         return values[..., :count].movedim(-1, dim)
 
-    def resize(self, coefficients: Tensor, count: int, dim: int = -1) -> Tensor:
-        """Keep the lowest degrees, or add higher ones of 0."""
-        check_count(count, 1, 'Chebyshev')
-        return pad_or_cut(coefficients, count, dim)
-
-    def differentiate(
-        self, coefficients: Tensor, order: int = 1, dim: int = -1
-    ) -> Tensor:
-        """Differentiate by the matrix of the recurrence; see :class:`Series`."""
-        check_order(order)
-        matrix = _derivative(coefficients.shape[dim]).to(coefficients)
-        for _ in range(order):
-            coefficients = apply_matrix(matrix, coefficients, dim)
-        return coefficients
-
-    def integrate(self, coefficients: Tensor, dim: int = -1) -> Tensor:
-        """Integrate; the result has one coefficient more."""
-        matrix = _antiderivative(coefficients.shape[dim]).to(coefficients)
-        return apply_matrix(matrix, coefficients, dim)
-
     def parseval_weights(
         self,
         count: int,
@@ -106,36 +87,36 @@ class Chebyshev(Series):
         """Return ``(1 - (2 x - 1)**2) ** -0.5``, which grows towards both ends."""
         return (1 - (2 * x - 1) ** 2).rsqrt()
 
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def _derivative(count: int) -> Tensor:
+        """Make the matrix of the derivative on [0, 1]."""
+        k, j = torch.meshgrid(torch.arange(count), torch.arange(count), indexing='ij')
+        matrix = torch.where((j > k) & ((j - k) % 2 == 1), 4.0 * j, 0.0).double()
+        matrix[0] /= 2
+        return matrix
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def _antiderivative(count: int) -> Tensor:
+        """Make the matrix of the antiderivative that is 0 at x = 0."""
+        matrix = torch.zeros(count + 1, count, dtype=torch.float64)
+        for k in range(count):
+            # on [0, 1] the integral of T_k is half of that on [-1, 1]
+            if k == 0:
+                matrix[1, 0] = 0.5
+            elif k == 1:
+                matrix[2, 1] = 0.125
+            else:
+                matrix[k + 1, k] = 0.25 / (k + 1)
+                matrix[k - 1, k] = -0.25 / (k - 1)
+        signs = (-1.0) ** torch.arange(count + 1)
+        matrix[0] -= signs.double() @ matrix
+        return matrix
+
 
 def _doubled(values: Tensor) -> Tensor:
     """Return 2 for all terms but the first and the last."""
     factor = values.new_full((values.shape[-1],), 2)
     factor[0] = factor[-1] = 1
     return factor
-
-
-@lru_cache(maxsize=64)
-def _derivative(count: int) -> Tensor:
-    """Make the matrix of the derivative on [0, 1]."""
-    k, j = torch.meshgrid(torch.arange(count), torch.arange(count), indexing='ij')
-    matrix = torch.where((j > k) & ((j - k) % 2 == 1), 4.0 * j, 0.0).double()
-    matrix[0] /= 2
-    return matrix
-
-
-@lru_cache(maxsize=64)
-def _antiderivative(count: int) -> Tensor:
-    """Make the matrix of the antiderivative that is 0 at x = 0."""
-    matrix = torch.zeros(count + 1, count, dtype=torch.float64)
-    for k in range(count):
-        # on [0, 1] the integral of T_k is half of that on [-1, 1]
-        if k == 0:
-            matrix[1, 0] = 0.5
-        elif k == 1:
-            matrix[2, 1] = 0.125
-        else:
-            matrix[k + 1, k] = 0.25 / (k + 1)
-            matrix[k - 1, k] = -0.25 / (k - 1)
-    signs = (-1.0) ** torch.arange(count + 1)
-    matrix[0] -= signs.double() @ matrix
-    return matrix

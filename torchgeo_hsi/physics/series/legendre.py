@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .base import Series, apply_matrix, check_count, check_order, pad_or_cut
+from ._polynomials import PolynomialSeries
+from .base import apply_matrix, check_count
 
 
-class Legendre(Series):
+class Legendre(PolynomialSeries):
     """Legendre series on [0, 1]: sums of ``P_k(2 x - 1)``.
 
     The points are those of Gauss, inside of the interval. The polynomials are orthogonal
@@ -61,26 +62,6 @@ class Legendre(Series):
         check_count(count, 1, 'Legendre')
         return apply_matrix(_synthesis(count).to(coefficients), coefficients, dim)
 
-    def resize(self, coefficients: Tensor, count: int, dim: int = -1) -> Tensor:
-        """Keep the lowest degrees, or add higher ones of 0."""
-        check_count(count, 1, 'Legendre')
-        return pad_or_cut(coefficients, count, dim)
-
-    def differentiate(
-        self, coefficients: Tensor, order: int = 1, dim: int = -1
-    ) -> Tensor:
-        """Differentiate by the matrix of the recurrence; see :class:`Series`."""
-        check_order(order)
-        matrix = _derivative(coefficients.shape[dim]).to(coefficients)
-        for _ in range(order):
-            coefficients = apply_matrix(matrix, coefficients, dim)
-        return coefficients
-
-    def integrate(self, coefficients: Tensor, dim: int = -1) -> Tensor:
-        """Integrate; the result has one coefficient more."""
-        matrix = _antiderivative(coefficients.shape[dim]).to(coefficients)
-        return apply_matrix(matrix, coefficients, dim)
-
     def parseval_weights(
         self,
         count: int,
@@ -94,6 +75,26 @@ class Legendre(Series):
     def weight(self, x: Tensor) -> Tensor:
         """Return 1: the polynomials are orthogonal as they are."""
         return torch.ones_like(x)
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def _derivative(count: int) -> Tensor:
+        """Make the matrix of the derivative on [0, 1]."""
+        k, j = torch.meshgrid(torch.arange(count), torch.arange(count), indexing='ij')
+        return torch.where(
+            (j > k) & ((j - k) % 2 == 1), 2.0 * (2 * k + 1), 0.0
+        ).double()
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def _antiderivative(count: int) -> Tensor:
+        """Make the matrix of the antiderivative that is 0 at x = 0."""
+        matrix = torch.zeros(count + 1, count, dtype=torch.float64)
+        matrix[0, 0] = matrix[1, 0] = 0.5
+        for k in range(1, count):
+            matrix[k + 1, k] = 0.5 / (2 * k + 1)
+            matrix[k - 1, k] = -0.5 / (2 * k + 1)
+        return matrix
 
 
 @lru_cache(maxsize=64)
@@ -112,21 +113,3 @@ def _synthesis(count: int) -> Tensor:
 def _analysis(count: int) -> Tensor:
     squares = 1 / Legendre().parseval_weights(count)
     return squares[:, None] * _synthesis(count).T * _quadrature(count)[1]
-
-
-@lru_cache(maxsize=64)
-def _derivative(count: int) -> Tensor:
-    """Make the matrix of the derivative on [0, 1]."""
-    k, j = torch.meshgrid(torch.arange(count), torch.arange(count), indexing='ij')
-    return torch.where((j > k) & ((j - k) % 2 == 1), 2.0 * (2 * k + 1), 0.0).double()
-
-
-@lru_cache(maxsize=64)
-def _antiderivative(count: int) -> Tensor:
-    """Make the matrix of the antiderivative that is 0 at x = 0."""
-    matrix = torch.zeros(count + 1, count, dtype=torch.float64)
-    matrix[0, 0] = matrix[1, 0] = 0.5
-    for k in range(1, count):
-        matrix[k + 1, k] = 0.5 / (2 * k + 1)
-        matrix[k - 1, k] = -0.5 / (2 * k + 1)
-    return matrix
