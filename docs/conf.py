@@ -63,6 +63,7 @@ nitpick_ignore_regex = [
             r'|models\.pansharpening\.component_substitution\._intensity\.MeanIntensity'
             r'|models\.pixel_classification\._estimator\.EstimatorClassifier'
             r'|datamodules\._scene_module\.SceneDataModule'
+            r'|datamodules\._kept_statistics\.KeptStatistics'
             r'|physics\.series\._polynomials\.PolynomialSeries'
             r'|datamodules\._pixel_windows\.PixelWindows'
             r'|datamodules\._scene_graphs\.SceneGraphs)'

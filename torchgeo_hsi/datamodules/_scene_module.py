@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from torchgeo.datamodules import BaseDataModule
 from torchgeo.datasets import NonGeoDataset
 
 from .._typing import BoolArray, Sample
@@ -18,18 +17,19 @@ from ..datasets import plot_sample
 from ..datasets.labelled_scenes.scene import LabelledScene
 from ..datasets.splits import LeakReport, PixelSplit, leak_report
 from ..datasets.splits._grid import any_within
-from ..errors import EmptyDataError, MetadataError
+from ..errors import EmptyDataError
 from ..transforms import NormalizeValid
+from ._kept_statistics import KeptStatistics
 from ._pixel_windows import pixel_strips
 from ._scene_source import load_scene
 from ._scene_splits import make_split
-from .statistics import Statistics, compute_statistics, read_statistics
+from .statistics import Statistics, compute_statistics
 
 #: Pixels that the statistics may be of.
 STATISTICS = ('train', 'scene')
 
 
-class SceneDataModule(BaseDataModule):
+class SceneDataModule(KeptStatistics):
     """A data module of one labelled scene.
 
     Args:
@@ -166,40 +166,10 @@ class SceneDataModule(BaseDataModule):
         assert self._statistics is not None
         return self._statistics
 
-    def _checkpointed(self) -> Statistics | None:
-        """Return the statistics of the checkpoint that is used, if one is."""
-        trainer: Any = self.trainer
-        path = getattr(trainer, 'ckpt_path', None)
-        if path is None or trainer.state.fn == 'fit':
-            return None
-        # Lightning hands over the state of a data module of the same class only
-        found = read_statistics(path)
-        if found is None:
-            raise MetadataError(
-                f'{path} keeps no band statistics, and others than those of its '
-                'training would make its predictions wrong. Train with a data module '
-                'of this package.'
-            )
-        return found
-
     def _use(self, statistics: Statistics) -> None:
         self._statistics = statistics
         self.mean, self.std = statistics
         self.aug = NormalizeValid(self.mean, self.std)
-
-    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
-        """Normalize a batch on the device.
-
-        Args:
-            batch: The batch.
-            dataloader_idx: Index of the data loader.
-
-        Returns:
-            A new batch.
-        """
-        self.normalization()
-        result: Sample = super().on_after_batch_transfer(batch, dataloader_idx)
-        return result
 
     def normalize(self, image: Tensor, valid: Tensor | None = None) -> Tensor:
         """Normalize an image as batches are.
@@ -227,24 +197,6 @@ class SceneDataModule(BaseDataModule):
         for sample in pixel_strips(self.labelled_scene, self._seen()):
             image = self.normalize(sample['image'], sample['valid'])
             yield sample | {'image': image}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: the statistics.
-
-        Returns:
-            Mean and standard deviation of each band, if they are known.
-        """
-        return {} if self._statistics is None else self._statistics._asdict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the statistics of a checkpoint.
-
-        Args:
-            state_dict: What :meth:`state_dict` returned.
-        """
-        if state_dict:
-            mean, std = (torch.as_tensor(state_dict[k]) for k in ('mean', 'std'))
-            self._use(Statistics(mean, std))
 
     def plot(self, sample: Sample, suptitle: str | None = None) -> Figure:
         """Draw a window or a tile with the names and colors of the classes.

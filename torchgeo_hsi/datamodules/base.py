@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-import torch
 from matplotlib.figure import Figure
 from shapely import Polygon
 from torch import nn
@@ -24,11 +23,11 @@ from ..errors import EmptyDataError, MetadataError
 from ..samplers import BalancedWindowSampler, RandomWindowSampler
 from ..samplers._rasters import check_share
 from ..transforms import NormalizeValid, RandomDihedral
+from ._kept_statistics import KeptStatistics
 from .statistics import (
     Statistics,
     check_choice,
     file_statistics,
-    read_statistics,
     spectral_earth_statistics,
     training_statistics,
 )
@@ -37,7 +36,7 @@ from .statistics import (
 _STATISTICS_SIZE = 128
 
 
-class HSIGeoDataModule(GeoDataModule):
+class HSIGeoDataModule(KeptStatistics, GeoDataModule):
     """Base class for data modules of georeferenced hyperspectral cubes.
 
     * Training: random windows that lie inside a scene, flipped and rotated; drawn by
@@ -52,6 +51,11 @@ class HSIGeoDataModule(GeoDataModule):
     and *ignore_index* in the mask. The statistics are kept in checkpoints, so
     prediction needs no training data.
     """
+
+    _advice = (
+        "Pass statistics='spectral_earth' if it was trained with these, or train with a "
+        'data module of this package.'
+    )
 
     def __init__(
         self,
@@ -260,23 +264,6 @@ class HSIGeoDataModule(GeoDataModule):
         assert self._statistics is not None
         return self._statistics
 
-    def _checkpointed(self) -> Statistics | None:
-        """Return the statistics of the checkpoint that is used, if one is."""
-        trainer: Any = self.trainer
-        path = getattr(trainer, 'ckpt_path', None)
-        if path is None or trainer.state.fn == 'fit':
-            return None
-        # Lightning hands over the state of a data module of the same class only
-        found = read_statistics(path)
-        if found is None:
-            raise MetadataError(
-                f'{path} keeps no band statistics, and others than those of its '
-                "training would make its predictions wrong. Pass statistics='spectral_"
-                "earth' if it was trained with these, or train with a data module of "
-                'this package.'
-            )
-        return found
-
     def _computed(self) -> Statistics:
         """Compute the statistics of the training data."""
         try:
@@ -318,38 +305,6 @@ class HSIGeoDataModule(GeoDataModule):
         normalize = NormalizeValid(self.mean, self.std, self.ignore_index)
         self.aug = normalize
         self.train_aug = nn.Sequential(RandomDihedral(), normalize)
-
-    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
-        """Normalize a batch on the device, and augment it in training.
-
-        Args:
-            batch: The batch.
-            dataloader_idx: Index of the data loader.
-
-        Returns:
-            A new batch.
-        """
-        self.normalization()
-        result: Sample = super().on_after_batch_transfer(batch, dataloader_idx)
-        return result
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: the statistics.
-
-        Returns:
-            Mean and standard deviation of each band, if they are known.
-        """
-        return {} if self._statistics is None else self._statistics._asdict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the statistics of a checkpoint.
-
-        Args:
-            state_dict: What :meth:`state_dict` returned.
-        """
-        if state_dict:
-            mean, std = (torch.as_tensor(state_dict[k]) for k in ('mean', 'std'))
-            self._use(Statistics(mean, std))
 
     def plot(self, sample: Sample, suptitle: str | None = None) -> Figure:
         """Draw a sample with the names and colors of the classes.
