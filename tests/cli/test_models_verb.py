@@ -78,7 +78,8 @@ def test_table() -> None:
     result = CliRunner().invoke(models, ['spec_vit_[bs]*'], catch_exceptions=False)
     header, *lines = result.output.splitlines()
     assert header.split() == ['model', 'kind', 'parameters', 'bands']
-    names = ['spec_vit_base', 'spec_vit_base_wl', 'spec_vit_small', 'spec_vit_small_wl']
+    kinds = ('', '_series', '_wl')
+    names = [f'spec_vit_{size}{kind}' for size in ('base', 'small') for kind in kinds]
     assert [line.split()[0] for line in lines] == names
     assert all(line.split()[1] == 'backbone' for line in lines)
     assert all(line.split()[3] == '202' for line in lines)

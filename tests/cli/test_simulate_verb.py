@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from click.testing import CliRunner
 
 from torchgeo_hsi.cli.simulate import simulate
 from torchgeo_hsi.io import open_cube
-from torchgeo_hsi.io.simulated import read_config
+from torchgeo_hsi.io.simulated import read_config, truth_file
 from torchgeo_hsi.main import main
-from torchgeo_hsi.physics.simulation import SceneConfig
+from torchgeo_hsi.physics.simulation import PlumeSource, SceneConfig
 
 
 def run(root: Path, *words: str) -> None:
@@ -108,3 +109,66 @@ def test_no_progress_in_a_file(
     code, out, err = call(capsys, str(tmp_path / 's'), '--size', '16')
     assert (code, err) == (0, '')
     assert out == f'Simulated EnMAP product in {tmp_path / "s"}\n'
+
+
+class TestPlume:
+    WORDS = ('--size', '48', '--seed', '3', '--cloud-cover', '0', '--gas', 'methane')
+
+    def test_options(self, tmp_path: Path) -> None:
+        words = ['--rate', '9000', '--wind', '1', '--wind-from', '180']
+        words += ['--position', '0.5', '0.6', '--duration', '300']
+        run(tmp_path / 'scene', *self.WORDS, *words)
+        config = read_config(tmp_path / 'scene')
+        expected = PlumeSource(
+            'methane', 9000.0, 1.0, 180.0, (0.5, 0.6), duration=300.0
+        )
+        assert config == SceneConfig(48, 48, 3, 0.0, plume=expected)
+        file = truth_file(tmp_path / 'scene', 'TRUTH_GAS')
+        assert file is not None
+        with rasterio.open(file) as src:
+            gas = src.read(1)
+            assert src.descriptions == ('methane enhancement in ppm m',)
+        inside = ~np.isnan(gas)
+        expected_gas = expected.enhancement(48, 48)
+        np.testing.assert_array_equal(gas[inside], expected_gas[inside])
+
+    def test_defaults(self, tmp_path: Path) -> None:
+        run(tmp_path / 'scene', *self.WORDS)
+        run(tmp_path / 'scene', *self.WORDS)
+        config = read_config(tmp_path / 'scene')
+        assert config is not None
+        assert config.plume == PlumeSource()
+
+    def test_without_gas(self, tmp_path: Path) -> None:
+        words = [str(tmp_path / 's'), '--wind-from', '20']
+        result = CliRunner().invoke(simulate, words)
+        assert result.exit_code == 2
+        assert '--wind-from belongs to a plume' in result.output
+        assert not (tmp_path / 's').exists()
+
+    @pytest.mark.parametrize(
+        ('words', 'reason'),
+        [(['--gas', 'methan'], 'Did you mean methane'), ([], 'positive rate, got -2')],
+    )
+    def test_bad_plume(
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        words: list[str],
+        reason: str,
+    ) -> None:
+        words = [*self.WORDS, *(words or ['--rate', '-2'])]
+        code, _, err = call(capsys, str(tmp_path / 's'), *words)
+        assert code == 1
+        assert reason in err
+        assert not (tmp_path / 's').exists()
+
+    def test_another_plume_is_there(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run(tmp_path / 's', *self.WORDS)
+        code, _, err = call(capsys, str(tmp_path / 's'), *self.WORDS, '--rate', '5')
+        assert code == 1
+        assert 'rate=2000.0' in err
+        assert 'rate=5.0' in err
+        assert err.rstrip().endswith('Choose another folder, or pass --overwrite.')

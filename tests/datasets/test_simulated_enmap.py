@@ -3,8 +3,10 @@
 
 """The simulated scene as a torchgeo dataset."""
 
+import json
 import pickle
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,13 @@ from torchgeo_hsi.errors import (
     UnknownNameError,
 )
 from torchgeo_hsi.io import EnMAPL2AReader
-from torchgeo_hsi.io.simulated import truth_file
-from torchgeo_hsi.physics.simulation import LAND_COVER, EnMAPScene, SceneTile
+from torchgeo_hsi.io.simulated import TRUTH_PARTS, truth_file
+from torchgeo_hsi.physics.simulation import (
+    LAND_COVER,
+    EnMAPScene,
+    PlumeSource,
+    SceneTile,
+)
 
 SIZE = 64
 
@@ -303,3 +310,92 @@ class TestScene:
         seen = sample['mask'][sample['valid']].unique().tolist()
         assert {dataset.classes[code] for code in seen} <= texts
         assert not any('255' in text for text in texts)
+
+
+class TestPlume:
+    SOURCE = PlumeSource(rate=9000.0, duration=600.0, position=(0.35, 0.5))
+
+    @pytest.fixture(scope='class')
+    @staticmethod
+    def plumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        root = tmp_path_factory.mktemp('plume') / 'scene'
+        SimulatedEnMAP(
+            root, size=SIZE, seed=3, cloud_cover=0.1, plume=asdict(TestPlume.SOURCE)
+        )
+        return root
+
+    def test_sample(
+        self, plumed: Path, dataset: SimulatedEnMAP, sample: dict[str, torch.Tensor]
+    ) -> None:
+        dark = SimulatedEnMAP(plumed, target=True, enhancement=True)
+        assert dark.config == replace(dataset.config, plume=self.SOURCE)
+        found = dark[dark.bounds]
+        gas = found['enhancement']
+        assert (gas.shape, gas.dtype) == ((1, SIZE, SIZE), torch.float32)
+        expected = torch.from_numpy(self.SOURCE.enhancement(SIZE, SIZE))
+        inside = sample['mask'] != 255
+        assert torch.equal(gas[0], expected * inside)
+        for key in ('mask', 'valid', 'wavelength', 'transform'):
+            assert torch.equal(found[key], sample[key]), key
+        lost = (sample['target'] - found['target']).amax(dim=0)
+        strongest = gas[0] > 1000
+        assert strongest.any()
+        assert (lost[strongest & (sample['target'].amax(dim=0) > 1500)] > 0).all()
+        assert not lost[gas[0] == 0].any()
+
+    def test_windows(self, plumed: Path) -> None:
+        dark = SimulatedEnMAP(plumed, enhancement=True)
+        whole = dark[dark.bounds]['enhancement']
+        part = dark[query(dark, 20, 24, 12, 8)]['enhancement']
+        assert torch.equal(part, whole[:, 24:32, 20:32])
+
+    def test_scenes_without_plume(
+        self, dataset: SimulatedEnMAP, sample: dict[str, torch.Tensor]
+    ) -> None:
+        plain = SimulatedEnMAP(dataset.root, enhancement=True)
+        found = plain[query(plain, 20, 20, 8, 6)]
+        assert torch.equal(found['enhancement'], torch.zeros(1, 6, 8))
+        assert 'enhancement' not in sample
+        assert truth_file(dataset.root, 'TRUTH_GAS') is None
+        (document,) = Path(dataset.root).glob('*-TRUTH.JSON')
+        content = json.loads(document.read_text())
+        # as written before there were plumes
+        assert list(content['scene']) == [
+            'height',
+            'width',
+            'seed',
+            'cloud_cover',
+            'footprint',
+            'noise',
+        ]
+        assert content['parts'] == ['SPECTRAL_IMAGE', *TRUTH_PARTS]
+
+    def test_another_plume_is_there(self, plumed: Path, root: Path) -> None:
+        other = replace(self.SOURCE, gas='carbon_dioxide')
+        with pytest.raises(MetadataError, match=r"but plume=PlumeSource.*'carbon_diox"):
+            SimulatedEnMAP(plumed, plume=other)
+        with pytest.raises(MetadataError, match='scene with plume=None'):
+            SimulatedEnMAP(root, plume=other)
+        assert SimulatedEnMAP(plumed, plume=self.SOURCE).config.plume == self.SOURCE
+
+    def test_missing_truth(self, tmp_path: Path) -> None:
+        SimulatedEnMAP(tmp_path / 's', size=16, plume={'duration': 60.0})
+        file = truth_file(tmp_path / 's', 'TRUTH_GAS')
+        assert file is not None
+        Path(file).unlink()
+        with pytest.raises(CorruptFileError, match='lacks TRUTH_GAS'):
+            SimulatedEnMAP(tmp_path / 's')
+
+    @pytest.mark.parametrize('scene', ['[]', '{"plume": {"gas": "xenon"}}'])
+    def test_damaged_document(self, tmp_path: Path, scene: str) -> None:
+        SimulatedEnMAP(tmp_path / 's', size=16)
+        (document,) = (tmp_path / 's').glob('*-TRUTH.JSON')
+        content = json.loads(document.read_text()) | {'scene': json.loads(scene)}
+        document.write_text(json.dumps(content))
+        with pytest.raises(CorruptFileError, match='Delete the folder'):
+            SimulatedEnMAP(tmp_path / 's')
+
+    def test_bad_plume(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match='some of gas, rate, wind'):
+            SimulatedEnMAP(tmp_path / 's', size=16, plume={'speed': 3.0})
+        assert not (tmp_path / 's').exists()

@@ -36,6 +36,33 @@ def test_convolution_has_a_matrix_for_each_coefficient() -> None:
             torch.testing.assert_close(found[:, i, j], x[:, i, j] @ weight[i, j])
 
 
+@pytest.mark.parametrize('count', [6, 7])
+def test_coupled_convolution_can_differentiate(count: int) -> None:
+    layer = SpectralConvolution((count, 3), 1, coupled=(0,))
+    unit = torch.eye(count, dtype=torch.float64)
+    slope = Fourier().differentiate(unit, 1, 0).float()
+    partner = [(count - k) % count for k in range(count)]
+    weight = torch.zeros(count, 3, 2, 1)
+    for k in range(count):
+        weight[k, :, 1, 0] = slope[k, partner[k]]
+    with torch.no_grad():
+        layer.weight.copy_(weight.flatten(0, 1))
+    x = torch.randn(2, count, 3, 1)
+    expected = Fourier().differentiate(x, 1, 1)
+    torch.testing.assert_close(layer(x), expected, atol=1e-4, rtol=1e-5)
+
+
+def test_coupled_operator() -> None:
+    axes = ('chebyshev', 'fourier', 'fourier')
+    plain = SpectralOperator(axes, (3, 5, 5), width=4, depth=2)
+    model = SpectralOperator(axes, (3, 5, 5), width=4, depth=2, coupled=True)
+    counts = [sum(p.numel() for p in m.parameters()) for m in (plain, model)]
+    assert counts[1] - counts[0] == 2 * 2 * 75 * 16
+    assert model(torch.rand(2, 1, 3, 5, 5)).shape == (2, 3, 5, 5)
+    # partners follow from the arguments
+    assert set(plain.state_dict()) == set(model.state_dict())
+
+
 def test_parameters() -> None:
     """15 x 15 modes, 32 channels, 4 layers: as counted from the layers of the paper."""
     model = SpectralOperator(('fourier', 'fourier'), (15, 15), width=32, depth=4)

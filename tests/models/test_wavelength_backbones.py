@@ -181,7 +181,7 @@ def test_published_backbone_behind_this_adapter(vit_state: State, save: Save) ->
 
 def test_published_adapter_does_not_fit(vit_state: State, save: Save) -> None:
     model = timm.create_model('spec_vit_tiny_wl')
-    with pytest.raises(CorruptFileError, match='the other wavelengths'):
+    with pytest.raises(CorruptFileError, match='of different kinds'):
         load_spectral_earth_weights(model, save(vit_state), adapter_only=True)
 
 

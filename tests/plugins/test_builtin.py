@@ -179,7 +179,7 @@ class TestModels:
         # parts of a network, which make no scores by themselves
         networks -= {'FeaturePyramid', 'SpectralAdapter', 'SpectralWhitening'}
         # and what is trained around one
-        networks -= {'WavelengthAdapter', 'MaskedAutoencoder'}
+        networks -= {'SeriesAdapter', 'WavelengthAdapter', 'MaskedAutoencoder'}
         # denoisers of the images of a subspace, by the name of the method around them
         networks -= {'BM3D', 'CollaborativeFilter', 'WaveletShrinkage'}
         networks -= {'EigenImageNetwork', 'MeanDenoiser'}
@@ -213,6 +213,10 @@ class TestModels:
         for name in registry:
             if kind_of(registry.get(name)) == 'pixel classifier':
                 words = {'in_channels': 80, 'num_classes': 2}
+                built.add(type(registry.get(name)(**words)).__name__)
+        for name in registry:
+            if kind_of(registry.get(name)) == 'neural operator':
+                words = {'modes': (5, 5), 'width': 4}
                 built.add(type(registry.get(name)(**words)).__name__)
         # this one needs a package that is not installed with ours
         assert built == networks - {'BM4D'}

@@ -7,6 +7,8 @@
 from .. import models as _models  # noqa: F401
 from .cube_writer import GeoTIFFCubeWriter
 from .embedding_writer import EmbeddingWriter
+from .field_figure import FieldFigure
+from .field_writer import FieldWriter
 from .lora_scale_cycle import LoRAScaleCycle
 from .map_figure import MapFigure, draw_map
 from .online_probe import OnlineProbe
@@ -20,6 +22,8 @@ from .zero_shot_figures import ZeroShotFigures, plot_records
 
 __all__ = (
     'EmbeddingWriter',
+    'FieldFigure',
+    'FieldWriter',
     'GeoTIFFCubeWriter',
     'LoRAScaleCycle',
     'MapFigure',

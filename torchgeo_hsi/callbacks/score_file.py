@@ -14,7 +14,7 @@ from ..errors import OutputError
 from ._report import report
 
 #: Endings of the metrics that are shown; the file holds all.
-SHOWN = ('OverallAccuracy', 'AverageJaccardIndex', 'loss')
+SHOWN = ('OverallAccuracy', 'AverageJaccardIndex', 'relative_l2', 'loss')
 
 
 class ScoreFile(Callback):

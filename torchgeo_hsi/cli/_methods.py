@@ -146,15 +146,23 @@ def kind_of(builder: Callable[..., Any]) -> str | None:
 
     Returns:
         ``'denoiser'``, ``'pansharpener'``, ``'superresolver'``, ``'pixel classifier'``,
-        ``'other'``, or None for what plugins bring without saying it; what gives another
+        ``'neural operator'``, ``'other'``, or None for what plugins bring without saying it; what gives another
         shape is refused later.
     """
     from ..layers import SceneModel
-    from ..models import Pansharpener, PixelClassifier, SuperResolver
+    from ..models import (
+        FourierNeuralOperator,
+        Pansharpener,
+        PixelClassifier,
+        SpectralOperator,
+        SuperResolver,
+    )
 
     built = getattr(builder, '__annotations__', {}).get('return', builder)
     kinds = (
         (PixelClassifier, 'pixel classifier'),
+        (SpectralOperator, 'neural operator'),
+        (FourierNeuralOperator, 'neural operator'),
         (Pansharpener, 'pansharpener'),
         # which is a SceneModel, too
         (SuperResolver, 'superresolver'),

@@ -58,8 +58,9 @@ def _kind(name: str, builder: Callable[..., Any]) -> str | None:
     Returns:
         ``'denoiser'`` for what ``restore denoise`` takes, ``'pansharpener'`` for what
         ``restore pansharpen`` takes, ``'superresolver'`` for ``restore superresolve``,
-        ``'pixel classifier'`` for ``classify``, ``'backbone'`` for what timm builds, None for others, and for those of plugins
-        that do not say it.
+        ``'pixel classifier'`` for ``classify``, ``'neural operator'`` for what solves
+        equations, ``'backbone'`` for what timm builds, None for others, and for those
+        of plugins that do not say it.
     """
     import timm
 
@@ -67,6 +68,11 @@ def _kind(name: str, builder: Callable[..., Any]) -> str | None:
         return 'backbone'
     kind = kind_of(builder)
     return None if kind == 'other' else kind
+
+
+def count_parameters(model: 'nn.Module') -> int:
+    """Count the parameters of a model; complex ones are two numbers each."""
+    return sum(p.numel() * (1 + p.is_complex()) for p in model.parameters())
 
 
 def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
@@ -99,7 +105,7 @@ def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
         except ImportError:
             # a package that is not installed; building the model says which one
             return row
-        row['parameters'] = sum(p.numel() for p in model.parameters())
+        row['parameters'] = count_parameters(model)
         row['bands'] = _input_bands(builder, model)
     return row
 
@@ -130,6 +136,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     if row['parameters'] is None:
         return name, kind, '?', '?'
     bands = 'any' if row['bands'] is None else f'{row["bands"]:,}'
+    if kind == 'neural operator':
+        # fields of an equation, and no bands
+        bands = '-'
     return name, kind, f'{row["parameters"]:,}', bands
 
 

@@ -9,6 +9,7 @@ from ._dataset_statistics import dataset_statistics
 from .base import HSIGeoDataModule
 from .denoising import HSIDenoisingDataModule
 from .enmap_l2a import EnMAPL2ADataModule
+from .equations import EquationDataModule
 from .graphs import HSIGraphDataModule
 from .hyperview import HyperviewDataModule
 from .hyspecnet import HSIHySpecNet11kDataModule
@@ -38,6 +39,7 @@ __all__ = (
     'DESISCDLDataModule',
     'EO1CDLDataModule',
     'EnMAPL2ADataModule',
+    'EquationDataModule',
     'HSIDenoisingDataModule',
     'HSIGeoDataModule',
     'HSIGraphDataModule',

@@ -23,13 +23,14 @@ from ..errors import CorruptFileError, MetadataError
 from ..io import GeoTIFFReader
 from ..io.geotiff import open_raster
 from ..io.simulated import (
+    GAS_PART,
     TRUTH_PARTS,
     differences,
     read_config,
     simulate_enmap,
     truth_file,
 )
-from ..physics.simulation import LAND_COVER, SceneConfig
+from ..physics.simulation import LAND_COVER, PlumeSource, SceneConfig
 from ._grid import Grid, read_tile
 from ._handles import ReaderCache
 from ._index import DataNotFoundError
@@ -57,6 +58,10 @@ class SimulatedEnMAP(EnMAPL2A):
       clouds, shadows and residuals, float32 of shape ``(C, H, W)``
     * ``abundance``: if asked for, the share of each class, float32 of shape
       ``(K, H, W)``, sums to 1 in the swath
+    * ``enhancement``: if asked for, the gas of the plume in ppm m, float32 of shape
+      ``(1, H, W)``; 0 outside of the swath, and everywhere in scenes without plume
+
+    A plume darkens ``image`` and ``target`` alike, as part of the signal.
 
     Example:
         .. code-block:: python
@@ -94,6 +99,8 @@ class SimulatedEnMAP(EnMAPL2A):
         transforms: Callable[[Sample], Sample] | None = None,
         generate: bool = True,
         cache: bool = True,
+        plume: PlumeSource | dict[str, Any] | None = None,
+        enhancement: bool = False,
     ) -> None:
         """Initialize a new SimulatedEnMAP instance.
 
@@ -117,6 +124,10 @@ class SimulatedEnMAP(EnMAPL2A):
             transforms: Function that takes a sample and returns a changed one.
             generate: Whether to simulate the scene if *root* does not hold it.
             cache: Whether to keep files open between samples.
+            plume: A plume of gas over the scene (none by default):
+                :class:`~torchgeo_hsi.physics.simulation.PlumeSource`, or its arguments
+                by name.
+            enhancement: Whether samples have the enhancement of the plume.
 
         Raises:
             torchgeo.datasets.DatasetNotFoundError: If there is no product and *generate* is False.
@@ -125,11 +136,12 @@ class SimulatedEnMAP(EnMAPL2A):
             OutputError: If *root* holds something else than a simulated scene, or the
                 product cannot be written.
             CorruptFileError: If a file is missing, truncated or damaged.
-            UnknownNameError: If a band does not exist.
+            UnknownNameError: If a band or gas does not exist.
         """
         self.root = root
         self.paths = root
-        wanted = _wanted(size, seed, cloud_cover, footprint, noise)
+        source = PlumeSource.of(plume)
+        wanted = _wanted(size, seed, cloud_cover, footprint, noise, source)
         found = read_config(root)
         if found is None:
             if not generate:
@@ -144,11 +156,12 @@ class SimulatedEnMAP(EnMAPL2A):
             self.config = found
         self.target = target
         self.abundance = abundance
+        self.enhancement = enhancement
         super().__init__(root, crs, res, bands, quality, cache=cache)
         # applied after the truth was added, not by the base class before it
         self.truth_transforms = transforms
         self._truth = ReaderCache(GeoTIFFReader, keep=cache)
-        paths = {part: truth_file(root, part) for part in TRUTH_PARTS}
+        paths = {part: truth_file(root, part) for part in (*TRUTH_PARTS, GAS_PART)}
         self._truth_paths = {part: path for part, path in paths.items() if path}
         # the truth has all bands of the product, in the same order
         self._clean_bands = self._scenes[self.files[0]].indexes
@@ -176,6 +189,8 @@ class SimulatedEnMAP(EnMAPL2A):
         if self.abundance:
             shares = range(len(self.classes))
             sample['abundance'] = self._read_truth('TRUTH_ABUNDANCES', shares, grid)
+        if self.enhancement:
+            sample['enhancement'] = self._read_truth(GAS_PART, [0], grid)
         if self.truth_transforms is not None:
             sample = self.truth_transforms(sample)
         return sample
@@ -204,6 +219,8 @@ class SimulatedEnMAP(EnMAPL2A):
 
     def _read_truth(self, part: str, indexes: Sequence[int], grid: Grid) -> Tensor:
         """Read a cube, 0 where there is no data, as the image is read."""
+        if part == GAS_PART and self.config.plume is None:
+            return torch.zeros(len(indexes), grid.height, grid.width)
         with self._truth.open(self._truth_paths[part]) as reader:
             tile = read_tile(reader, indexes, grid)
         if tile is None:
@@ -238,7 +255,7 @@ class SimulatedEnMAP(EnMAPL2A):
 
 
 def _wanted(
-    size: int | tuple[int, int] | None, *values: float | bool | None
+    size: int | tuple[int, int] | None, *values: float | bool | PlumeSource | None
 ) -> dict[str, Any]:
     """Collect what was asked for, by the names of the configuration."""
     height, width = size if isinstance(size, tuple | list) else (size, size)
@@ -265,4 +282,5 @@ def _simulate(root: PathLike, config: SceneConfig) -> None:
         config.cloud_cover,
         footprint=config.footprint,
         noise=config.noise,
+        plume=config.plume,
     )

@@ -19,7 +19,13 @@ from rasterio.windows import Window
 
 from .._typing import PathLike
 from ..errors import CorruptFileError, OutputError
-from ..physics.simulation import LAND_COVER, EnMAPScene, SceneConfig, SceneTile
+from ..physics.simulation import (
+    LAND_COVER,
+    EnMAPScene,
+    PlumeSource,
+    SceneConfig,
+    SceneTile,
+)
 from ..physics.simulation.instrument import is_vnir
 from ..physics.simulation.scene import NODATA, PIXEL, SUN_AZIMUTH, SUN_ZENITH
 from ._writer import is_taken
@@ -34,6 +40,9 @@ VERSION = 1
 
 #: Parts of the truth: classes, their shares, and the image without noise.
 TRUTH_PARTS = ('TRUTH_CLASSES', 'TRUTH_ABUNDANCES', 'TRUTH_CLEAN_IMAGE')
+
+#: Part of the truth of scenes with a plume: its enhancement in ppm m.
+GAS_PART = 'TRUTH_GAS'
 
 _DOCUMENT = 'TRUTH'
 _CRS = 'EPSG:32633'
@@ -50,6 +59,7 @@ def simulate_enmap(
     *,
     footprint: bool = True,
     noise: float = 1.0,
+    plume: PlumeSource | Mapping[str, Any] | None = None,
     compress: str | None = 'deflate',
     workers: int = 2,
     overwrite: bool = False,
@@ -70,6 +80,9 @@ def simulate_enmap(
         footprint: Whether the swath is tilted as in a real product, so that the corners
             of the raster are empty.
         noise: Factor on noise and stripes; 0 for a perfect instrument.
+        plume: A plume of gas over the scene, or its arguments by name; then the truth
+            has a raster of its enhancement, ``TRUTH_GAS``. The rest of the scene, noise
+            included, stays the same.
         compress: Compression of the rasters, or None.
         workers: Threads that compute.
         overwrite: Whether to replace another simulated product in *root*.
@@ -80,32 +93,26 @@ def simulate_enmap(
 
     Raises:
         ValueError: If a value is out of its range.
+        UnknownNameError: If there is no such gas.
         OutputError: If *root* holds another scene that is not to be replaced, or
             anything that was not simulated, or cannot be written.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    config = SceneConfig(height, width, seed, cloud_cover, footprint, noise)
+    config = SceneConfig(
+        height, width, seed, cloud_cover, footprint, noise, PlumeSource.of(plume)
+    )
     path = Path(root)
-    if is_taken(path) and not _documents(path):
-        raise OutputError(
-            f'{path} is not empty and holds no simulated scene, so it is left as it '
-            'is. Choose another folder.'
-        )
-    found = None if overwrite else read_config(path)
-    if found == config:
+    if _is_there(path, config, overwrite):
         return path
-    if found is not None:
-        there, wanted = differences(found, asdict(config))
-        raise OutputError(
-            f'{path} holds a scene with {there}, but {wanted} was asked for. Choose '
-            'another folder, or pass overwrite=True.'
-        )
     scene = EnMAPScene(config)
     done, vnir = 0, is_vnir(scene.bands)
     try:
         with _open_writer(path, scene, compress, overwrite) as writer:
             for window, tile in _render(scene, workers):
-                writer.write(window, _parts(tile, vnir))
+                parts = _parts(tile, vnir)
+                if config.plume is None:
+                    del parts[GAS_PART]
+                writer.write(window, parts)
                 done += window.width * window.height
                 if progress is not None:
                     progress(done / (height * width))
@@ -114,6 +121,23 @@ def simulate_enmap(
         if overwrite or read_config(path) != config:
             raise
     return path
+
+
+def _is_there(path: Path, config: SceneConfig, overwrite: bool) -> bool:
+    """Tell whether a folder holds a scene already, and refuse to lose another one."""
+    if is_taken(path) and not _documents(path):
+        raise OutputError(
+            f'{path} is not empty and holds no simulated scene, so it is left as it '
+            'is. Choose another folder.'
+        )
+    found = None if overwrite else read_config(path)
+    if found is not None and found != config:
+        there, wanted = differences(found, vars(config))
+        raise OutputError(
+            f'{path} holds a scene with {there}, but {wanted} was asked for. Choose '
+            'another folder, or pass overwrite=True.'
+        )
+    return found is not None
 
 
 def read_config(root: PathLike) -> SceneConfig | None:
@@ -134,9 +158,11 @@ def read_config(root: PathLike) -> SceneConfig | None:
         return None
     try:
         content = json.loads(found[0].read_text(encoding='utf-8'))
-        config = SceneConfig(**content['scene'])
+        scene = content['scene']
+        plume = PlumeSource.of(scene.get('plume'))
+        config = SceneConfig(**scene | {'plume': plume})
         missing = [name for name in content['parts'] if not truth_file(root, name)]
-    except (ValueError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(
             f'{found[0]} is damaged ({error}). Delete the folder and simulate again.'
         ) from error
@@ -187,10 +213,12 @@ def _open_writer(
     path: Path, scene: EnMAPScene, compress: str | None, overwrite: bool
 ) -> EnMAPL2AWriter:
     config = scene.config
-    names = {code: cover.name for code, cover in enumerate(LAND_COVER)}
+    layers, settings = _truth_layers(scene), asdict(config)
+    if config.plume is None:
+        # products without plume are what they were before there were plumes
+        del settings['plume']
     west = _WEST + _STEP * (config.seed % 16)
     north = _NORTH - _STEP * (config.seed // 16 % 16)
-    nan = float('nan')
     return EnMAPL2AWriter(
         path,
         scene.bands,
@@ -201,35 +229,42 @@ def _open_writer(
         name=scene_name(START, datatake=config.seed),
         sun_zenith=SUN_ZENITH,
         sun_azimuth=SUN_AZIMUTH,
-        layers=(
-            ProductLayer(
-                'TRUTH_CLASSES',
-                nodata=255,
-                colormap={i: cover.color for i, cover in enumerate(LAND_COVER)},
-                class_names=names,
-            ),
-            ProductLayer(
-                'TRUTH_ABUNDANCES',
-                len(names),
-                'float32',
-                nan,
-                descriptions=tuple(names.values()),
-            ),
-            ProductLayer(
-                'TRUTH_CLEAN_IMAGE', len(scene.bands), 'int16', NODATA, scene.bands
-            ),
-        ),
+        layers=layers,
         documents={
             _DOCUMENT: {
                 'simulator': VERSION,
-                'scene': asdict(config),
-                'classes': list(names.values()),
-                'parts': ['SPECTRAL_IMAGE', *TRUTH_PARTS],
+                'scene': settings,
+                'classes': [cover.name for cover in LAND_COVER],
+                'parts': ['SPECTRAL_IMAGE', *(layer.part for layer in layers)],
             }
         },
         compress=compress,
         overwrite=overwrite,
     )
+
+
+def _truth_layers(scene: EnMAPScene) -> list[ProductLayer]:
+    """List the rasters of the truth."""
+    names = {code: cover.name for code, cover in enumerate(LAND_COVER)}
+    colors = {code: cover.color for code, cover in enumerate(LAND_COVER)}
+    bands, nan = scene.bands, float('nan')
+    # in the order of TRUTH_PARTS
+    layers = [
+        ProductLayer('TRUTH_CLASSES', nodata=255, colormap=colors, class_names=names),
+        ProductLayer(
+            'TRUTH_ABUNDANCES',
+            len(names),
+            'float32',
+            nan,
+            descriptions=tuple(names.values()),
+        ),
+        ProductLayer('TRUTH_CLEAN_IMAGE', len(bands), 'int16', NODATA, bands),
+    ]
+    if scene.config.plume is not None:
+        title = scene.config.plume.absorption.title.lower()
+        text = (f'{title} enhancement in ppm m',)
+        layers.append(ProductLayer(GAS_PART, 1, 'float32', nan, descriptions=text))
+    return layers
 
 
 def _render(scene: EnMAPScene, workers: int) -> Iterator[tuple[Window, SceneTile]]:
@@ -270,4 +305,5 @@ def _parts(tile: SceneTile, vnir: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         'TRUTH_CLASSES': tile.classes,
         'TRUTH_ABUNDANCES': tile.abundances,
         'TRUTH_CLEAN_IMAGE': tile.clean,
+        GAS_PART: tile.enhancement,
     }

@@ -26,6 +26,7 @@ from .restoration import RestorationLoss
 from .soft_whitening import SoftWhiteningLoss
 from .spatial_variation import SpatialVariationLoss
 from .spectral_angle import SpectralAngleLoss
+from .spectral_residual import SpectralResidualLoss
 from .spectral_transformation import SpectralTransformationLoss, spectral_transformation
 from .spectral_variation import SpectralVariationLoss
 
@@ -49,6 +50,7 @@ __all__ = (
     'SoftWhiteningLoss',
     'SpatialVariationLoss',
     'SpectralAngleLoss',
+    'SpectralResidualLoss',
     'SpectralTransformationLoss',
     'SpectralVariationLoss',
     'correlation_threshold',

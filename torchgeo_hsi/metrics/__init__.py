@@ -27,6 +27,7 @@ from .mssim import MSSIM, mssim
 from .no_reference import HQNR, QNR, RQNR
 from .q2n import Q2n, q2n
 from .quality_index import quality_index
+from .relative_l2 import RelativeL2, relative_l2
 from .rmse import RMSE, rmse
 from .spectral_angle import SpectralAngle, mean_spectral_angle
 from .uniformity import Uniformity, uniformity
@@ -55,6 +56,7 @@ __all__ = (
     'KnownAveragePrecision',
     'Q2n',
     'RQ2n',
+    'RelativeL2',
     'SpectralAngle',
     'Uniformity',
     'alignment',
@@ -74,6 +76,7 @@ __all__ = (
     'mssim',
     'q2n',
     'quality_index',
+    'relative_l2',
     'rmse',
     'spectrum_rank',
     'uniformity',

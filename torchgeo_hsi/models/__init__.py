@@ -8,7 +8,8 @@ builds its network by ``timm.create_model`` (or by segmentation_models_pytorch's
 ``tu-`` prefix) knows them.
 """
 
-# the import registers the names that end with _wl
+# the imports register the names that end with _series and _wl
+from . import series_backbones as series_backbones
 from . import wavelength_backbones as wavelength_backbones
 from ._bands import use_bands
 from .adapter_backbone import SpectralAdapterBackbone
@@ -40,6 +41,12 @@ from .lora import add_lora, lora_layers, merge_lora, scale_lora, trainable_share
 from .man import MAN, man_l, man_m, man_s
 from .man_v1 import MANv1, man_v1, man_v1_b, man_v1_m, man_v1_s
 from .masked_autoencoder import MaskedAutoencoder
+from .neural_spectral import (
+    FourierNeuralOperator,
+    SpectralOperator,
+    fourier_neural_operator,
+    spectral_operator,
+)
 from .pansharpening import (
     AWLP,
     BDSD,
@@ -128,6 +135,7 @@ from .pretrained_subspace import pretrained_subspace
 from .restoration_weights import list_weights, load_restoration_weights
 from .restore_scene import restore_scene
 from .segmenter import Segmenter, segmenter
+from .series_adapter import SeriesAdapter
 from .sharpen_scene import scene_shift, sharpen_scene
 from .spec_resnet import SpecResNet, spec_resnet50
 from .spec_vit import (
@@ -208,6 +216,7 @@ __all__ = (
     'FCNHead',
     'FeaturePyramid',
     'FoundationTransformer',
+    'FourierNeuralOperator',
     'HSpeNet',
     'HySURE',
     'HybridSN',
@@ -231,6 +240,7 @@ __all__ = (
     'RhoPNNOptions',
     'RobustSubspaceDenoiser',
     'Segmenter',
+    'SeriesAdapter',
     'SparseDetails',
     'SpecResNet',
     'SpecResNet50_Weights',
@@ -246,6 +256,7 @@ __all__ = (
     'SpectralEarthWeights',
     'SpectralFormer',
     'SpectralMLP',
+    'SpectralOperator',
     'SpectralWhitening',
     'SubspaceDenoiser',
     'SubspaceSuperResolver',
@@ -277,6 +288,7 @@ __all__ = (
     'exp',
     'export_spectral_earth_weights',
     'fasthyde',
+    'fourier_neural_operator',
     'get_builder',
     'get_model',
     'gs',
@@ -337,6 +349,7 @@ __all__ = (
     'spec_vit_tiny',
     'spectral_cnn',
     'spectral_mlp',
+    'spectral_operator',
     'spectralformer',
     'sr_d',
     'subspace',

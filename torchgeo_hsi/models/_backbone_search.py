@@ -9,11 +9,12 @@ from torch import nn
 
 from ..errors import BandMismatchError
 from ._checkpoint_layout import ADAPTER, HEADS
+from .series_adapter import SeriesAdapter
 from .spectral_adapter import SpectralAdapter
 from .wavelength_adapter import WavelengthAdapter
 
 #: What can be the adapter of a backbone.
-ADAPTERS = (SpectralAdapter, WavelengthAdapter)
+ADAPTERS = (SpectralAdapter, WavelengthAdapter, SeriesAdapter)
 
 
 def has_adapter(model: nn.Module) -> bool:

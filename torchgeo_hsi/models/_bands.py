@@ -289,11 +289,12 @@ def use_bands(
 ) -> Iterator[None]:
     """Tell a network the bands of the images that it gets inside of this context.
 
-    All parts that know wavelengths (:class:`WavelengthAdapter`, the foundation models)
-    use ``sample['wavelength']`` and ``sample['fwhm']`` in place of their default. What
-    is wrapped (DDP, ``torch.compile``, feature extractors) is found, too. Contexts may
-    be nested. Nothing happens without such parts, or without ``wavelength``. What a
-    network computes again in a backward pass behind the context does not know them.
+    All parts that know wavelengths (:class:`WavelengthAdapter`, :class:`SeriesAdapter`,
+    the foundation models) use ``sample['wavelength']`` and ``sample['fwhm']`` in place
+    of their default. What is wrapped (DDP, ``torch.compile``, feature extractors) is
+    found, too. Contexts may be nested. Nothing happens without such parts, or without
+    ``wavelength``. What a network computes again in a backward pass behind the context
+    does not know them.
 
     Args:
         module: The network, or one of its methods.

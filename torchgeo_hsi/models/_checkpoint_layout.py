@@ -20,8 +20,13 @@ ADAPTER = 'spectral_adapter.'
 #: Where heads are, under our names.
 HEADS = ('head.', 'fc.', 'classifier.')
 
-#: A tensor of each kind of adapter: by position, and by wavelength.
-ANCHORS = (f'{ADAPTER}0.weight', f'{ADAPTER}series.weight')
+#: A tensor of each kind of adapter (by position, by wavelength, by series), and what
+#: names of backbones with it end with.
+ANCHORS = {
+    f'{ADAPTER}0.weight': '',
+    f'{ADAPTER}series.weight': '_wl',
+    f'{ADAPTER}coefficients.weight': '_series',
+}
 #: Parts of names that wrappers of torch add anywhere.
 _WRAPPERS = re.compile(
     r'(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.'
@@ -266,7 +271,7 @@ def what_else(key: str) -> str:
 
 
 def kind_of_adapter(keys: Iterable[str]) -> str | None:
-    """Tell adapters apart that see positions, and those that see wavelengths.
+    """Tell adapters apart: those that see positions, wavelengths, or series.
 
     Args:
         keys: Names of the tensors of a network, under our names.
@@ -288,7 +293,7 @@ def describe(network: Mapping[str, tuple[int, ...]]) -> str:
         Name of the model if it is one of ours, else a few words.
     """
     kind = kind_of_adapter(network)
-    suffix = '_wl' if kind == ANCHORS[1] else ''
+    suffix = ANCHORS[kind] if kind else ''
     if 'layer1.0.conv1.weight' in network:
         return f'spec_resnet50{suffix}' if kind else 'a residual network'
     blocks = {key.split('.')[1] for key in network if key.startswith('blocks.')}

@@ -251,8 +251,8 @@ def _hint(report: WeightReport, wish: Wish) -> str:
     """Say what to do about a file that does not fit."""
     if report.kept and wish.adapter_only:
         return (
-            'One of the two adapters sees positions, the other wavelengths: build the '
-            'model that the file holds.'
+            'The adapters are of different kinds (one sees positions, the other '
+            'wavelengths or series): build the model that the file holds.'
         )
     if report.nonfinite:
         return 'The file holds NaN or infinite values: take an earlier checkpoint.'

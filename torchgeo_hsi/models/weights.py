@@ -145,9 +145,8 @@ def load_spectral_earth_weights(
     ``state_dict`` around them, and the checkpoints of torchgeo's and our trainers with
     these backbones. Half precision is converted. The spectral adapter has no weight
     that depends on the number of bands, so a model for any number of bands from 75
-    takes them. A model whose adapter is of the other kind than that of the file (one of
-    the two sees positions, the other wavelengths) takes the rest, and there is a
-    warning.
+    takes them. A model whose adapter is of another kind than that of the file (which
+    sees positions, wavelengths or series) takes the rest, and there is a warning.
 
     Networks of timm without a spectral adapter, such as ``dofa_small_wl`` or
     ``vit_tiny_patch16_224``, take their own plain state dict, and checkpoints of our
@@ -163,8 +162,8 @@ def load_spectral_earth_weights(
     Args:
         model: ``spec_resnet50`` or a ``spec_vit_*``, a feature extractor made of one,
             a :class:`SpectralAdapterBackbone`, a :class:`SpectralAdapter`, a
-            :class:`WavelengthAdapter`, another network of timm, or a model or task that
-            has one of them inside.
+            :class:`WavelengthAdapter`, a :class:`SeriesAdapter`, another network of
+            timm, or a model or task that has one of them inside.
         path: The file; or an entry such as ``SpecResNet50_Weights.SPECTRALEARTH_MOCO``,
             or its name, whose file is then looked for.
         branch: Which network of a self-supervised checkpoint: the one that is trained

@@ -25,7 +25,7 @@ from ._backbone_search import (
 from ._checkpoint_layout import ADAPTER, Branch, choose_network
 from .spec_resnet import SpecResNet
 from .spec_vit import SpecVisionTransformer
-from .wavelength_adapter import WavelengthAdapter
+from .spectral_adapter import SpectralAdapter
 
 #: Parts of names that show that a layer does not keep its weights as they are used.
 _ODD = re.compile(
@@ -51,7 +51,7 @@ def _find_source(model: nn.Module, branch: Branch) -> nn.Module:
 
 def _official_part(backbone: nn.Module) -> str:
     """Name the part behind the adapter as SpectralEarth does."""
-    if isinstance(backbone.spectral_adapter, WavelengthAdapter):
+    if not isinstance(backbone.spectral_adapter, SpectralAdapter):
         raise BandMismatchError(
             'The code of SpectralEarth has no adapter that knows wavelengths. Use '
             "layout='timm'."

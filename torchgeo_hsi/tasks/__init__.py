@@ -13,6 +13,7 @@ from .graph_contrast import GraphContrast
 from .intl import INTL
 from .mae import HSIMAE
 from .moco import HSIMoCo
+from .neural_spectral import NeuralSpectral
 from .pansharpening import HSIPansharpening
 from .pixel_classification import HSIPixelClassification
 from .regression import HSIRegression
@@ -32,6 +33,7 @@ __all__ = (
     'HSIRegression',
     'HSISegmentation',
     'HSISuperResolution',
+    'NeuralSpectral',
     'graph_probabilities',
 )
 

@@ -17,10 +17,9 @@ from torchvision.models._api import WeightsEnum
 
 from ..errors import BandMismatchError
 from ..models import load_spectral_earth_weights, use_bands
+from ..models._backbone_search import ADAPTERS
 from ..models._features import blocks_of
 from ..models.lora import add_lora
-from ..models.spectral_adapter import SpectralAdapter
-from ..models.wavelength_adapter import WavelengthAdapter
 from ._recipes import training_steps
 
 Protocol = Literal['full', 'frozen', 'adapter', 'first_blocks', 'lora']
@@ -99,7 +98,7 @@ def freeze(
 def _adapter_of(backbone: nn.Module) -> nn.Module:
     """Return the spectral adapter of a backbone."""
     adapter = getattr(backbone, 'spectral_adapter', None)
-    if not isinstance(adapter, SpectralAdapter | WavelengthAdapter):
+    if not isinstance(adapter, ADAPTERS):
         raise BandMismatchError(
             f'{type(backbone).__name__} has no spectral adapter. Use a backbone whose '
             "name begins with 'spec_', or another protocol."

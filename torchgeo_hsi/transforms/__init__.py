@@ -7,6 +7,7 @@
 from .. import models as _models  # noqa: F401
 from .crop import CenterResizedCrop, RandomResizedCrop
 from .dihedral import RandomDihedral
+from .gas_plume import GasPlume
 from .noise import (
     BandGaussianNoise,
     CorrelatedNoise,
@@ -26,6 +27,7 @@ from .noise import (
 )
 from .normalize import NormalizeValid
 from .pansharpening import FullResolution, RandomPairCrop, ReducedResolution
+from .spectral_derivative import SpectralDerivative
 from .superresolution import Downscale, RGBToBands, SyntheticRGB
 from .views import (
     BandDropout,
@@ -55,6 +57,7 @@ __all__ = (
     'DeadlineNoise',
     'Downscale',
     'FullResolution',
+    'GasPlume',
     'GaussianNoise',
     'Illumination',
     'ImpulseNoise',
@@ -76,6 +79,7 @@ __all__ = (
     'ReducedResolution',
     'SensorNoise',
     'SpatialBlur',
+    'SpectralDerivative',
     'SpectralJitter',
     'SpectralMask',
     'SpectralMixup',

@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from ...errors import UnknownNameError
+from ..._registry import Registry
 from .base import Equation
 from .calculus import Calculus, GridCalculus, SeriesCalculus
 from .navier_stokes import NavierStokes
@@ -14,16 +14,47 @@ from .poisson import DirichletPoisson, PeriodicPoisson
 from .random_functions import gaussian_process
 from .reaction_diffusion import ReactionDiffusion
 
-_EQUATIONS: dict[str, type[Equation]] = {
-    equation.name: equation
-    for equation in (
-        ColumnPlume,
-        DirichletPoisson,
-        NavierStokes,
-        PeriodicPoisson,
-        ReactionDiffusion,
-    )
-}
+_EQUATIONS: Registry[type[Equation]] = Registry('equation')
+
+
+def register_equation[T: Equation](
+    equation: type[T], *, name: str | None = None, owner: str | None = None
+) -> type[T]:
+    """Make an equation known to :func:`get_equation`.
+
+    Use it as a decorator, or call it.
+
+    Args:
+        equation: Class of the equation.
+        name: Name to find it by; its own ``name`` by default.
+        owner: Who registers it, for error messages; its module by default.
+
+    Returns:
+        *equation*, unchanged.
+
+    Raises:
+        NameClashError: If another equation has this name.
+
+    Example:
+        >>> @register_equation
+        ... class Screened(PeriodicPoisson):
+        ...     name = 'screened_poisson'
+        >>> get_equation('screened_poisson', modes=(9, 9)).modes
+        (9, 9)
+    """
+    owner = owner or equation.__module__
+    _EQUATIONS.add(name or equation.name, equation, owner=owner)
+    return equation
+
+
+for _equation in (
+    ColumnPlume,
+    DirichletPoisson,
+    NavierStokes,
+    PeriodicPoisson,
+    ReactionDiffusion,
+):
+    register_equation(_equation, owner='torchgeo-hsi')
 
 
 def get_equation(name: str, **options: Any) -> Equation:
@@ -39,9 +70,7 @@ def get_equation(name: str, **options: Any) -> Equation:
     Raises:
         UnknownNameError: If there is no such equation.
     """
-    if name not in _EQUATIONS:
-        raise UnknownNameError('equation', name, _EQUATIONS)
-    return _EQUATIONS[name](**options)
+    return _EQUATIONS.get(name)(**options)
 
 
 def list_equations() -> list[str]:
@@ -50,7 +79,7 @@ def list_equations() -> list[str]:
     Returns:
         The names, sorted.
     """
-    return sorted(_EQUATIONS)
+    return _EQUATIONS.list()
 
 
 __all__ = (
@@ -66,4 +95,5 @@ __all__ = (
     'gaussian_process',
     'get_equation',
     'list_equations',
+    'register_equation',
 )

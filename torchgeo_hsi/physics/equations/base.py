@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...errors import BandMismatchError
 from ..series import Series
+from ..series.base import apply_matrix
 from .calculus import Calculus, SeriesCalculus
 
 
@@ -35,8 +36,13 @@ class Equation(ABC):
     name: ClassVar[str]
     #: Series of each axis.
     axes: ClassVar[tuple[Series, ...]]
+    #: Name of the variable of each axis, for pictures and files.
+    variables: ClassVar[tuple[str, ...]]
     #: Number of fields that are given.
     parameters: int = 1
+    #: Factor of the Laplacian along periodic axes, in units of the box: how fast waves
+    #: are damped. 0 where there is none.
+    damping: float = 0.0
 
     def __init__(self, modes: Sequence[int]) -> None:
         """Initialize a new Equation instance; see the class for the arguments."""
@@ -111,33 +117,52 @@ class Equation(ABC):
         return self.to_coefficients(values)
 
     @abstractmethod
-    def solve(self, parameter: Tensor, size: int) -> Tensor:
+    def solve(self, parameter: Tensor, size: int | Sequence[int]) -> Tensor:
         """Solve the equation numerically, without any network.
+
+        How exact that is does not depend on *size*, which only says where the solution
+        is wanted.
 
         Args:
             parameter: Coefficients of shape ``(B, parameters, *modes)``.
-            size: Points along each axis of space, evenly spaced, and of time.
+            size: Evenly spaced points along each axis; one number for all, or one each.
 
         Returns:
             Values at :meth:`grid`, shape ``(B, *sizes)``.
         """
 
-    def grid(self, size: int, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    def grid(
+        self, size: int | Sequence[int], dtype: torch.dtype = torch.float64
+    ) -> list[Tensor]:
         """Return the points at which solutions are compared.
 
         Args:
-            size: Points along each axis.
+            size: Points along each axis; one number for all, or one for each.
             dtype: Data type.
 
         Returns:
             Points of each axis, evenly spaced, without 1 on periodic ones.
+
+        Raises:
+            BandMismatchError: If there is not one number for each axis.
         """
         return [
-            torch.arange(size, dtype=dtype) / size
+            torch.arange(count, dtype=dtype) / count
             if axis.name == 'fourier'
-            else torch.linspace(0, 1, size, dtype=dtype)
-            for axis in self.axes
+            else torch.linspace(0, 1, count, dtype=dtype)
+            for axis, count in zip(self.axes, self._sizes(size), strict=True)
         ]
+
+    def _sizes(self, size: int | Sequence[int]) -> tuple[int, ...]:
+        """Return the number of points along each axis."""
+        if isinstance(size, int):
+            return (size,) * len(self.axes)
+        if len(size) != len(self.axes):
+            raise BandMismatchError(
+                f'Expected one number of points, or {len(self.axes)} for the axes of '
+                f'{self.name}, got {list(size)}.'
+            )
+        return tuple(size)
 
     def to_grid(self, parameter: Tensor, points: Sequence[Tensor]) -> Tensor:
         """Evaluate given fields on any grid.
@@ -165,6 +190,33 @@ class Equation(ABC):
         for dim, (axis, x) in enumerate(zip(self.axes, points, strict=True), start=1):
             solution = axis.evaluate(solution, x, dim)
         return solution
+
+    def fit(self, values: Tensor, points: Sequence[Tensor]) -> Tensor:
+        """Find the series that is nearest to values on any grid (least squares).
+
+        Even grids need several times as many points as modes along axes that are not
+        periodic.
+
+        Args:
+            values: Values of shape ``(B, M_1, ..., M_d)``.
+            points: Points of each axis.
+
+        Returns:
+            Coefficients of shape ``(B, *modes)``.
+
+        Raises:
+            BandMismatchError: If an axis has fewer points than modes.
+        """
+        lines = zip(self.axes, self.modes, points, strict=True)
+        for dim, (axis, count, line) in enumerate(lines, start=1):
+            if len(line) < count:
+                raise BandMismatchError(
+                    f'Expected at least {count} points along axis {dim}, one for each '
+                    f'coefficient, got {len(line)}.'
+                )
+            inverse = torch.linalg.pinv(axis.basis(count, line.to(values)))
+            values = apply_matrix(inverse, values, dim)
+        return values
 
     def to_values(self, coefficients: Tensor) -> Tensor:
         """Evaluate fields at the collocation points of their own coefficients.

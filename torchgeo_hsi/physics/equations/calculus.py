@@ -72,6 +72,13 @@ class SeriesCalculus(Calculus):
 
     Args:
         axes: Series of each axis.
+
+    Example:
+        >>> calculus = SeriesCalculus([Fourier()])
+        >>> wave = torch.tensor([[0.0, 1.0, 0.0]])  # cos(2 pi x)
+        >>> square = calculus.multiply(wave, wave)  # (1 + cos(4 pi x)) / 2
+        >>> square[0, :3].abs().round(decimals=3)
+        tensor([0.5000, 0.0000, 0.5000])
     """
 
     def __init__(self, axes: Sequence[Series]) -> None:
@@ -118,6 +125,12 @@ class GridCalculus(Calculus):
     Args:
         axes: Series of each axis, which tell periodic ones.
         points: Points of each axis, evenly spaced.
+
+    Example:
+        >>> x = torch.arange(8) / 8
+        >>> calculus = GridCalculus([Fourier()], [x])
+        >>> calculus.differentiate(torch.ones(1, 8), order=2, dim=1).abs().max()
+        tensor(0.)
     """
 
     def __init__(self, axes: Sequence[Series], points: Sequence[Tensor]) -> None:
@@ -128,9 +141,8 @@ class GridCalculus(Calculus):
     def differentiate(self, field: Tensor, order: int, dim: int) -> Tensor:
         """Take central differences; one-sided ones at the ends of an axis."""
         step, periodic = self.steps[dim - 1], self.periodic[dim - 1]
-        if order == 2 and periodic:
-            around = field.roll(1, dim) + field.roll(-1, dim)
-            return (around - 2 * field) / step**2
+        if order == 2:
+            return _curvature(field, step, dim, periodic)
         for _ in range(order):
             field = _slope(field, step, dim, periodic)
         return field
@@ -175,3 +187,19 @@ def _slope(field: Tensor, step: float, dim: int, periodic: bool) -> Tensor:
         return (field.roll(-1, dim) - field.roll(1, dim)) / (2 * step)
     (found,) = torch.gradient(field, spacing=step, dim=dim, edge_order=2)
     return found
+
+
+def _curvature(field: Tensor, step: float, dim: int, periodic: bool) -> Tensor:
+    """Take second differences of neighbours: slopes of slopes do not see a sawtooth."""
+    around = field.roll(1, dim) + field.roll(-1, dim)
+    found = (around - 2 * field) / step**2
+    if periodic:
+        return found
+    inner = found.narrow(dim, 1, field.shape[dim] - 2)
+    moved = field.movedim(dim, 0)
+    ends = [
+        (2 * line[0] - 5 * line[1] + 4 * line[2] - line[3]) / step**2
+        for line in (moved, moved.flip(0))
+    ]
+    first, last = (end.unsqueeze(dim) for end in ends)
+    return torch.cat([first, inner, last], dim)

@@ -40,6 +40,11 @@ def gaussian_process(
 
     Raises:
         ValueError: If *length* is not positive.
+
+    Example:
+        >>> x = torch.arange(8) / 8
+        >>> gaussian_process((x, x), 0.2, count=3).shape
+        torch.Size([3, 8, 8])
     """
     if not length > 0:
         raise ValueError(f'Expected a positive correlation length, got {length}.')

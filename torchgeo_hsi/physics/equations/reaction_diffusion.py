@@ -27,10 +27,17 @@ class ReactionDiffusion(Equation):
     Initial values are random functions of correlation length 0.2, scaled to [0, 1].
 
     * https://arxiv.org/abs/2312.05225
+
+    Example:
+        >>> equation = ReactionDiffusion((8, 15), diffusion=0.05)
+        >>> initial = equation.sample(1, torch.Generator().manual_seed(0))
+        >>> equation.solve(initial, size=(9, 64)).shape  # times, then places
+        torch.Size([1, 9, 64])
     """
 
     name: ClassVar[str] = 'reaction_diffusion'
     axes: ClassVar[tuple[Series, ...]] = (Chebyshev(), Fourier())
+    variables: ClassVar[tuple[str, ...]] = ('t', 'x')
 
     def __init__(
         self,
@@ -51,7 +58,7 @@ class ReactionDiffusion(Equation):
         super().__init__(modes)
         if diffusion < 0:
             raise ValueError(f'Expected a diffusion of 0 or more, got {diffusion}.')
-        self.diffusion = diffusion
+        self.diffusion = self.damping = diffusion
         self.rate = rate
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
@@ -78,7 +85,7 @@ class ReactionDiffusion(Equation):
         """Add the initial value to t times the candidate; see :class:`Equation`."""
         return parameter[:, 0] + points[0][:, None] * candidate
 
-    def solve(self, parameter: Tensor, size: int) -> Tensor:
+    def solve(self, parameter: Tensor, size: int | Sequence[int]) -> Tensor:
         """Alternate exact reaction and exact diffusion; see :class:`Equation`.
 
         Both halves of a step are solved exactly, so the error is that of splitting
@@ -88,13 +95,14 @@ class ReactionDiffusion(Equation):
         start = Fourier().resize(parameter[:, 0, 0].double(), fine)
         u = Fourier().inverse(start)
         # frames lie on steps
-        stride = -(-_STEPS // (size - 1))
-        step = 1 / (stride * (size - 1))
-        k = torch.arange(fine // 2 + 1, dtype=torch.float64)
+        count = self._sizes(size)[0] - 1
+        stride = -(-_STEPS // count)
+        step = 1 / (stride * count)
+        k = torch.arange(fine // 2 + 1).to(u)
         decay = torch.exp(-self.diffusion * (2 * math.pi * k) ** 2 * step)
         grow = math.exp(self.rate * step / 2)
         frames = [u]
-        for _ in range(size - 1):
+        for _ in range(count):
             for _ in range(stride):
                 u = _logistic(u, grow)
                 u = torch.fft.irfft(torch.fft.rfft(u) * decay, fine)

@@ -6,6 +6,7 @@
 from ...errors import UnknownNameError
 from .base import Series
 from .chebyshev import Chebyshev
+from .derivatives import derivative_matrix, derivative_spectra, red_edge_position
 from .fourier import Fourier
 from .legendre import Legendre
 from .spectrum import WATER_BANDS, SpectrumSeries, find_windows
@@ -48,7 +49,10 @@ __all__ = (
     'Legendre',
     'Series',
     'SpectrumSeries',
+    'derivative_matrix',
+    'derivative_spectra',
     'find_windows',
     'get_series',
     'list_series',
+    'red_edge_position',
 )

@@ -4,7 +4,7 @@
 """Spectra as series: one for each stretch of wavelengths without gaps."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ...errors import BandMismatchError, UnitError
 from ..bands import BandSet
+from ..units import check_fwhm, check_micrometres
+from ._windows import MARGIN, Window, normal_equations
 from .base import Series
 from .chebyshev import Chebyshev
 
@@ -21,31 +23,37 @@ WATER_BANDS = ((1.35, 1.45), (1.80, 1.95))
 
 
 class SpectrumSeries:
-    """Spectra as coefficients, whatever the bands that they were measured in.
+    r"""Spectra as coefficients, whatever the bands that they were measured in.
 
     Each window of wavelengths has a series of its own, fitted to the band values by
     weighted least squares; so bands may lie unevenly, some may be missing, and nothing
     is made up where the atmosphere hides the ground. From the coefficients, spectra and
     their derivatives can be evaluated at any wavelength inside of the windows.
 
-    The values are taken as samples at the band centres. That neglects the widths of the
-    bands, so sensors with bands as narrow as each other can be exchanged for each other,
-    and broad bands cannot be made from these: use
-    :func:`~torchgeo_hsi.physics.resample` for that.
+    With FWHMs, the series is the spectrum in front of the sensor, which the Gaussian
+    responses of its bands average; evaluated with FWHMs, it is what other bands see of
+    it. Without them, values are samples at the band centres, and widths do not matter.
+
+    What is minimized is the weighted mean square of the residuals plus
+    :math:`L^4 \overline{(s'')^2}`, the mean square of the second derivative times the
+    fourth power of the length *smoothness*: features shorter than it are taken for
+    noise, and gaps are bridged by the smoothest curve.
 
     Args:
         wavelength: Band centres in micrometres, shape ``(C,)``, in any order.
         windows: Lowest and highest wavelength of each window; by default everything
             between the bands of water vapour, cut where neighbouring bands are more
             than three times as far apart as usual.
-        bands_per_term: Bands for each coefficient of a window; 2 or more smooths.
+        bands_per_term: Bands for each coefficient of a window; 3 smooths, but does not
+            follow every feature.
         series: ``Chebyshev()`` or ``Legendre()``.
-        ridge: Penalty of high terms, relative to the trace of the normal equations;
-            keeps windows with uneven bands from ringing.
+        fwhm: Full widths at half maximum in micrometres, shape ``(C,)``.
+        smoothness: Length in micrometres below which features are suppressed. More is
+            better for noisy spectra, less for clean ones.
 
     Raises:
-        BandMismatchError: If no window has enough bands.
-        UnitError: If wavelengths look like nanometres.
+        BandMismatchError: If no window has enough bands, or widths are missing.
+        UnitError: If wavelengths or widths look like nanometres.
 
     Example:
         >>> import torch
@@ -63,32 +71,36 @@ class SpectrumSeries:
         self,
         wavelength: ArrayLike | Tensor,
         windows: Sequence[tuple[float, float]] | None = None,
-        bands_per_term: float = 3.0,
+        bands_per_term: float = 1.5,
         series: Series | None = None,
-        ridge: float = 1e-9,
+        *,
+        fwhm: ArrayLike | Tensor | None = None,
+        smoothness: float = 0.004,
     ) -> None:
         """Initialize a new SpectrumSeries instance; see the class for arguments."""
-        centres = np.asarray(wavelength, dtype=np.float64).ravel().copy()
-        if centres.max() > 100:
+        centres = _micrometres(wavelength)
+        widths = None if fwhm is None else check_fwhm(np.asarray(fwhm), len(centres))
+        if not smoothness >= 0:
             raise UnitError(
-                f'Expected wavelengths in micrometres, got up to {centres.max():g}. '
-                'Divide nanometres by 1000.'
+                f'Expected smoothness in micrometres, 0 or more, got {smoothness}.'
             )
-        self.wavelength = torch.from_numpy(centres)
+        self.wavelength = torch.tensor(centres)
+        self.fwhm = None if widths is None else torch.tensor(widths)
         self.series: Series = Chebyshev() if series is None else series
-        self.ridge = ridge
+        self.smoothness = smoothness
         spans = find_windows(centres) if windows is None else list(windows)
-        self.windows: list[tuple[float, float]] = []
-        self.terms: list[int] = []
+        self._windows: list[Window] = []
         self._members: list[Tensor] = []
         for low, high in spans:
-            inside = (centres >= low) & (centres <= high)
-            terms = int(inside.sum() // bands_per_term)
+            inside = np.flatnonzero((centres >= low) & (centres <= high))
+            terms = int(len(inside) // bands_per_term)
             if terms >= 2:
-                self.windows.append((float(low), float(high)))
-                self.terms.append(terms)
-                self._members.append(torch.from_numpy(np.flatnonzero(inside)))
-        if not self.windows:
+                margin = 0.0 if widths is None else MARGIN * float(widths[inside].max())
+                self._windows.append(
+                    Window(float(low), float(high), terms, self.series, margin)
+                )
+                self._members.append(torch.from_numpy(inside))
+        if not self._windows:
             raise BandMismatchError(
                 f'No window of {len(centres)} bands from {centres.min():.3f} to '
                 f'{centres.max():.3f} um has two coefficients. Pass windows= that hold '
@@ -96,8 +108,8 @@ class SpectrumSeries:
             )
 
     @classmethod
-    def of(cls, bands: BandSet, **options: object) -> Self:
-        """Make the series of the bands of a sensor.
+    def of(cls, bands: BandSet, **options: Any) -> Self:
+        """Make the series of the bands of a sensor, with their widths if known.
 
         Args:
             bands: The bands.
@@ -106,7 +118,17 @@ class SpectrumSeries:
         Returns:
             The series.
         """
-        return cls(np.asarray(bands.wavelength), **options)  # type: ignore[arg-type]
+        return cls(bands.wavelength, **{'fwhm': bands.fwhm, **options})
+
+    @property
+    def windows(self) -> list[tuple[float, float]]:
+        """Lowest and highest wavelength of each window, in micrometres."""
+        return [(window.low, window.high) for window in self._windows]
+
+    @property
+    def terms(self) -> list[int]:
+        """Number of coefficients of each window."""
+        return [window.terms for window in self._windows]
 
     @property
     def num_terms(self) -> int:
@@ -120,13 +142,14 @@ class SpectrumSeries:
 
         Args:
             spectra: Band values, with *C* bands along *dim*.
-            weights: What each band counts, shape ``(C,)`` for all spectra, or that of
-                *spectra*; 0 for bands without data, else e.g. one over the variance of
-                their noise. Equal by default.
+            weights: What each band counts relative to the others of its window, shape
+                ``(C,)`` for all spectra, or that of *spectra*; 0 for bands without
+                data, else e.g. one over the variance of their noise. Equal by default.
             dim: Axis of the bands.
 
         Returns:
-            Coefficients of all windows one after the other, ``num_terms`` along *dim*.
+            Coefficients of all windows one after the other, ``num_terms`` along *dim*;
+            0 in windows where no band counts.
 
         Raises:
             BandMismatchError: If there are other bands, or weights of another shape.
@@ -145,8 +168,16 @@ class SpectrumSeries:
                 f'Expected weights of shape ({count},) or {tuple(spectra.shape)}, got '
                 f'{tuple(weights.shape)}.'
             )
-        found = self._fit_each(moved.double(), weights.movedim(dim, -1).double())
-        return found.to(moved).movedim(-1, dim)
+        values, counts = moved.double(), weights.movedim(dim, -1).double()
+        # what does not count may be anything, e.g. NaN
+        values = values.masked_fill(counts == 0, 0)
+        parts = []
+        for i, members in enumerate(self._members):
+            members = members.to(values.device)
+            normal, right = self._equations(i, counts[..., members])
+            sums = right @ values[..., members, None]
+            parts.append(torch.linalg.solve(normal, sums)[..., 0])
+        return torch.cat(parts, dim=-1).to(moved).movedim(-1, dim)
 
     def fit_matrix(self, weights: Tensor | None = None) -> Tensor:
         """Return the matrix that turns band values into coefficients.
@@ -156,30 +187,35 @@ class SpectrumSeries:
 
         Returns:
             Matrix of shape ``(num_terms, C)``, float64.
+
+        Raises:
+            BandMismatchError: If there is not one weight for each band.
         """
         count = len(self.wavelength)
-        weights = torch.ones(count) if weights is None else weights
-        unit = torch.eye(count, dtype=torch.float64)
-        each = weights.double().expand(count, count)
-        return self._fit_each(unit, each).T
-
-    def _fit_each(self, spectra: Tensor, weights: Tensor) -> Tensor:
-        """Solve the normal equations of each window, float64 of shape (..., C)."""
-        parts = []
-        for window, terms, members in zip(
-            self.windows, self.terms, self._members, strict=True
+        weights = torch.ones(count) if weights is None else weights.detach().cpu()
+        if tuple(weights.shape) != (count,):
+            raise BandMismatchError(
+                f'Expected {count} weights, one for each band, got shape '
+                f'{tuple(weights.shape)}.'
+            )
+        matrix = torch.zeros(self.num_terms, count, dtype=torch.float64)
+        start = 0
+        for i, (terms, members) in enumerate(
+            zip(self.terms, self._members, strict=True)
         ):
-            basis = self.series.basis(terms, _scaled(self.wavelength[members], window))
-            weighted = basis.T * weights[..., None, members]
-            normal = weighted @ basis
-            trace = normal.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
-            degree = torch.arange(terms, dtype=torch.float64) / terms
-            normal = normal + self.ridge * (trace + 1e-300) * torch.diag(degree**4)
-            # a window without data has nothing but the penalty
-            normal = normal + 1e-14 * (trace + 1) * torch.eye(terms).double()
-            right = (weighted @ spectra[..., members, None])[..., 0]
-            parts.append(torch.linalg.solve(normal, right))
-        return torch.cat(parts, dim=-1)
+            normal, right = self._equations(i, weights.double()[members])
+            rows = torch.linalg.solve(normal, right)
+            matrix[start : start + terms].index_copy_(1, members, rows)
+            start += terms
+        return matrix
+
+    def _equations(self, index: int, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Build the normal equations of a window, for weights of shape (..., K)."""
+        window, members = self._windows[index], self._members[index]
+        width = None if self.fwhm is None else self.fwhm[members]
+        basis = window.basis(self.wavelength[members], width).to(weights)
+        penalty = self.smoothness**4 * window.roughness()
+        return normal_equations(basis, weights, penalty.to(weights))
 
     def evaluate(
         self,
@@ -187,6 +223,8 @@ class SpectrumSeries:
         wavelength: ArrayLike | Tensor,
         derivative: int = 0,
         dim: int = -1,
+        *,
+        fwhm: ArrayLike | Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Evaluate spectra, or their derivatives, at any wavelength.
 
@@ -196,49 +234,95 @@ class SpectrumSeries:
             derivative: Order of the derivative, in units of values per micrometre to
                 this power.
             dim: Axis of the coefficients.
+            fwhm: Full widths at half maximum in micrometres of the bands that see the
+                spectra, shape ``(M,)``; infinitely narrow ones by default.
 
         Returns:
             Values with *M* entries along *dim*, 0 outside of all windows; and which of
             the wavelengths lie in one, bool of shape ``(M,)``.
         """
-        matrix, inside = self.evaluation_matrix(wavelength, derivative)
+        matrix, inside = self.evaluation_matrix(wavelength, derivative, fwhm=fwhm)
         moved = coefficients.movedim(dim, -1)
         values = (moved @ matrix.to(moved).T).movedim(-1, dim)
         return values, inside.to(values.device)
 
     def evaluation_matrix(
-        self, wavelength: ArrayLike | Tensor, derivative: int = 0
+        self,
+        wavelength: ArrayLike | Tensor,
+        derivative: int = 0,
+        *,
+        fwhm: ArrayLike | Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the matrix that turns coefficients into values.
 
         Args:
             wavelength: Where, in micrometres, shape ``(M,)``.
             derivative: Order of the derivative.
+            fwhm: Full widths at half maximum in micrometres, shape ``(M,)``.
 
         Returns:
             Matrix of shape ``(M, num_terms)``, float64, and which of the wavelengths
-            lie in a window, bool of shape ``(M,)``.
+            lie in a window, bool of shape ``(M,)``; of bands, at least the half around
+            their centre.
+
+        Raises:
+            BandMismatchError: If there is not one width for each wavelength.
+            UnitError: If wavelengths or widths look like nanometres.
         """
-        where = torch.as_tensor(np.asarray(wavelength, dtype=np.float64)).ravel()
+        centres = _micrometres(wavelength)
+        where = torch.tensor(centres)
+        width = None
+        if fwhm is not None:
+            width = torch.tensor(check_fwhm(np.asarray(fwhm), len(centres)))
         matrix = torch.zeros(len(where), self.num_terms, dtype=torch.float64)
         known = torch.zeros(len(where), dtype=torch.bool)
         start = 0
-        for window, terms in zip(self.windows, self.terms, strict=True):
-            inside = (where >= window[0]) & (where <= window[1]) & ~known
-            basis = self.series.basis(terms, _scaled(where[inside], window))
-            if derivative:
-                unit = torch.eye(terms, dtype=torch.float64)
-                basis = basis @ self.series.differentiate(unit, derivative, 0)
-                basis = basis / (window[1] - window[0]) ** derivative
-            matrix[inside, start : start + terms] = basis
+        for window in self._windows:
+            inside = window.contains(where, width) & ~known
+            some = None if width is None else width[inside]
+            basis = window.basis(where[inside], some, derivative)
+            matrix[inside, start : start + window.terms] = basis
             known |= inside
-            start += terms
+            start += window.terms
         return matrix, known
 
+    def resampling_matrix(
+        self, target: BandSet, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the linear map from these bands to those of another sensor.
 
-def _scaled(wavelength: Tensor, window: tuple[float, float]) -> Tensor:
-    """Map a window to the unit interval."""
-    return (wavelength - window[0]) / (window[1] - window[0])
+        Args:
+            target: Bands to make. Their widths count if the series has widths, too.
+            weights: What each band counts, shape ``(C,)``; equal by default.
+
+        Returns:
+            Matrix of shape ``(M, C)``, float64, for
+            :func:`~torchgeo_hsi.physics.project`, with rows of 0 for bands outside of
+            all windows; and which are inside, bool of shape ``(M,)``.
+
+        Example:
+            >>> from torchgeo_hsi.physics import get_sensor
+            >>> enmap, prisma = (get_sensor(n).default_bandset for n in ('enmap', 'prisma'))
+            >>> matrix, inside = SpectrumSeries.of(enmap).resampling_matrix(prisma)
+            >>> matrix.shape, int(inside.sum())
+            (torch.Size([234, 202]), 174)
+        """
+        width = None if self.fwhm is None else target.fwhm
+        matrix, inside = self.evaluation_matrix(target.wavelength, fwhm=width)
+        return matrix @ self.fit_matrix(weights), inside
+
+
+def _micrometres(wavelength: ArrayLike | Tensor) -> np.ndarray:
+    """Return wavelengths as float64 of shape (C,)."""
+    if isinstance(wavelength, Tensor):
+        wavelength = wavelength.detach().cpu().numpy()
+    values = np.asarray(wavelength, dtype=np.float64).ravel()
+    if values.size and values.max() > 100:
+        raise UnitError(
+            f'Expected wavelengths in micrometres, got up to {values.max():g}. '
+            'Divide nanometres by 1000.'
+        )
+    return check_micrometres(values) if values.size else values
 
 
 def find_windows(

@@ -14,6 +14,7 @@ from .canopy import canopy_reflectance
 from .instrument import NoiseModel, enmap_noise
 from .leaf import Leaf, leaf_optics
 from .materials import LAND_COVER, LandCover, SceneConditions, material_spectrum
+from .plume import PlumeSource
 from .scene import EnMAPScene, SceneConfig, SceneTile
 from .soil import Soil, soil_reflectance
 from .spectral_grid import WATER_ABSORPTION, WAVELENGTH
@@ -27,6 +28,7 @@ __all__ = (
     'LandCover',
     'Leaf',
     'NoiseModel',
+    'PlumeSource',
     'SceneConditions',
     'SceneConfig',
     'SceneTile',

@@ -110,6 +110,7 @@ class Recorder:
         sky: Sky,
         column: NDArray[np.int64],
         rng: np.random.Generator,
+        through: Field | None = None,
     ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """Record a window.
 
@@ -118,6 +119,8 @@ class Recorder:
             sky: Light of each pixel.
             column: Column of the detector that saw each pixel.
             rng: Source of the noise.
+            through: Share of the light that a plume lets through, shape ``(H, W, C)``,
+                or None.
 
         Returns:
             Stored numbers of shape ``(C, H, W)`` as recorded, and without noise,
@@ -130,6 +133,8 @@ class Recorder:
             part = slice(start, start + _ROWS)
             values = weights[part] @ self.library
             values *= sky.sunlight[part, :, None]
+            if through is not None:
+                values *= through[part]
             clean[:, part] = _to_dn(values).transpose(2, 0, 1)
             self._cover(values, sky.rows(part))
             self._measure(values, column[part], rng)

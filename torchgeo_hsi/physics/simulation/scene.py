@@ -16,6 +16,7 @@ from .instrument import EMPTY_BANDS, draw_bands
 from .landscape import elevation, large_forms
 from .materials import SceneConditions
 from .mixing import mix_surface
+from .plume import PlumeSource
 from .random_field import fractal
 from .recorder import Recorder, Sky
 
@@ -54,6 +55,7 @@ class SceneConfig:
         footprint: Whether the swath is tilted as in a real product, so that the corners
             of the raster are empty (30 % of a square).
         noise: Factor on noise and stripes; 0 for a perfect instrument.
+        plume: A plume of gas over the scene, or None.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -65,6 +67,7 @@ class SceneConfig:
     cloud_cover: float = 0.05
     footprint: bool = True
     noise: float = 1.0
+    plume: PlumeSource | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -83,6 +86,9 @@ class SceneConfig:
         if not (np.isfinite(self.noise) and self.noise >= 0):
             raise ValueError(f'Expected noise of 0 or more, got {self.noise:g}.')
         Footprint.fit(self.height, self.width, self.footprint)
+        if self.plume is not None:
+            # better now than when half of the scene is written
+            self.plume.side(PIXEL)
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ class SceneTile:
 
     Args:
         image: Reflectance x 10 000, int16 of shape ``(C, H, W)``, as the product has it.
-        clean: The same without noise, stripes, clouds and residuals of the atmosphere.
+        clean: The same without noise, stripes, clouds and residuals of the atmosphere;
+            a plume is part of the signal and stays.
         abundances: Share of each class, float32 of shape ``(K, H, W)``; NaN outside.
         classes: Class with the largest share, uint8; 255 outside of the swath.
         defects: 1 for dead pixels of the detector, 255 outside, shape ``(C, H, W)``.
@@ -100,6 +107,7 @@ class SceneTile:
         haze: True under the thin edges of clouds.
         shadow: True in the shadow of clouds.
         cirrus: 0 for none, 1 for thin, 2 for medium, 3 for thick, uint8.
+        enhancement: Gas of the plume in ppm m, float32; 0 without plume, NaN outside.
     """
 
     image: NDArray[np.int16]
@@ -112,6 +120,7 @@ class SceneTile:
     haze: NDArray[np.bool_]
     shadow: NDArray[np.bool_]
     cirrus: NDArray[np.uint8]
+    enhancement: NDArray[np.float32]
 
 
 class EnMAPScene:
@@ -215,12 +224,33 @@ class EnMAPScene:
         # a generator for each window, so that windows may come in any order
         key = np.random.SeedSequence([config.seed, 1, row, column])
         rng = np.random.Generator(np.random.SFC64(key))
-        image, clean = self.recorder.record(mixture.weights, sky, detector, rng)
+        gas = self._gas((column, row, width, height))
+        image, clean = self.recorder.record(
+            mixture.weights, sky, detector, rng, self._through(gas)
+        )
         image[~self.filled] = NODATA
         dead = self.recorder.detector.dead[detector].transpose(2, 0, 1)
-        return self._tile(
-            image, clean, mixture.abundances, dead, sky, self.swath.contains(x, y)
+        inside = self.swath.contains(x, y)
+        return self._tile(image, clean, mixture.abundances, dead, sky, inside, gas)
+
+    def _gas(self, window: tuple[int, int, int, int]) -> NDArray[np.float32]:
+        """Compute the enhancement of a window in ppm m."""
+        config = self.config
+        if config.plume is None:
+            return np.zeros((window[3], window[2]), dtype=np.float32)
+        return config.plume.enhancement(config.height, config.width, PIXEL, window)
+
+    def _through(self, gas: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Compute the light that a plume lets through, shape ``(H, W, C)``."""
+        plume = self.config.plume
+        if plume is None or not gas.any():
+            return None
+        import torch
+
+        through = plume.absorption.band_transmittance(
+            self.bands, torch.from_numpy(gas), sun_zenith=SUN_ZENITH
         )
+        return np.ascontiguousarray(through.numpy().transpose(1, 2, 0))
 
     def _tile(
         self,
@@ -230,6 +260,7 @@ class EnMAPScene:
         dead: NDArray[np.bool_],
         sky: Sky,
         inside: NDArray[np.bool_],
+        gas: NDArray[np.float32],
     ) -> SceneTile:
         """Put together what belongs to a window, and empty what is outside."""
         outside = ~inside
@@ -239,6 +270,7 @@ class EnMAPScene:
             array[:, outside] = value
         classes[outside] = 255
         abundances[outside] = np.nan
+        gas[outside] = np.nan
         cloud = sky.cloud >= CLOUD_OPACITY
         dark = (1 - sky.cloud) * sky.shadow >= CLOUD_OPACITY
         return SceneTile(
@@ -252,6 +284,7 @@ class EnMAPScene:
             haze=inside & ~cloud & (sky.cloud >= HAZE_OPACITY),
             shadow=inside & ~cloud & dark,
             cirrus=np.digitize(sky.cirrus, CIRRUS_OPACITY).astype(np.uint8) * inside,
+            enhancement=gas,
         )
 
     def _sky(self, x: FloatArray, y: FloatArray) -> Sky:

@@ -1,0 +1,459 @@
+# Copyright (c) torchgeo-hsi contributors. All rights reserved.
+# Licensed under the MIT License.
+
+"""Neural spectral methods against Fourier neural operators and numerical solvers.
+
+Each method solves each equation for the same time (``--seconds`` of training, evaluations
+not counted), with the same width, depth and modes, so with about as many parameters,
+from new functions in each step. Learning rate and factor of the output matter a lot,
+and not the same ones suit all, so a search of the same time chooses them for each method
+and equation, by other functions than those of the test (``--no-search`` takes ``--lr`` and
+``--scale``). The methods: the spectral operator with the residual of its series;
+Fourier neural operators with the residual by finite differences on a coarse and on a fine
+grid; and one with known solutions, whose cost is reported beside. Boundary and initial
+conditions are built in for all of them. Errors are relative to the numerical solution, for
+functions that no training has seen; those on grids are compared on the grid on which they
+learn.
+
+``--inference`` measures what a solution costs at several resolutions: the network and the
+evaluation of its series, a Fourier neural operator, and the numerical solver with the
+cheapest setting that is as exact as the trained network (or as ``--accuracy``).
+
+It takes long, so each finished cell is kept beside the results (``--partial``), and a
+second call goes on; several calls may share the file. ``--finished`` runs nothing.
+
+    python benchmarks/neural_spectral.py --quick
+    python benchmarks/neural_spectral.py --seconds 300 --threads 1
+    python benchmarks/neural_spectral.py --seconds 300 --threads 1 --inference --out
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import warnings
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _neural_cells import (
+    CASES,
+    METHODS,
+    PAPER_MODES,
+    RATES,
+    SCALES,
+    TARGETS,
+    Case,
+    Recipe,
+    keep_memory,
+    train_cell,
+)
+from _neural_inference import RESOLUTIONS, time_inference
+from common import HERE, finish, header, option_parser
+
+#: What the paper says; its tables are not readable to us, so nothing else is quoted.
+PAPER = {
+    'source': 'Neural Spectral Methods, ICLR 2024, https://arxiv.org/abs/2312.05225',
+    'claims': [
+        'one to two orders better in speed and accuracy than other learned methods',
+        'ten times faster than numerical solvers of equal accuracy',
+        'the cost of a solution does not depend on its resolution',
+    ],
+    'settings': 'modes 31 x 31 (Poisson), 32 x 64 (reaction-diffusion), 12 x 31 x 31 '
+    '(Navier-Stokes); width 64 and depth 4, or 32 and 10; batch 16; 30,000 to 200,000 '
+    'steps of Adam; grids of 64 to 256 points; one A100; four seeds',
+}
+
+#: Seed of the networks of the search.
+_SEARCH_SEED = 1000
+
+#: Equations whose solutions are timed.
+TIMED = ('periodic_poisson', 'reaction_diffusion_0.01', 'navier_stokes')
+
+
+class Cells:
+    """What is finished, kept in a file after each cell.
+
+    Several processes may use the file: each adds to what is there.
+
+    Args:
+        path: The file, or None to keep nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Initialize a new Cells instance; see the class for the arguments."""
+        self.path = path
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.read()
+
+    def read(self) -> None:
+        """Read what has been finished."""
+        if self.path is not None and self.path.is_file():
+            self.rows = json.loads(self.path.read_text())
+
+    def add(self, key: str, row: dict[str, Any]) -> None:
+        """Keep a cell."""
+        if self.path is None:
+            self.rows[key] = row
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix('.lock').open('w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.read()
+            self.rows[key] = row
+            part = self.path.with_suffix('.part')
+            part.write_text(json.dumps(self.rows))
+            part.replace(self.path)
+
+
+def key_of(*parts: Any) -> str:
+    """Name a cell by all that its result depends on."""
+    state = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+    return '/'.join([*(str(p) for p in parts if isinstance(p, str | int)), state])
+
+
+def choose_recipe(
+    args: argparse.Namespace, name: str, method: str, recipe: Recipe, cells: Cells
+) -> Recipe | None:
+    """Choose rate and scale of a method for an equation, by short trainings.
+
+    Returns:
+        The recipe, or None where the search is not finished.
+    """
+    case = args.cases[name]
+    # a few steps of the fine grid would say nothing, and its network is the same
+    method = method.replace('fine', 'coarse')
+    best: tuple[float, Recipe] | None = None
+    for lr, scale in product(args.rates, SCALES):
+        trial = recipe._replace(
+            lr=lr, scale=scale, seconds=recipe.seconds * args.search_share
+        )
+        key = key_of(name, method, 'search', case, trial)
+        cells.read()
+        if key not in cells.rows:
+            if args.finished:
+                return None
+            row = {'equation': name, 'method': method, 'seed': _SEARCH_SEED}
+            row |= train_cell(case, method, _SEARCH_SEED, trial, search=True)
+            cells.add(key, row)
+            show(row)
+        error = cells.rows[key]['error']
+        if best is None or error < best[0]:
+            best = error, recipe._replace(lr=lr, scale=scale)
+    assert best is not None
+    return best[1]
+
+
+def run_training(
+    args: argparse.Namespace, recipe: Recipe, cells: Cells
+) -> list[dict[str, Any]]:
+    """Train all cells that are not finished."""
+    wanted = []
+    for (name, case), method in product(args.cases.items(), args.methods):
+        chosen: Recipe | None = recipe
+        if args.search:
+            chosen = choose_recipe(args, name, method, recipe, cells)
+        if chosen is None:
+            continue
+        for seed in range(args.seed, args.seed + args.seeds):
+            key = key_of(name, method, seed, case, chosen)
+            wanted.append(key)
+            cells.read()
+            if key in cells.rows or args.finished:
+                continue
+            row = {'equation': name, 'method': method, 'seed': seed}
+            row |= train_cell(case, method, seed, chosen)
+            cells.add(key, row)
+            show(row)
+    return [cells.rows[key] for key in wanted if key in cells.rows]
+
+
+def show(row: dict[str, Any]) -> None:
+    """Print a cell."""
+    times = ', '.join(
+        f'{t} in {s:.1f} s' for t, s in row['reached'].items() if s is not None
+    )
+    print(
+        f'{row["equation"]:24s} {row["method"]:20s} seed {row["seed"]}: error '
+        f'{row["error"]:.4f} after {row["steps"]} steps of {row["seconds_per_step"]:.3f} '
+        f's, {row["parameters"] / 1e6:.2f} M parameters, lr {row["lr"]:g}, scale '
+        f'{row["scale"]:g}; {times or "no target reached"}',
+        flush=True,
+    )
+
+
+def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Average over seeds, and compare with the spectral operator."""
+    table: list[dict[str, Any]] = []
+    for equation, method in dict.fromkeys((r['equation'], r['method']) for r in rows):
+        mine = [
+            row
+            for row in rows
+            if (row['equation'], row['method']) == (equation, method)
+        ]
+        errors = [row['error'] for row in mine]
+        entry: dict[str, Any] = {'equation': equation, 'method': method}
+        entry['seeds'] = len(mine)
+        entry['error'] = float(f'{np.mean(errors):.4g}')
+        entry['error_sd'] = float(f'{np.std(errors):.3g}')
+        for name in ('parameters', 'steps', 'seconds_per_step', 'data_seconds'):
+            entry[name] = round(float(np.mean([row[name] for row in mine])), 5)
+        for name in ('grid', 'lr', 'scale'):
+            entry[name] = mine[0][name]
+        entry['other_grids'] = {
+            grid: float(f'{np.mean([row["other_grids"][grid] for row in mine]):.4g}')
+            for grid in mine[0]['other_grids']
+        }
+        # only where all seeds get there
+        entry['reached'] = {
+            target: None if None in times else round(float(np.mean(times)), 2)
+            for target in mine[0]['reached']
+            if (times := [row['reached'][target] for row in mine])
+        }
+        table.append(entry)
+    for entry in table:
+        _compare(entry, table)
+    return table
+
+
+def _compare(entry: dict[str, Any], table: list[dict[str, Any]]) -> None:
+    """Add ratios of a method to the spectral operator, of the same equation."""
+    ours = [
+        e
+        for e in table
+        if (e['equation'], e['method']) == (entry['equation'], 'spectral')
+    ]
+    if not ours or entry is ours[0]:
+        return
+    entry['error_over_spectral'] = round(entry['error'] / ours[0]['error'], 2)
+    entry['parameters_over_spectral'] = round(
+        entry['parameters'] / ours[0]['parameters'], 3
+    )
+    entry['time_over_spectral'] = {
+        target: round(seconds / ours[0]['reached'][target], 2)
+        for target, seconds in entry['reached'].items()
+        if seconds and ours[0]['reached'][target]
+    }
+
+
+def print_training(table: list[dict[str, Any]]) -> None:
+    """Print the errors as Markdown."""
+    targets = [f'{target:.0%}' for target in TARGETS]
+    heads = ['equation', 'method', 'grid', 'error', *[f's to {t}' for t in targets]]
+    heads += ['s/step', 'lr', 'scale', 'parameters', 'error ratio']
+    print('\n| ' + ' | '.join(heads) + ' |')
+    print('|' + '---|' * len(heads))
+    for entry in table:
+        cells = [
+            entry['equation'],
+            f'`{entry["method"]}`',
+            'x'.join(map(str, entry['grid'])),
+            f'{entry["error"]:.2%} ± {entry["error_sd"]:.2%}',
+            *[
+                '-' if entry['reached'][t] is None else f'{entry["reached"][t]:.1f}'
+                for t in targets
+            ],
+            f'{entry["seconds_per_step"]:.3f}',
+            f'{entry["lr"]:g}',
+            f'{entry["scale"]:g}',
+            f'{entry["parameters"] / 1e6:.2f} M',
+            str(entry.get('error_over_spectral', 1)),
+        ]
+        print('| ' + ' | '.join(cells) + ' |')
+
+
+def run_inference(
+    args: argparse.Namespace, recipe: Recipe, cells: Cells, table: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Time solutions of all equations that are not finished."""
+    found: dict[str, Any] = {}
+    sizes = tuple(args.resolutions)
+    for name, case in args.cases.items():
+        if name not in args.timed:
+            continue
+        accuracy = next(
+            (
+                e['error']
+                for e in table
+                if (e['equation'], e['method']) == (name, 'spectral')
+            ),
+            args.accuracy,
+        )
+        words = (recipe, sizes, accuracy, args.memory)
+        key = key_of(name, 'inference', case, *words)
+        cells.read()
+        if key not in cells.rows:
+            if args.finished:
+                continue
+            cells.add(key, time_inference(case, *words))
+        found[name] = cells.rows[key]
+        print_inference(name, found[name])
+    return found
+
+
+def print_inference(name: str, entry: dict[str, Any]) -> None:
+    """Print times of an equation as Markdown."""
+    print(
+        f'\n{name}: milliseconds of one solution; the solver is as exact as '
+        f'{entry["accuracy"]:.2%}: {entry["solver_setting"]}'
+    )
+    columns = ('network', 'evaluation', 'spectral', 'fno', 'solver')
+    print('| grid | ' + ' | '.join(columns) + ' | fno / spectral | solver / spectral |')
+    print('|' + '---|' * (len(columns) + 3))
+    kept = entry['ratios']
+    for row, fno, solver in zip(
+        entry['rows'],
+        kept['fno_over_spectral'],
+        kept['solver_over_spectral'],
+        strict=True,
+    ):
+        times = ['-' if row[c] is None else f'{row[c] * 1000:.2f}' for c in columns]
+        grid = 'x'.join(map(str, row['grid']))
+        print(f'| {grid} | {" | ".join(times)} | {fno or "-"} | {solver} |')
+    print(f'growth: {kept["growth"]}')
+
+
+def beside_the_paper(
+    table: list[dict[str, Any]], inference: dict[str, Any]
+) -> dict[str, Any]:
+    """Put what was measured beside what the paper claims."""
+    grids = [e for e in table if e['method'].startswith('fno_residual')]
+    ours: dict[str, Any] = {
+        'error of grid residuals over that of the spectral operator, equal time': {
+            f'{e["equation"]}, {e["method"]}': e.get('error_over_spectral')
+            for e in grids
+        },
+        'time of grid residuals over that of the spectral operator, equal error': {
+            f'{e["equation"]}, {e["method"]}': e.get('time_over_spectral')
+            for e in grids
+        },
+        'time of the numerical solver over that of the spectral operator': {
+            name: entry['ratios']['solver_over_spectral']
+            for name, entry in inference.items()
+        },
+        'growth of the time of a solution, finest over coarsest resolution': {
+            name: entry['ratios']['growth'] for name, entry in inference.items()
+        },
+    }
+    return {'paper': PAPER, 'ours': ours}
+
+
+def shrink(case: Case) -> Case:
+    """Make an equation that is done in seconds."""
+    axes = len(case.modes)
+    modes = tuple(min(size, 9) for size in case.modes)
+    grids = tuple((size,) * axes for size in ((16, 24) if axes == 2 else (8, 12)))
+    return case._replace(modes=modes, grids=grids, pairs=32, tests=4)
+
+
+def settings(args: argparse.Namespace) -> tuple[dict[str, Case], Recipe]:
+    """Return equations and what all methods share."""
+    cases = {name: CASES[name] for name in args.equations}
+    if args.paper_modes:
+        cases = {
+            name: case._replace(modes=PAPER_MODES[case.equation])
+            for name, case in cases.items()
+        }
+    if args.quick:
+        cases = {name: shrink(case) for name, case in cases.items()}
+    if args.width:
+        cases = {n: case._replace(width=args.width) for n, case in cases.items()}
+    recipe = Recipe(
+        args.seconds,
+        args.depth,
+        args.batch,
+        args.lr,
+        args.lr_end,
+        args.scale,
+        args.device,
+        args.clock,
+        args.threads,
+        args.weights,
+        args.activation,
+    )
+    return cases, recipe
+
+
+def parse() -> argparse.Namespace:
+    """Read the options."""
+    parser = option_parser('neural_spectral', __doc__)
+    add = parser.add_argument
+    add('--equations', nargs='+', choices=list(CASES))
+    add('--methods', nargs='+', choices=list(METHODS), default=list(METHODS))
+    add('--seeds', type=int, help='networks of each method, 3 by default')
+    add('--seconds', type=float, help='training of each cell, 300 by default')
+    add('--width', type=int, help='channels; 32, or 16 of fields in time and space')
+    add('--depth', type=int, help='spectral layers, 4 by default')
+    add('--batch', type=int, default=16)
+    add('--lr', type=float, default=1e-3)
+    add('--lr-end', type=float, default=1e-3, help='share of the rate at the end')
+    add('--scale', type=float, default=1e-3, help='factor of what networks give')
+    add('--weights', default='unit', help='of the coefficients of residuals')
+    add('--activation', help='of both networks; relu and gelu by default')
+    add('--no-search', dest='search', action='store_false', help='of rate and scale')
+    add('--search-share', type=float, default=0.15, help='of the time, for each trial')
+    add('--paper-modes', action='store_true', help='as many modes as in the paper')
+    add('--device', default='cpu')
+    add(
+        '--clock',
+        choices=('wall', 'process'),
+        default='wall',
+        help='process: time of the processor, for a busy machine and one thread',
+    )
+    add('--inference', action='store_true', help='also time solutions')
+    add('--timed', nargs='+', choices=list(CASES), default=list(TIMED))
+    add('--resolutions', nargs='+', type=int)
+    add('--accuracy', type=float, default=0.01, help='where no network is trained')
+    add('--memory', type=float, default=8, help='GiB for a network on a grid')
+    add('--partial', type=Path, help='file of finished cells')
+    add('--finished', action='store_true', help='run nothing, tabulate')
+    args = parser.parse_args()
+    if args.clock == 'process' and (args.threads != 1 or args.device != 'cpu'):
+        parser.error('--clock process needs --threads 1 and --device cpu')
+    quick = ('periodic_poisson', 'navier_stokes')
+    defaults: dict[str, Any] = {
+        'equations': list(quick if args.quick else CASES),
+        'seeds': 1 if args.quick else 3,
+        'seconds': 0.4 if args.quick else 300.0,
+        'width': 8 if args.quick else None,
+        'depth': 2 if args.quick else 4,
+        'resolutions': [16, 32] if args.quick else list(RESOLUTIONS),
+    }
+    for name, value in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    if args.partial is None and not args.quick:
+        args.partial = HERE / 'results' / 'neural_spectral.partial.json'
+    args.inference |= args.quick
+    args.rates = RATES[:1] if args.quick else RATES
+    return args
+
+
+def main() -> None:
+    """Train, time, and compare."""
+    args = parse()
+    torch.set_num_threads(args.threads)
+    kept = keep_memory()
+    warnings.filterwarnings('ignore', module='lightning|tltorch|neuralop')
+    args.cases, recipe = settings(args)
+    result = header('neural_spectral', args)
+    result['keeps_memory'] = kept
+    result['recipe'] = recipe._asdict()
+    result['cases'] = {name: case._asdict() for name, case in args.cases.items()}
+    result['search'] = {'rates': args.rates, 'scales': SCALES} if args.search else None
+    cells = Cells(args.partial)
+    rows = run_training(args, recipe, cells)
+    table = summarize(rows)
+    print_training(table)
+    inference = run_inference(args, recipe, cells, table) if args.inference else {}
+    result['training'] = table
+    result['inference'] = inference
+    result['claims'] = beside_the_paper(table, inference)
+    result['cells'] = rows
+    finish(result, args.out)
+
+
+if __name__ == '__main__':
+    main()
