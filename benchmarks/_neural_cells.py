@@ -25,7 +25,9 @@ class Case(NamedTuple):
     """An equation, and what it is solved on.
 
     Grids are the coarse and the fine one of networks on grids. Modes hold the solutions
-    to 0.1 % or better; the paper has more of them, see ``PAPER_MODES``.
+    to 0.5 % or better; the paper has more of them, see ``PAPER_MODES``. Fields in time
+    and space train *time* times as long, and not on a fine grid, where a step takes
+    seconds.
     """
 
     equation: str
@@ -35,13 +37,15 @@ class Case(NamedTuple):
     tests: int = 32
     options: tuple[tuple[str, Any], ...] = ()
     width: int = 32
+    time: float = 1.0
+    fine: bool = True
 
     def make(self) -> Equation:
         """Make the equation."""
         return get_equation(self.equation, modes=self.modes, **dict(self.options))
 
 
-_PLANE = ((64, 64), (128, 128))
+_PLANE = ((32, 32), (64, 64))
 _BOX = ((24, 32, 32), (32, 48, 48))
 
 CASES: dict[str, Case] = {
@@ -55,9 +59,19 @@ CASES: dict[str, Case] = {
     },
     # a laminar flow, and fewer modes, channels and layers than in the paper
     'navier_stokes': Case(
-        'navier_stokes', (8, 15, 15), _BOX, 256, 16, (('viscosity', 1e-2),), 16
+        'navier_stokes',
+        (6, 13, 13),
+        _BOX,
+        256,
+        16,
+        (('viscosity', 1e-2),),
+        16,
+        time=3.0,
+        fine=False,
     ),
-    'column_plume': Case('column_plume', (8, 21, 21), _BOX, 256, 16, width=16),
+    'column_plume': Case(
+        'column_plume', (8, 17, 17), _BOX, 256, 16, width=16, time=3.0, fine=False
+    ),
 }
 
 PAPER_MODES: dict[str, Grid] = {
@@ -82,7 +96,7 @@ METHODS: dict[str, tuple[str, str, int]] = {
 TARGETS = (0.1, 0.05, 0.02, 0.01)
 
 #: Rates and factors of the output that the search tries, for all methods alike.
-RATES, SCALES = (1e-3, 3e-3, 1e-2), (1e-3, 1e-2)
+RATES, SCALES = (3e-3, 1e-2), (1e-3, 1e-2)
 
 #: Evaluations of a training, and the share of it before the first one.
 _MARKS, _FIRST = 12, 1 / 64

@@ -128,7 +128,7 @@ def choose_recipe(
     best: tuple[float, Recipe] | None = None
     for lr, scale in product(args.rates, SCALES):
         trial = recipe._replace(
-            lr=lr, scale=scale, seconds=recipe.seconds * args.search_share
+            lr=lr, scale=scale, seconds=recipe.seconds * args.search_share * case.time
         )
         key = key_of(name, method, 'search', case, trial)
         cells.read()
@@ -152,11 +152,14 @@ def run_training(
     """Train all cells that are not finished."""
     wanted = []
     for (name, case), method in product(args.cases.items(), args.methods):
+        if method == 'fno_residual_fine' and not case.fine:
+            continue
         chosen: Recipe | None = recipe
         if args.search:
             chosen = choose_recipe(args, name, method, recipe, cells)
         if chosen is None:
             continue
+        chosen = chosen._replace(seconds=recipe.seconds * case.time)
         for seed in range(args.seed, args.seed + args.seeds):
             key = key_of(name, method, seed, case, chosen)
             wanted.append(key)
@@ -273,13 +276,13 @@ def run_inference(
     for name, case in args.cases.items():
         if name not in args.timed:
             continue
-        accuracy = next(
+        accuracy = min(
             (
                 e['error']
                 for e in table
-                if (e['equation'], e['method']) == (name, 'spectral')
+                if e['equation'] == name and e['method'].startswith('spectral')
             ),
-            args.accuracy,
+            default=args.accuracy,
         )
         words = (recipe, sizes, accuracy, args.memory)
         key = key_of(name, 'inference', case, *words)
