@@ -74,6 +74,8 @@ nitpick_ignore_regex = [
         r'py:.*',
         (
             r'(torchgeo_hsi\.)?(_typing\.|datamodules\.patches\.|io\._band_tags\.'
+            r'|datamodules\._equation_batches\.|physics\.gases\.matched_filter\.'
+            r'|losses\.spectral_residual\.|tasks\._neural_objective\.'
             r'|graphs\.(pixel_graph|neighbors|views\._common)\.|datamodules\.graphs\.'
             r'|samplers\.pairs\.|samplers\.weighted\.|physics\.noise\.draw\.|physics\.subspace\.'
             r'|metrics\._images\.|metrics\.mssim\.|metrics\.spectral_angle\.'
@@ -83,7 +85,8 @@ nitpick_ignore_regex = [
             r'|physics\.panchromatic\.|physics\.rgb\.|physics\.shifting\.'
             r'|transforms\.superresolution\.downscale\.'
             r'|models\.pansharpening\.variational\.(total_variation|hysure)\.)?'
-            r'(AngleUnit|Basis|BoolArray|Box|Clamp|Color|Colormap|CubeBlur|Cubes|FloatArray|GraphBatch|Kernel|Level'
+            r'(AngleUnit|Background|Basis|BoolArray|Box|Clamp|CoefficientWeights|Color|Colormap|CubeBlur|Cubes'
+            r'|FloatArray|FunctionBatch|GraphBatch|Kernel|Level|NeuralObjective'
             r'|Map|Metric|Moments|Move|MoveMethod|Numbers|PairSlice|PanRange|Scene'
             r'|PathLike|RankRule|RasterExtras|Sample|Scaling|Scores|Source|Spectrum|Split'
             r'|Weights|Window)'
