@@ -83,7 +83,8 @@ PAPER_MODES: dict[str, Grid] = {
 }
 
 #: Model, objective, and which grid it learns on. The first is the published one; the
-#: second has sines and cosines coupled, and the dual norm of the residual.
+#: second has sines and cosines coupled, a smooth activation (GELU, as the baselines), and
+#: the dual norm of the residual.
 METHODS: dict[str, tuple[str, str, int]] = {
     'spectral': ('spectral_operator', 'spectral', 0),
     'spectral_coupled': ('spectral_operator', 'spectral', 0),
@@ -171,7 +172,7 @@ def make_task(case: Case, method: str, recipe: Recipe) -> NeuralSpectral:
         words['activation'] = recipe.activation
     weights = recipe.weights
     if method == 'spectral_coupled':
-        words['coupled'] = True
+        words |= {'coupled': True, 'activation': recipe.activation or 'gelu'}
         weights = 'dual' if case.make().damping else 'parseval'
     return NeuralSpectral(
         case.equation,
