@@ -28,7 +28,6 @@ FAST = [
     '--data.test_size=3',
     '--data.val_size=2',
     '--data.resolution=8',
-    '--model.model_kwargs={width: 8, depth: 1}',
 ]
 
 
@@ -62,10 +61,26 @@ def test_consistent(path: Path) -> None:
     # all modes are seen where solutions are compared, except in time
     assert sizes[-1] >= equation.modes[-1]
     assert (model['objective'] == 'data') == ('train_solutions' in data)
+    # the norm of what the equation damps, if it damps anything
+    if model['objective'] == 'spectral':
+        assert model['weights'] == ('dual' if equation.damping else 'parseval')
     # waves of an even number lose one
     periodic = [axis.name == 'fourier' for axis in equation.axes]
     pairs = zip(equation.modes, periodic, strict=True)
     assert all(count % 2 for count, fourier in pairs if fourier)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_page_says_the_same(path: Path) -> None:
+    config = load(path)
+    steps = (
+        config['trainer']['max_epochs'] * config['data']['init_args']['steps_per_epoch']
+    )
+    page = (path.parents[2] / 'docs/neural_spectral/training.md').read_text('utf-8')
+    (line,) = [row for row in page.splitlines() if row.startswith(f'| `{path.name}`')]
+    assert line.split('|')[4].strip() == str(steps)
+    if '%' in (error := line.split('|')[5].strip()):
+        assert error in path.read_text('utf-8')
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -77,6 +92,8 @@ def test_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         pytest.importorskip('neuralop')
     modes = [5] * len(words['equation_options']['modes'])
     options = ['--config', str(path), *FAST]
+    small = words['model_kwargs'] | {'width': 8, 'depth': 1}
+    options.append(f'--model.model_kwargs={small}')
     options.append(
         f'--model.equation_options={words["equation_options"] | {"modes": modes}}'
     )

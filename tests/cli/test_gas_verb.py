@@ -39,6 +39,7 @@ def test_options_reach_the_filter(tmp_path: Path) -> None:
     scene, out = write_plume(tmp_path, 'carbon_dioxide'), tmp_path / 'gas.tif'
     words = ['--gas', 'carbon_dioxide', '--background', 'plain', '--window', '1.6-1.7']
     words += ['--window', '2.0-2.2', '--quality', 'none', '--columns', '30', '--json']
+    words += ['--threshold', '4', '--darkest', '0']
     words += ['--no-albedo', '--shrinkage', '0.1', '--passes', '1', '--seed', '2']
     code, text, err = call('gas', scene, out, *LIGHT[:2], *words)
     assert code == 0, err

@@ -117,11 +117,10 @@ class TestPlume:
     def test_options(self, tmp_path: Path) -> None:
         words = ['--rate', '9000', '--wind', '1', '--wind-from', '180']
         words += ['--position', '0.5', '0.6', '--duration', '300']
+        words += ['--diffusivity', '15']
         run(tmp_path / 'scene', *self.WORDS, *words)
         config = read_config(tmp_path / 'scene')
-        expected = PlumeSource(
-            'methane', 9000.0, 1.0, 180.0, (0.5, 0.6), duration=300.0
-        )
+        expected = PlumeSource('methane', 9000.0, 1.0, 180.0, (0.5, 0.6), 15.0, 300.0)
         assert config == SceneConfig(48, 48, 3, 0.0, plume=expected)
         file = truth_file(tmp_path / 'scene', 'TRUTH_GAS')
         assert file is not None

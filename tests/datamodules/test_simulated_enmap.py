@@ -21,6 +21,7 @@ from torchgeo_hsi.datasets import SimulatedEnMAP
 from torchgeo_hsi.errors import EmptyDataError, MetadataError
 from torchgeo_hsi.io import EnMAPL2AReader
 from torchgeo_hsi.io.simulated import read_config, truth_file
+from torchgeo_hsi.physics.simulation import PlumeSource
 from torchgeo_hsi.tasks import HSISegmentation
 
 SIZE, GAP, NODATA = 64, 4, -32768
@@ -368,6 +369,18 @@ class TestScene:
         value = {'size': 32, 'seed': 4, 'cloud_cover': 0.1}[word]
         with pytest.raises(MetadataError, match='Choose another root'):
             make(**{word: value}).prepare_data()
+
+    def test_plume(self, make: Make, tmp_path: Path) -> None:
+        plume = {'rate': 9000.0, 'position': [0.3, 0.5], 'duration': 300.0}
+        module = make(tmp_path / 'plume', size=32, gap=1, plume=plume)
+        module.prepare_data()
+        config = read_config(tmp_path / 'plume')
+        assert config is not None
+        assert config.plume == PlumeSource.of(plume)
+        assert truth_file(tmp_path / 'plume', 'TRUTH_GAS') is not None
+        assert make(tmp_path / 'plume', gap=1).make_dataset('train').config == config
+        with pytest.raises(MetadataError, match='plume'):
+            make(tmp_path / 'plume', plume={'rate': 5.0}).prepare_data()
 
     def test_is_simulated_on_first_use(self, make: Make, tmp_path: Path) -> None:
         module = make(

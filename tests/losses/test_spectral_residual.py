@@ -14,6 +14,7 @@ from torch import Tensor
 
 from torchgeo_hsi.errors import BandMismatchError, UnknownNameError
 from torchgeo_hsi.losses import SpectralResidualLoss
+from torchgeo_hsi.physics.equations import PeriodicPoisson
 from torchgeo_hsi.physics.series import get_series
 
 
@@ -82,17 +83,39 @@ def test_dual_leaves_time_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ('axes', 'damping'), [(['fourier'], 0.0), (['chebyshev', 'legendre'], 1.0)]
+    ('axes', 'damping'),
+    [
+        (['fourier'], 0.0),
+        (['chebyshev', 'legendre'], 1.0),
+        (['fourier'], float('inf')),
+        (['fourier'], float('nan')),
+    ],
 )
 def test_dual_needs_damping(axes: list[str], damping: float) -> None:
     with pytest.raises(ValueError, match="Use 'parseval'"):
         SpectralResidualLoss(axes, 'dual', damping)
 
 
-@pytest.mark.parametrize('weights', ['unit', 'parseval'])
+def test_dual_is_as_large_as_the_gradient_of_the_error() -> None:
+    """For Poisson's equation, of errors slow and fast."""
+    equation = PeriodicPoisson((15, 15))
+    loss = SpectralResidualLoss(['fourier', 'fourier'], 'dual', equation.damping)
+    nothing = torch.zeros(1, 1, 15, 15, dtype=torch.float64)
+    k = 2 * math.pi * np.fft.fftfreq(32, 1 / 32)
+    for wave in (1, 7):
+        error = torch.zeros(1, 15, 15, dtype=torch.float64)
+        error[0, :2, wave] = 1.0
+        found = float(loss(equation.residual(nothing, error)))
+        waves = np.fft.fft2(equation.evaluate(error, equation.grid(32))[0].numpy())
+        slopes = [np.fft.ifft2(1j * axis * waves).real for axis in (k[:, None], k)]
+        energy = sum((slope**2).mean() for slope in slopes)
+        assert 0.97 * energy < found < energy
+
+
+@pytest.mark.parametrize('weights', ['unit', 'parseval', 'dual'])
 def test_gradient(weights: Any) -> None:
     coefficients = draw(2, 4, 5).requires_grad_()
-    loss = SpectralResidualLoss(['chebyshev', 'fourier'], weights)
+    loss = SpectralResidualLoss(['chebyshev', 'fourier'], weights, 0.1)
     assert torch.autograd.gradcheck(loss, (coefficients,))
 
 

@@ -3,6 +3,8 @@
 
 """The spectral operator: its parts against plain formulas, and that it learns."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -116,6 +118,10 @@ def test_errors() -> None:
         SpectralOperator(('furier',), (7,))
     with pytest.raises(ValueError, match='activation'):
         SpectralOperator(('fourier',), (7,), activation='sine')
+    for word in ('fields', 'width', 'depth'):
+        options: dict[str, Any] = {word: 0}
+        with pytest.raises(ValueError, match=f'whole {word} from 1'):
+            SpectralOperator(('fourier',), (7,), **options)
     model = SpectralOperator(('fourier',), (7,), width=4, depth=1)
     with pytest.raises(BandMismatchError, match='Resize'):
         model(torch.ones(2, 1, 9))

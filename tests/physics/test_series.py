@@ -212,6 +212,42 @@ class TestResize:
         close(Fourier().evaluate(cut, X), torch.sin(2 * math.pi * X), 1e-10)
 
 
+@pytest.mark.parametrize('series', ALL, ids=str)
+class TestWhatIsKept:
+    def test_is_not_given_away(self, series: Series) -> None:
+        expected = series.nodes(6).clone()
+        series.nodes(6).zero_()
+        assert torch.equal(series.nodes(6), expected)
+
+    def test_is_for_gradients(self, series: Series) -> None:
+        """A validation, of which no gradients are wanted, may come first."""
+        u = torch.ones(41, dtype=torch.float64)
+        with torch.inference_mode():
+            series.transform(series.differentiate(u))
+            series.integrate(series.inverse(u))
+        u.requires_grad_()
+        found = (
+            series.transform(series.differentiate(u)),
+            series.integrate(series.inverse(u)),
+        )
+        for one in found:
+            (slope,) = torch.autograd.grad(one.square().sum(), u)
+            assert slope.isfinite().all()
+
+    def test_is_for_all_devices(self, series: Series) -> None:
+        with torch.device('meta'):
+            series.transform(series.differentiate(torch.ones(43)))
+        found = series.transform(series.differentiate(torch.ones(43)))
+        assert found.isfinite().all()
+
+
+def test_whole_numbers() -> None:
+    coefficients = torch.tensor([1, 0, 2])
+    for series in ALL:
+        found = series.evaluate(coefficients, X)
+        torch.testing.assert_close(found, series.evaluate(coefficients.float(), X))
+
+
 def test_equal_by_kind() -> None:
     assert Fourier() == Fourier()
     assert len({Fourier(), Fourier(), Legendre()}) == 2

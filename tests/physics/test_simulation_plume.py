@@ -3,10 +3,12 @@
 
 """A plume over a simulated scene, against formulas of diffusion."""
 
+import json
 import math
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,13 +171,27 @@ class TestArguments:
             ({'wind_from': math.inf}, 'wind_from in degrees'),
             ({'position': (0.5, 1.5)}, 'two shares from 0 to 1'),
             ({'position': (0.5,)}, 'two shares from 0 to 1'),
+            ({'position': 0.5}, 'two shares from 0 to 1'),
+            ({'rate': 'much'}, "a number as rate, got 'much'"),
+            ({'wind': None}, 'a number as wind, got None'),
         ],
     )
     def test_bad_numbers(self, options: dict[str, float], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             PlumeSource(**options)
 
+    def test_numbers_of_numpy(self) -> None:
+        """They can be written into the description of a product."""
+        words: Any = {'rate': np.float32(500.0), 'wind': np.int64(2)}
+        source = PlumeSource(**words)
+        assert json.loads(json.dumps(asdict(source)))['rate'] == 500
+        assert source == PlumeSource(rate=500.0, wind=2.0)
+        # as YAML reads 5e2
+        assert PlumeSource.of({'rate': '5e2', 'wind': 2}) == source
+
     def test_unknown_gas(self) -> None:
+        with pytest.raises(UnknownNameError):
+            PlumeSource(5)  # type: ignore[arg-type]
         with pytest.raises(UnknownNameError, match='Did you mean methane'):
             PlumeSource('metane')
 

@@ -109,7 +109,19 @@ class TestRedEdge:
             red_edge_position(torch.rand(len(bands)), bands, dim=0)
 
 
+def test_bands_without_data() -> None:
+    spectrum = torch.tensor(np.sin(6 * GRID.wavelength))
+    weights = torch.ones(len(GRID))
+    weights[[3, 60]] = 0
+    gaps = spectrum.masked_fill(weights == 0, torch.nan)
+    found, _ = derivative_spectra(gaps, GRID, weights=weights, dim=0)
+    expected, _ = derivative_spectra(spectrum, GRID, dim=0)
+    assert (found - expected)[8:].abs().max() < 0.05
+
+
 def test_errors() -> None:
+    with pytest.raises(ValueError, match='low below high'):
+        red_edge_position(torch.rand(len(GRID)), GRID, 0.75, 0.68, dim=0)
     with pytest.raises(BandMismatchError, match='dimension -3'):
         derivative_spectra(torch.rand(5, 2, 2), GRID)
     with pytest.raises(ValueError, match='order 0 or more'):

@@ -243,6 +243,19 @@ def test_what_does_not_count_may_be_anything(enmap: SpectrumSeries) -> None:
     found = enmap.fit(spectra, weights)
     assert found.isfinite().all()
     assert (found[1] == 0).all()
+    # the same for one weight for each band
+    torch.testing.assert_close(enmap.fit(spectra[0], weights[0]), found[0])
+
+
+@pytest.mark.parametrize('dtype', [torch.int16, torch.uint16, torch.float16])
+def test_whole_numbers_are_no_matrices(
+    enmap: SpectrumSeries, dtype: torch.dtype
+) -> None:
+    spectra = (1e4 * smooth(enmap.wavelength)).to(dtype)
+    found = enmap.fit(spectra)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, enmap.fit(spectra.float()))
+    assert found.abs().max() > 1000
 
 
 def test_errors() -> None:
@@ -259,5 +272,12 @@ def test_errors() -> None:
         SpectrumSeries(np.linspace(0.5, 1.2, 30), fwhm=[0.01])
     with pytest.raises(UnitError, match='smoothness'):
         SpectrumSeries(np.linspace(0.5, 1.2, 30), smoothness=-1)
+    with pytest.raises(UnitError, match='Divide nanometres'):
+        SpectrumSeries(np.linspace(0.5, 1.2, 30), smoothness=4)
+    with pytest.raises(ValueError, match='bands_per_term above 0'):
+        SpectrumSeries(np.linspace(0.5, 1.2, 30), bands_per_term=0)
+    for weights in (-torch.ones(30), torch.full((2, 30), torch.nan)):
+        with pytest.raises(ValueError, match='weight 0'):
+            made.fit(torch.ones(2, 30), weights)
     with pytest.raises(BandMismatchError, match='weights of shape'):
         made.fit(torch.ones(2, 30), torch.ones(1, 30))

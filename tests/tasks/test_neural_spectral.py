@@ -105,6 +105,22 @@ class TestLoss:
         # numbers from another device would be refused
         assert task.to('meta').loss({'parameter': source}).is_meta
 
+    def test_dual_weights_know_the_equation(self) -> None:
+        task = make('reaction_diffusion', weights='dual')
+        source = parameter(task)
+        residual = task.equation.residual(source, task.coefficients(source)).detach()
+        k = 2 * np.pi * np.fft.fftfreq(residual.shape[2], 1 / residual.shape[2])
+        # pi / 2 of the first polynomial, half of it of others; the same of waves
+        weights = np.full(residual.shape[1:], np.pi / 8)
+        weights[0] *= 2
+        weights[:, 0] *= 2
+        weights /= 1 + 0.01 * k**2  # the diffusion by default
+        expected = float((residual.numpy() ** 2 * weights).sum() / len(source))
+        loss = task.loss({'parameter': source}).item()
+        assert loss == pytest.approx(expected, rel=1e-4)
+        with pytest.raises(ValueError, match="Use 'parseval'"):
+            make('dirichlet_poisson', weights='dual')
+
     def test_no_solutions(self) -> None:
         task = make(objective='data')
         with pytest.raises(EmptyDataError, match='train_solutions'):
@@ -130,6 +146,18 @@ class TestSolve:
         x, y = (2 * line.double().numpy() - 1 for line in points)
         expected = np.polynomial.chebyshev.chebgrid2d(x, y, series)
         assert np.abs(found[0].numpy() - expected).max() < 1e-4
+
+    def test_points_outside(self) -> None:
+        # time has an end; a periodic place is anywhere
+        task = make('reaction_diffusion')
+        source = parameter(task)
+        t, x = torch.tensor([0.0, 1.0]), torch.tensor([0.2])
+        again = task.solve(source, points=[t, x + 1])
+        assert torch.allclose(again, task.solve(source, points=[t, x]), atol=1e-4)
+        with pytest.raises(ValueError, match=r'points of t in \[0, 1\]'):
+            task.solve(source, points=[t + 0.5, x])
+        with pytest.raises(BandMismatchError, match=r'each axis .* \(t, x\)'):
+            task.solve(source, points=[t])
 
     def test_size_of_each_axis(self) -> None:
         task = make('reaction_diffusion')
@@ -321,6 +349,15 @@ class TestFigure:
             error, target = error[-1], target[-1]
         expected = error.norm() / target.norm()
         assert f'error {float(expected):.2%}' in ' '.join(titles)
+        plt.close(figure)
+
+    def test_draws_what_has_diverged(self) -> None:
+        task = make()
+        with torch.no_grad():
+            task.model.head.bias.fill_(torch.nan)
+        batch = {'parameter': parameter(task), 'solution': torch.rand(2, 12, 12)}
+        figure = task.plot(batch)
+        figure.canvas.draw()
         plt.close(figure)
 
     def test_shows_values(self) -> None:

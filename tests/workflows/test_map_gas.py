@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import rasterio
 import torch
+from matplotlib.figure import Figure
 from workflows.gas_scenes import BANDS, CENTERS, CRS, PLACE, SUN, truth, write_plume
 
 from torchgeo_hsi.errors import (
@@ -24,7 +26,7 @@ from torchgeo_hsi.errors import (
 from torchgeo_hsi.io import open_cube, simulate_enmap
 from torchgeo_hsi.physics import BandSet
 from torchgeo_hsi.physics.gases import MatchedFilter, get_gas
-from torchgeo_hsi.workflows import GasReport, _gas_scene, map_gas
+from torchgeo_hsi.workflows import GasReport, _gas_figure, _gas_scene, map_gas
 from torchgeo_hsi.workflows._gas_bands import WINDOWS, find_sun
 
 
@@ -137,6 +139,59 @@ def test_strips_and_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_allclose(maps[0], maps[2], rtol=1e-3, atol=1)
 
 
+def test_clipped_water_does_not_hinder_the_rest(tmp_path: Path) -> None:
+    scene = write_plume(tmp_path)
+    with rasterio.open(scene) as src:
+        cube = src.read()
+    water = np.s_[:, 48:68, 30:50]
+    light = 400 * np.exp(-3 * CENTERS) * (CENTERS < 1.55)
+    random = np.random.default_rng(0).random((1, 20, 20))
+    cube[water] = light[:, None, None] * (1 + 0.05 * random)
+    # as products of level 2A have it: 0 but for a few numbers in one band
+    cube[np.flatnonzero(CENTERS > 1.55)[0]][water[1:]] = np.round(3 * random[0])
+    scene = write_plume(tmp_path, cube=cube, overwrite=True)
+    report = map_gas(scene, tmp_path / 'gas.tif', sun_zenith=SUN, clusters=3)
+    column, _ = read(tmp_path / 'gas.tif')
+    assert np.isnan(column[water[1:]]).all()
+    assert report.valid == pytest.approx((69 * 60 - 400) / truth().size)
+    assert report.above[5] > 20
+
+
+def test_picture_of_a_large_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every n-th pixel is drawn, and the map is never read as a whole."""
+    scene, out = write_plume(tmp_path), tmp_path / 'gas.tif'
+    report = map_gas(scene, out, sun_zenith=SUN, clusters=2)
+    monkeypatch.setattr(_gas_figure, '_MOST', 20)
+    monkeypatch.setattr(_gas_figure, '_ROWS', 10)
+    whole = np.stack(read(out))
+    thin, step = _gas_figure._thinned(out)
+    assert step == 4
+    np.testing.assert_array_equal(thin, whole[:, ::4, ::4])
+    figure = _gas_figure.draw_gas(scene, out, report)
+    shown = figure.axes[1].images[0].get_array()
+    assert shown is not None
+    assert shown.shape == (18, 15)
+    plt.close(figure)
+
+
+def test_interrupted_picture_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = write_plume(tmp_path)
+
+    def stop(self: Figure, path: Path, **options: Any) -> None:
+        Path(path).write_bytes(b'half')
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, 'savefig', stop)
+    words: dict[str, Any] = {'sun_zenith': SUN, 'clusters': 2}
+    with pytest.raises(KeyboardInterrupt):
+        map_gas(scene, tmp_path / 'gas.tif', figure=tmp_path / 'gas.png', **words)
+    assert {path.name for path in tmp_path.iterdir()} == {'scene.tif', 'gas.tif'}
+
+
 def test_bands_without_data_are_left_out(tmp_path: Path) -> None:
     scene = write_plume(tmp_path)
     with rasterio.open(scene) as src:
@@ -198,6 +253,13 @@ def test_outputs_are_protected(tmp_path: Path) -> None:
         map_gas(scene, tmp_path / 'new.tif', figure=tmp_path / 'gas.doc', **words)
     with pytest.raises(OutputError, match='and its picture'):
         map_gas(scene, tmp_path / 'a.tif', figure=tmp_path / 'a.tif', **words)
+    content = scene.read_bytes()
+    with pytest.raises(OutputError, match='lies in, the scene'):
+        map_gas(scene, tmp_path / 'new.tif', figure=scene, **words)
+    assert scene.read_bytes() == content
+    (tmp_path / 'folder.png').mkdir()
+    with pytest.raises(OutputError, match='is a folder'):
+        map_gas(scene, tmp_path / 'new.tif', figure=tmp_path / 'folder.png', **words)
     before = {path.name for path in tmp_path.iterdir()}
     with pytest.raises(EmptyDataError, match='bright enough'):
         map_gas(scene, out, overwrite=True, darkest=50, **words)

@@ -28,10 +28,12 @@ def save_figure(figure: Figure, path: Path, owner: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(part, dpi=150)
         os.replace(part, path)
-    except OSError as error:
+    except BaseException as error:
         # in a folder that is none, even this fails
         with suppress(OSError):
             part.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise OutputError(
             f'The picture could not be written to {path}: {error}. Free some space or '
             f'choose another path for {owner}.'

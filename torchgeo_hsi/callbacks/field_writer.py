@@ -31,12 +31,10 @@ class FieldWriter(BasePredictionWriter):
 
     For :class:`~torchgeo_hsi.tasks.NeuralSpectral`. The file of a function holds
 
-    ==============  =================================================================
-    ``t``, ``x`` .. points of each axis, in units of the box, as float64
-    ``prediction``  the solution of the network
-    ``given``       the given fields on the same points; their number is the first axis
-    ``solution``    the numerical solution, if it is on the same points
-    ==============  =================================================================
+    * ``t``, ``x`` and so on, the points of each axis, in units of the box, as float64
+    * ``prediction``, the solution of the network
+    * ``given``, the given fields on the same points; their number is the first axis
+    * ``solution``, the numerical solution, if it is on the same points
 
     and the name of the equation, its options and the relative error. NetCDF files are of
     version 3, which every reader of NetCDF knows and no further package is needed for.

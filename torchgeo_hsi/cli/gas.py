@@ -17,10 +17,12 @@ from ._progress import show_stages
 _WORDS = (
     'clusters',
     'columns',
+    'darkest',
     'overwrite',
     'passes',
     'shrinkage',
     'sun_zenith',
+    'threshold',
     'view_zenith',
 )
 
@@ -120,6 +122,16 @@ _OPTIONS = (
         '--shrinkage',
         type=click.FloatRange(min=0),
         help='Share of the residual variance that is added to the covariance.',
+    ),
+    click.option(
+        '--threshold',
+        type=click.FloatRange(min=0, min_open=True),
+        help='Standard errors from which on trimmed leaves pixels out (3).',
+    ),
+    click.option(
+        '--darkest',
+        type=click.FloatRange(min=0),
+        help='Brightness, as a share of the mean, below which there is no result (0.1).',
     ),
     click.option('--device', help='cpu, cuda, cuda:1 ...; a GPU by default, if any.'),
     click.option(

@@ -16,7 +16,7 @@ from ._output import option_words
 _STEPS = 1000
 
 # options of a plume
-_PLUME = ('gas', 'rate', 'wind', 'wind_from', 'position', 'duration')
+_PLUME = ('gas', 'rate', 'wind', 'wind_from', 'position', 'diffusivity', 'duration')
 
 
 @contextmanager
@@ -49,6 +49,7 @@ def _progress_bar() -> Iterator[Callable[[float], None] | None]:
     type=(float, float),
     help='Source of the plume: shares of the width and of the height.',
 )
+@click.option('--diffusivity', type=float, help='Horizontal diffusivity in m2/s.')
 @click.option('--duration', type=float, help='How long it has been leaking in s.')
 @click.option('--overwrite', is_flag=True, help='Replace another simulated scene.')
 def simulate(root: str, overwrite: bool, **options: Any) -> None:

@@ -113,7 +113,7 @@ class EquationDataModule(BaseDataModule):
 
     @property
     def equation(self) -> Equation:
-        """The equation: the one that was named, or that of the task.
+        """The equation that was named, or else that of the task.
 
         Raises:
             MetadataError: If there is none, or if the task has another one.

@@ -4,7 +4,7 @@
 """A simulated scene, cut into regions for training, validation and test."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import shapely
 import torch
@@ -46,6 +46,7 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
         crops_per_pixel: float | None = None,
         min_valid: float = 0.0,
         balanced: bool = False,
+        plume: dict[str, Any] | None = None,
     ) -> None:
         """Initialize a new SimulatedEnMAPDataModule instance.
 
@@ -73,6 +74,9 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
             min_valid: Least share of valid pixels of a training window.
             balanced: Draw training windows so that all classes are as frequent; not
                 together with *crops_per_pixel*.
+            plume: A plume of gas over the scene (none by default): arguments of
+                :class:`~torchgeo_hsi.physics.simulation.PlumeSource` by name, such as
+                ``{'gas': 'methane', 'rate': 5000.0}``.
 
         Raises:
             ValueError: If sizes do not fit together.
@@ -100,6 +104,7 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
         self.gap = gap
         self.bands = bands
         self.quality = quality
+        self.plume = plume
         self._extent: tuple[float, float, float, float, float] | None = None
 
     def prepare_data(self) -> None:
@@ -128,6 +133,7 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
             self.cloud_cover,
             bands=self.bands,
             quality=self.quality,
+            plume=self.plume,
         )
 
     def roi(self, split: Literal['train', 'val', 'test', 'predict']) -> Polygon | None:

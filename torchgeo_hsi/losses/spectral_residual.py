@@ -3,6 +3,7 @@
 
 """Size of what is left of an equation, from the coefficients of its series."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -29,12 +30,12 @@ class SpectralResidualLoss(nn.Module):
       each series: :math:`w = 1` for Fourier and Legendre series, so that this is the
       ordinary mean of squares, and :math:`(1 - (2 x - 1)^2)^{-1/2}` for Chebyshev
       series, under which both ends of the axis count more.
-    * ``'dual'``: as ``'parseval'``, and each wave of the periodic axes is divided by
-      :math:`1 + \kappa\,|2\pi k|^2`, where :math:`\kappa` is the *damping*. A wave that
-      the equation damps strongly leaves a large residual even if its error is small;
-      in this norm, dual to that of the energy, the residual is about as large as the
-      error of the solution (https://doi.org/10.1016/j.cma.2023.116904). It is not
-      from the paper.
+    * ``'dual'``: as ``'parseval'``, and the square of each wave of the periodic axes is
+      divided by :math:`1 + \kappa\,|2\pi k|^2`, where :math:`\kappa` is the *damping*. A
+      wave that the equation damps strongly leaves a large residual even if its error
+      is small; this norm, dual to that of the energy, is about as large as the error
+      of the solution with its gradient (https://doi.org/10.1016/j.cma.2024.116904).
+      Other axes, such as time, count as they are. It is not in the paper below.
 
     If you use this loss in your research, please cite the following paper:
 
@@ -44,11 +45,12 @@ class SpectralResidualLoss(nn.Module):
         axes: Series of each axis, one of ``'fourier'``, ``'chebyshev'`` or ``'legendre'``.
         weights: ``'unit'``, ``'parseval'`` or ``'dual'``.
         damping: Factor of the Laplacian along periodic axes, for ``'dual'``:
-            ``equation.damping``.
+            ``equation.damping``. No other weights use it.
 
     Raises:
         UnknownNameError: If there is no such series.
-        ValueError: If there are no such weights, or nothing is damped.
+        ValueError: If there are no such weights, or nothing is damped by a finite
+            factor.
 
     Example:
         >>> import torch
@@ -57,6 +59,9 @@ class SpectralResidualLoss(nn.Module):
         tensor(13.)
         >>> SpectralResidualLoss(['fourier'], 'parseval')(residual)
         tensor(11.)
+        >>> damping = 1 / (2 * torch.pi) ** 2
+        >>> SpectralResidualLoss(['fourier'], 'dual', damping)(residual)
+        tensor(10.)
     """
 
     def __init__(
@@ -74,7 +79,8 @@ class SpectralResidualLoss(nn.Module):
         self.axes = tuple(get_series(name) for name in axes)
         self.weights = weights
         self.damping = damping
-        if weights == 'dual' and not (damping > 0 and Fourier() in self.axes):
+        damped = 0 < damping < math.inf and Fourier() in self.axes
+        if weights == 'dual' and not damped:
             raise ValueError(
                 "The weights 'dual' are for equations that damp the waves of a periodic "
                 f'axis, and here the damping is {damping:g} and the axes are '
@@ -110,8 +116,14 @@ class SpectralResidualLoss(nn.Module):
             squares = squares @ weights
         return squares.mean()
 
+    def extra_repr(self) -> str:
+        """Describe the options in one line."""
+        axes = ', '.join(axis.name for axis in self.axes)
+        damping = f', damping={self.damping:g}' if self.weights == 'dual' else ''
+        return f'{axes}, weights={self.weights}{damping}'
+
     def _square_waves(self, like: Tensor) -> Tensor:
-        """Add up the squared wave numbers of the periodic axes."""
+        """Add up ``(2 pi k)**2`` of the periodic axes, for each coefficient."""
         total = like.new_zeros(())
         for axis, count in zip(self.axes, like.shape[1:], strict=True):
             squares = (

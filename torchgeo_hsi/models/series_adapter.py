@@ -107,9 +107,10 @@ class SeriesAdapter(BandConditioned):
         self.windows = _check_windows(windows, terms)
         self.terms = [int(count) for count in terms]
         self.smoothness = float(smoothness)
-        if not self.smoothness > 0:
+        if not 0 < self.smoothness < 1:
             raise UnitError(
-                f'Expected a smoothness above 0, in micrometres, got {smoothness}.'
+                'Expected a smoothness above 0 and less than 1, in micrometres, got '
+                f'{smoothness}. Divide nanometres by 1000.'
             )
         count, maps = sum(self.terms), self.out_chans
         # what is missing of each window

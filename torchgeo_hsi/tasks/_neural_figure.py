@@ -129,7 +129,7 @@ def _fields(
     yield 'numerical', reference, limits, 'viridis'
     yield 'network', prediction, limits, 'viridis'
     error = prediction - reference
-    size = max(float(error.abs().max()), 1e-12)
+    size = max(map(abs, _limits(error)))
     yield _share(error, reference), error, (-size, size), 'RdBu_r'
 
 
@@ -179,5 +179,9 @@ def _draw(figure: Figure, ax: Axes, panel: _Panel | None) -> None:
 
 
 def _limits(values: Tensor) -> tuple[float, float]:
+    """Return the range of what is finite: a network may have diverged."""
+    values = values[values.isfinite()]
+    if not len(values):
+        return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
     return low, max(high, low + 1e-12)

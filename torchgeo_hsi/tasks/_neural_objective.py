@@ -97,6 +97,32 @@ def grid_residual(
     return equation.residual(given, values, calculus)
 
 
+def check_inside(equation: Equation, points: Sequence[Tensor]) -> None:
+    """Refuse points outside of the box, where polynomials say nothing.
+
+    Args:
+        equation: The equation.
+        points: Points of each axis.
+
+    Raises:
+        BandMismatchError: If there are not points of shape ``(M,)`` for each axis.
+        ValueError: If points of an axis that is not periodic are not in [0, 1].
+    """
+    names = ', '.join(equation.variables)
+    if len(points) != len(equation.axes) or any(line.ndim != 1 for line in points):
+        raise BandMismatchError(
+            f'Expected a list of points for each axis of {equation.name} ({names}), got '
+            f'the shapes {[tuple(line.shape) for line in points]}.'
+        )
+    for axis, name, line in zip(equation.axes, equation.variables, points, strict=True):
+        inside = (line > -1e-5) & (line < 1 + 1e-5)
+        if axis.name != 'fourier' and not bool(inside.all()):
+            raise ValueError(
+                f'Expected points of {name} in [0, 1], the box of the equation, got '
+                f'{float(line.min()):g} to {float(line.max()):g}.'
+            )
+
+
 def check_even(equation: Equation, points: Sequence[Tensor]) -> None:
     """Refuse points that are no even grid, which grid networks need.
 

@@ -27,6 +27,7 @@ from ._neural_figure import draw_fields
 from ._neural_objective import (
     NeuralObjective,
     check_even,
+    check_inside,
     check_objective,
     decay_factor,
     even_grid,
@@ -108,7 +109,8 @@ class NeuralSpectral(BaseTask):
             weights: How coefficients of the residual count
                 (:class:`~torchgeo_hsi.losses.SpectralResidualLoss`): ``'unit'``, as
                 published, ``'parseval'`` or ``'dual'``, with which equations that
-                damp waves are learned in a fraction of the steps.
+                damp waves are learned in a fraction of the steps. Only
+                ``objective='spectral'`` uses them.
             resolution: Points along each axis of the grid of ``'grid_residual'``; one
                 number for all, or one for each.
             predict_resolution: Points along each axis of predicted solutions; by default
@@ -214,14 +216,17 @@ class NeuralSpectral(BaseTask):
         Raises:
             BandMismatchError: If there are other numbers of fields or coefficients, or
                 the points are not those that the network can do.
-            ValueError: If neither *size* nor *points* are given, or both.
+            ValueError: If neither *size* nor *points* are given, or both, or points lie
+                outside of the box.
         """
         if (size is None) == (points is None):
             raise ValueError('Expected either size or points, got both or none.')
         weight = next(self.model.parameters())
         parameter = parameter.to(weight)
-        if points is not None and not self.on_coefficients:
-            check_even(self.equation, points)
+        if points is not None:
+            check_inside(self.equation, points)
+            if not self.on_coefficients:
+                check_even(self.equation, points)
         if points is None:
             assert size is not None
             points = even_grid(self.equation, size, parameter)

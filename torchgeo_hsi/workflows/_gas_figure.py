@@ -47,9 +47,7 @@ def draw_gas(
     Returns:
         The figure. Close it with ``matplotlib.pyplot.close``.
     """
-    with open_raster(str(path)) as src:
-        step = math.ceil(max(src.shape) / _MOST)
-        column, error = src.read()[:, ::step, ::step]
+    (column, error), step = _thinned(path)
     with open_scene(scene, options or {}) as reader:
         view = _view(reader, step)
     tall = column.shape[0] / column.shape[1]
@@ -58,7 +56,10 @@ def draw_gas(
     )
     axes[0].imshow(view, interpolation='nearest')
     axes[0].set_title('scene', fontsize=10)
-    top = max(float(np.nanquantile(column, 0.999, method='nearest')), 5 * report.error)
+    known = column[np.isfinite(column)]
+    top = 5 * report.error
+    if known.size:
+        top = max(float(np.quantile(known, 0.999, method='nearest')), top)
     panels = (
         ('enhancement (ppm m)', column, 0.0, top),
         ('enhancement / standard error', column / error, *_COLORS),
@@ -104,6 +105,22 @@ def save_gas(
         save_figure(figure, picture, 'the figure')
     finally:
         plt.close(figure)
+
+
+def _thinned(path: PathLike) -> tuple[NDArray[np.float32], int]:
+    """Read every n-th pixel of a map, shape ``(2, h, w)``, and n."""
+    with open_raster(str(path)) as src:
+        height, width = src.shape
+        step = math.ceil(max(height, width) / _MOST)
+        count = step * max(_ROWS // step, 1)
+        # strip by strip: a whole map may be larger than the memory
+        parts = [
+            src.read(window=Window(0, row, width, min(count, height - row)))[
+                :, ::step, ::step
+            ]
+            for row in range(0, height, count)
+        ]
+    return np.concatenate(parts, axis=1), step
 
 
 def _view(reader: CubeReader, step: int) -> NDArray[np.float32]:

@@ -149,7 +149,10 @@ class GasScene:
     def _read(
         self, positions: list[int], window: Window, needed: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Read bands, and where the first *needed* (or all) of them have data."""
+        """Read bands, and where all of them have data.
+
+        Quality layers of single bands look at the first *needed* of them, or at all.
+        """
         values, mask = self.reader.read(positions, window)
         valid: BoolArray = mask.all(0)
         if self.quality:

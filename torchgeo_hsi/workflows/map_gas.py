@@ -116,7 +116,7 @@ def map_gas(
     found, path = get_gas(gas), Path(output)
     ranges = check_windows(gas, windows)
     kinds = _check(options, clusters, columns)
-    _check_paths(path, figure)
+    _check_paths(scene, path, figure)
     reading = reader_options or {}
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(CACHE_MB))
@@ -179,14 +179,20 @@ def _check(
     return clusters
 
 
-def _check_paths(path: Path, figure: PathLike | None) -> None:
-    """Refuse outputs that are no raster and no picture."""
+def _check_paths(scene: PathLike, path: Path, figure: PathLike | None) -> None:
+    """Refuse outputs that are no raster and no picture, or lie in the scene."""
     if is_product(path):
         raise OutputError(f'{path} is no .tif file, and maps are GeoTIFFs.')
-    if figure is not None:
-        check_picture(Path(figure))
-        if Path(figure).resolve() == path.resolve():
-            raise OutputError(f'{path} cannot be the map and its picture.')
+    if figure is None:
+        return
+    picture, seen = Path(figure).resolve(), Path(scene).resolve()
+    check_picture(picture)
+    if picture == path.resolve():
+        raise OutputError(f'{path} cannot be the map and its picture.')
+    if picture == seen or (seen.is_dir() and seen in picture.parents):
+        raise OutputError(f'{figure} is, or lies in, the scene. Name a path elsewhere.')
+    if picture.is_dir():
+        raise OutputError(f'{figure} is a folder. Name a file in it.')
 
 
 def _look(

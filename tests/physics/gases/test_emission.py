@@ -105,6 +105,10 @@ def test_what_cannot_be() -> None:
         emission_rate(column, column > 1, METHANE, **words)
     with pytest.raises(ValueError, match=r'mask of shape \(5, 6\)'):
         emission_rate(column, column[:2], METHANE, **words)
+    with pytest.raises(ValueError, match=r'error of shape \(5, 6\), got \(2, 6\)'):
+        emission_rate(column, column == 0, METHANE, **words, error=column[:2])
+    with pytest.raises(ValueError, match='wind_error of 0 or more'):
+        emission_rate(column, column == 0, METHANE, **words, wind_error=-1)
     with pytest.raises(ValueError, match='positive pixel_size'):
         emission_rate(column, column == 0, METHANE, pixel_size=-30, wind=2)
     with pytest.raises(ValueError, match='positive wind'):

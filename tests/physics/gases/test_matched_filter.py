@@ -201,6 +201,33 @@ def test_groups_have_their_own_background() -> None:
     assert found.error[:, 45:].isnan().all()
 
 
+def test_a_group_without_variation_has_no_result() -> None:
+    """Clipped water does not hinder the others."""
+    image, groups = background(), torch.zeros(60, 50, dtype=torch.int64)
+    groups[:20] = 1
+    alone = MatchedFilter(ABSORPTION).fit(image[:, 20:])(image[:, 20:])
+    # 0.1 has no exact mean
+    for number in (0.0, 0.1):
+        image[3, :20] = number
+        found = MatchedFilter(ABSORPTION, groups=2).fit(image, groups=groups)(
+            image, groups=groups
+        )
+        assert found.enhancement[:20].isnan().all()
+        kept = found.enhancement[20:]
+        ratio = kept[kept.isfinite()] / alone.enhancement[kept.isfinite()]
+        torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=1e-4, atol=0)
+    with pytest.raises(BandMismatchError, match=r'positions from 0\): 3\. Leave'):
+        MatchedFilter(ABSORPTION).fit(image[:, :20])
+
+
+@pytest.mark.parametrize('kind', [torch.uint16, torch.int16])
+def test_whole_numbers(kind: torch.dtype) -> None:
+    image = background().round()
+    expected = MatchedFilter(ABSORPTION).fit(image)(image)
+    found = MatchedFilter(ABSORPTION).fit(image.to(kind))(image.to(kind))
+    torch.testing.assert_close(found.enhancement, expected.enhancement)
+
+
 def test_no_data_does_not_count() -> None:
     image = background()
     plain = MatchedFilter(ABSORPTION).fit(image[:, 5:])(image[:, 5:])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...errors import BandMismatchError
 from ...physics.series import Fourier, get_series
+from ._checks import check_positive
 
 
 class FourierNeuralOperator(nn.Module):
@@ -46,7 +47,8 @@ class FourierNeuralOperator(nn.Module):
         BandMismatchError: If there is not one number of modes for each axis.
         ImportError: If neuraloperator is not installed.
         UnknownNameError: If there is no such series.
-        ValueError: If there is no such activation, or *padding* is negative.
+        ValueError: If there is no such activation, *padding* is negative, or a number
+            is less than 1.
 
     Example:
         >>> import torch
@@ -74,6 +76,7 @@ class FourierNeuralOperator(nn.Module):
                 f'Expected one number of modes for each of {len(axes)} axes, got '
                 f'{list(modes)}.'
             )
+        check_positive(fields=fields, width=width, depth=depth)
         if activation not in _ACTIVATIONS:
             raise ValueError(
                 f'Expected an activation of {", ".join(_ACTIVATIONS)}, got '

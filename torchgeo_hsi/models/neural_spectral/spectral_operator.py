@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import BandMismatchError
 from ...physics.series import Fourier, Series, get_series
+from ._checks import check_positive
 
 
 class GridActivation(nn.Module):
@@ -68,7 +69,9 @@ class SpectralConvolution(nn.Module):
     As published, sines and cosines have separate matrices. No such layer can
     differentiate, which turns the one into the other, so networks learn winds and
     currents very slowly. With *coupled* axes each coefficient also sees the sine, or
-    cosine, of the same wave, along one axis at a time.
+    cosine, of the same wave, along one axis at a time: derivatives of first order are
+    layers then. The matrix of a coefficient has rows for its own channels, then for
+    those of its partner along each coupled axis.
 
     Args:
         modes: Number of coefficients along each axis.
@@ -129,14 +132,14 @@ class SpectralOperator(nn.Module):
         scale: Factor of the output. Residuals have second derivatives, which are large
             for random fields; training starts from small ones.
         coupled: Whether sines and cosines of a wave see each other in spectral
-            convolutions. Not in the paper; equations with a transport need it to be
-            learned in less than very many steps, at 1 + *periodic axes* times the
-            weights.
+            convolutions. Not in the paper; flows are not learned without it in less
+            than very many steps. Convolutions have 1 + *periodic axes* times the
+            weights. Where no axis is periodic, it changes nothing.
 
     Raises:
         BandMismatchError: If there is not one number of modes for each axis.
         UnknownNameError: If there is no such series.
-        ValueError: If there is no such activation.
+        ValueError: If there is no such activation, or a number is less than 1.
 
     Example:
         >>> import torch
@@ -165,6 +168,7 @@ class SpectralOperator(nn.Module):
                 f'Expected one number of modes for each of {len(axes)} axes, got '
                 f'{list(modes)}.'
             )
+        check_positive(fields=fields, width=width, depth=depth)
         if activation not in _ACTIVATIONS:
             raise ValueError(
                 f'Expected an activation of {", ".join(_ACTIVATIONS)}, got '

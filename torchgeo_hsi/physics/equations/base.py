@@ -3,8 +3,9 @@
 
 """What all equations have in common."""
 
+import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import torch
@@ -29,7 +30,7 @@ class Equation(ABC):
         modes: Number of coefficients along each axis.
 
     Raises:
-        BandMismatchError: If there is not one number for each axis.
+        BandMismatchError: If there is not one whole number from 1 for each axis.
     """
 
     #: Name for configurations.
@@ -40,18 +41,20 @@ class Equation(ABC):
     variables: ClassVar[tuple[str, ...]]
     #: Number of fields that are given.
     parameters: int = 1
-    #: Factor of the Laplacian along periodic axes, in units of the box: how fast waves
-    #: are damped. 0 where there is none.
+    #: How fast waves are damped, which is the factor of the Laplacian along periodic
+    #: axes, in units of the box (and of the time that 1 stands for). 0 where there is
+    #: none.
     damping: float = 0.0
 
     def __init__(self, modes: Sequence[int]) -> None:
         """Initialize a new Equation instance; see the class for the arguments."""
-        if len(modes) != len(self.axes):
+        counts = _whole_numbers(modes)
+        if len(counts) != len(self.axes):
             raise BandMismatchError(
                 f'Expected {len(self.axes)} numbers of modes for {self.name}, one for '
-                f'each axis, got {list(modes)}.'
+                f'each axis and from 1, got {modes!r}.'
             )
-        self.modes = tuple(int(count) for count in modes)
+        self.modes = counts
         self.calculus = SeriesCalculus(self.axes)
 
     @abstractmethod
@@ -144,7 +147,7 @@ class Equation(ABC):
             Points of each axis, evenly spaced, without 1 on periodic ones.
 
         Raises:
-            BandMismatchError: If there is not one number for each axis.
+            BandMismatchError: If there is not one whole number from 1 for each axis.
         """
         return [
             torch.arange(count, dtype=dtype) / count
@@ -155,14 +158,24 @@ class Equation(ABC):
 
     def _sizes(self, size: int | Sequence[int]) -> tuple[int, ...]:
         """Return the number of points along each axis."""
-        if isinstance(size, int):
-            return (size,) * len(self.axes)
-        if len(size) != len(self.axes):
+        one = not isinstance(size, Sequence)
+        counts = _whole_numbers([size] * len(self.axes) if one else size)
+        if len(counts) != len(self.axes):
             raise BandMismatchError(
-                f'Expected one number of points, or {len(self.axes)} for the axes of '
-                f'{self.name}, got {list(size)}.'
+                f'Expected one number of points from 1, or {len(self.axes)} for the axes '
+                f'of {self.name}, got {size!r}.'
             )
-        return tuple(size)
+        return counts
+
+    def _check_given(self, parameter: Tensor) -> None:
+        """Refuse what are no coefficients of the given fields."""
+        found = (*parameter.shape[1:2], parameter.ndim)
+        if found != (self.parameters, len(self.axes) + 2):
+            expected = ', '.join(map(str, (self.parameters, *self.modes)))
+            raise BandMismatchError(
+                f'Expected coefficients of shape (batch, {expected}) for {self.name}, '
+                f'got {tuple(parameter.shape)}.'
+            )
 
     def to_grid(self, parameter: Tensor, points: Sequence[Tensor]) -> Tensor:
         """Evaluate given fields on any grid.
@@ -258,3 +271,14 @@ class Equation(ABC):
         for dim, (axis, count) in enumerate(pairs, start=1):
             coefficients = axis.resize(coefficients, count, dim)
         return coefficients
+
+
+def _whole_numbers(values: object) -> tuple[int, ...]:
+    """Return numbers from 1; none if one of them is something else."""
+    if not isinstance(values, Iterable):
+        return ()
+    try:
+        counts = tuple(operator.index(value) for value in values)
+    except TypeError:
+        return ()
+    return counts if all(count > 0 for count in counts) else ()

@@ -66,7 +66,7 @@ class NavierStokes(Equation):
         """Initialize a new NavierStokes instance; see the class for the arguments."""
         super().__init__(modes or _MODES[forced])
         given = (viscosity, duration, steps, points)
-        if any(number is not None and not number > 0 for number in given):
+        if any(number is not None and not 0 < number < math.inf for number in given):
             raise ValueError(
                 'Expected a positive viscosity, duration and number of steps and points, '
                 f'got {viscosity}, {duration}, {steps} and {points}.'
@@ -134,6 +134,7 @@ class NavierStokes(Equation):
         cut off after each product. The steps and the grid are the equation's own, and
         the frames are then evaluated where they are wanted.
         """
+        self._check_given(parameter)
         count = self._sizes(size)[0] - 1
         _, *plane = self.grid(size)
         fine = (Fourier().nodes(self.points),) * 2
@@ -144,8 +145,8 @@ class NavierStokes(Equation):
         )
         waves = fields[:, 0]
         # frames lie on steps
-        stride = -(-round(self.steps * self.duration) // count)
-        step = self.duration / (stride * count)
+        stride = max(-(-round(self.steps * self.duration) // max(count, 1)), 1)
+        step = self.duration / (stride * max(count, 1))
         force = fields[:, 1] if self.forced else torch.zeros_like(waves)
         stepper = _Stepper(force, self.viscosity, step)
         frames = []

@@ -65,12 +65,16 @@ class ColumnPlume(Equation):
     ) -> None:
         """Initialize a new ColumnPlume instance; see the class for the arguments."""
         super().__init__(modes)
-        low, high = wind
-        if not (extent > 0 and duration > 0 and diffusivity > 0 and 0 <= low <= high):
+        speeds = tuple(wind) if isinstance(wind, Sequence) else ()
+        positive = all(0 < n < math.inf for n in (extent, duration, diffusivity))
+        if not (
+            positive and len(speeds) == 2 and 0 <= speeds[0] <= speeds[1] < math.inf
+        ):
             raise ValueError(
                 'Expected a positive extent, duration and diffusivity, and winds from '
                 f'low to high, got {extent}, {duration}, {diffusivity} and {wind}.'
             )
+        low, high = speeds
         self.extent, self.duration = extent, duration
         self.diffusivity, self.wind = diffusivity, (low, high)
         #: Diffusivity in units of the box and the duration.
@@ -125,6 +129,7 @@ class ColumnPlume(Equation):
 
     def solve(self, parameter: Tensor, size: int | Sequence[int]) -> Tensor:
         """Solve each wave exactly; see :class:`Equation`."""
+        self._check_given(parameter)
         t, y, x = self.grid(size)
         source = parameter[:, 0, 0].double()
         count = max(*self._sizes(size)[1:], *source.shape[1:])

@@ -69,6 +69,7 @@ class PeriodicPoisson(Equation):
 
     def solve(self, parameter: Tensor, size: int | Sequence[int]) -> Tensor:
         """Divide each wave by its squared frequency; see :class:`Equation`."""
+        self._check_given(parameter)
         solution = self.calculus.stream(parameter[:, 0])
         return self.evaluate(
             self.constrain(parameter, solution), self.grid(size, parameter.dtype)
@@ -130,6 +131,7 @@ class DirichletPoisson(Equation):
         The operator is a sum of two second derivatives, so in the eigenvectors of both
         it is a division.
         """
+        self._check_given(parameter)
         count = max(48, *self.modes)
         x = Chebyshev().nodes(count)
         basis = Chebyshev().basis(count, x)

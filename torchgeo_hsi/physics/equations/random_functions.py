@@ -3,11 +3,12 @@
 
 """Random smooth functions."""
 
-from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from ..series.base import kept
 
 Kernel = Literal['periodic', 'squared_exponential']
 
@@ -56,7 +57,7 @@ def gaussian_process(
     return values
 
 
-@lru_cache(maxsize=32)
+@kept
 def _root(points: tuple[float, ...], length: float, kernel: Kernel) -> Tensor:
     """Return a square root of the covariance along an axis."""
     x = torch.tensor(points, dtype=torch.float64)

@@ -53,11 +53,14 @@ class ReactionDiffusion(Equation):
             rate: Rate of the reaction ``rho``.
 
         Raises:
-            ValueError: If *diffusion* is negative.
+            ValueError: If *diffusion* is negative, or a number is not finite.
         """
         super().__init__(modes)
-        if diffusion < 0:
-            raise ValueError(f'Expected a diffusion of 0 or more, got {diffusion}.')
+        if not (0 <= diffusion < math.inf and math.isfinite(rate)):
+            raise ValueError(
+                f'Expected a diffusion of 0 or more and a finite rate, got {diffusion} '
+                f'and {rate}.'
+            )
         self.diffusion = self.damping = diffusion
         self.rate = rate
 
@@ -91,13 +94,14 @@ class ReactionDiffusion(Equation):
         Both halves of a step are solved exactly, so the error is that of splitting
         (second order in the step).
         """
+        self._check_given(parameter)
         fine = max(_FINE, parameter.shape[-1])
         start = Fourier().resize(parameter[:, 0, 0].double(), fine)
         u = Fourier().inverse(start)
         # frames lie on steps
         count = self._sizes(size)[0] - 1
-        stride = -(-_STEPS // count)
-        step = 1 / (stride * count)
+        stride = -(-_STEPS // max(count, 1))
+        step = 1 / (stride * max(count, 1))
         k = torch.arange(fine // 2 + 1).to(u)
         decay = torch.exp(-self.diffusion * (2 * math.pi * k) ** 2 * step)
         grow = math.exp(self.rate * step / 2)

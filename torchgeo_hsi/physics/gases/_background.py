@@ -16,6 +16,9 @@ from ..pixel_moments import PixelMoments
 #: other, or were rounded, would leave nothing to divide by.
 _JITTER = 1e-10
 
+#: Variance of a band, as a share of its squared mean, that is nothing but rounding.
+_FLAT = 1e-13
+
 
 class GroupMoments:
     """Means and covariances of groups of pixels, from any number of parts of a scene.
@@ -61,7 +64,8 @@ class GroupFilters:
     """One filter for each group of pixels.
 
     Args:
-        mean: Mean spectra, shape ``(G, K)``; NaN for groups with too few pixels.
+        mean: Mean spectra, shape ``(G, K)``; NaN for groups with too few pixels, or
+            with a band that is the same in all of them.
         weight: What deviations from the mean are multiplied with, shape ``(G, K)``.
         target: Change of the mean spectrum for one unit of gas, shape ``(G, K)``.
         variance: Variance of the result on the background, shape ``(G,)``.
@@ -92,7 +96,7 @@ class GroupFilters:
 
         Raises:
             EmptyDataError: If no group has enough pixels.
-            BandMismatchError: If a band has the same number everywhere.
+            BandMismatchError: If each group has a band with one and the same number.
         """
         bands, least = len(absorption), 2 * len(absorption)
         kept = [i for i, count in enumerate(moments.count) if count >= least]
@@ -103,6 +107,7 @@ class GroupFilters:
                 f'{"in a group " if len(moments.parts) > 1 else ""}to know the background, '
                 f'got {most}. Take a larger scene, fewer groups or a narrower window.'
             )
+        kept = _that_vary(moments, kept)
         parts = [part for part in (moments.parts[i] for i in kept) if part is not None]
         count = torch.cat([part.count for part in parts])
         mean = torch.cat([part.mean for part in parts])
@@ -120,6 +125,27 @@ class GroupFilters:
         return cls(spread[0], spread[1], spread[2], spread[3], light)
 
 
+def _that_vary(moments: GroupMoments, groups: list[int]) -> list[int]:
+    """Leave groups out in which a band is the same everywhere, such as clipped water."""
+    flat: set[int] = set()
+    kept = []
+    for group in groups:
+        part = moments.parts[group]
+        assert part is not None
+        power = part.covariance[0].diagonal()
+        still = (power <= _FLAT * part.mean[0].square()).nonzero().flatten().tolist()
+        flat.update(still)
+        if not still:
+            kept.append(group)
+    if not kept:
+        raise BandMismatchError(
+            'Expected bands that differ between pixels, but of the bands that are used, '
+            f'these hold one and the same number (positions from 0): '
+            f'{", ".join(map(str, sorted(flat)))}. Leave them out.'
+        )
+    return kept
+
+
 def _spread(values: Tensor, kept: list[int], moments: GroupMoments) -> Tensor:
     """Give the groups without a filter NaN."""
     shape = (len(moments.parts), *values.shape[1:])
@@ -131,13 +157,6 @@ def _spread(values: Tensor, kept: list[int], moments: GroupMoments) -> Tensor:
 def _weights(covariance: Tensor, target: Tensor, share: Tensor) -> Tensor:
     """Compute ``C^-1 t / (t' C^-1 t)``, shape ``(G, K)``."""
     power = covariance.diagonal(dim1=-2, dim2=-1)
-    flat = (power <= 0).any(0).nonzero().flatten().tolist()
-    if flat:
-        raise BandMismatchError(
-            'Expected bands that differ between pixels, but of the bands that are used, '
-            f'these hold one and the same number (positions from 0): '
-            f'{", ".join(map(str, flat))}. Leave them out.'
-        )
     solid = covariance + torch.diag_embed(power * _JITTER)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(solid))
     residual = 1 / inverse.diagonal(dim1=-2, dim2=-1)

@@ -173,7 +173,7 @@ def emission_rate(
 
     Raises:
         EmptyDataError: If the plume has no pixel with data.
-        ValueError: If a shape or number is not understood.
+        ValueError: If a shape differs, or a number is out of its range.
 
     Example:
         >>> from torchgeo_hsi.physics.gases import get_gas
@@ -184,23 +184,23 @@ def emission_rate(
         (22.0, 834)
     """
     column, inside = np.asarray(enhancement, float), np.asarray(mask, bool)
-    if column.shape != inside.shape:
-        raise ValueError(
-            f'Expected a mask of shape {column.shape}, got {inside.shape}.'
-        )
+    sigma = np.zeros_like(column) if error is None else np.asarray(error, float)
+    for name, shape in (('mask', inside.shape), ('error', sigma.shape)):
+        if shape != column.shape:
+            raise ValueError(f'Expected {name} of shape {column.shape}, got {shape}.')
     spread = wind / 2 if wind_error is None else wind_error
     for name, value in (('pixel_size', pixel_size), ('wind', wind)):
         if not 0 < value < math.inf:
             raise ValueError(f'Expected a positive {name}, got {value}.')
+    if not 0 <= spread < math.inf:
+        raise ValueError(f'Expected wind_error of 0 or more, got {spread}.')
     inside = inside & np.isfinite(column)
     count = int(inside.sum())
     if not count:
         raise EmptyDataError('The plume has no pixel with data. Check its outline.')
     per_pixel = gas.to_mass(1.0) * pixel_size**2
     mass = per_pixel * float(column[inside].sum())
-    noise = (
-        0.0 if error is None else per_pixel * _root(np.asarray(error, float)[inside])
-    )
+    noise = per_pixel * _root(sigma[inside])
     area = count * pixel_size**2
     length = math.sqrt(area)
     rate = _HOUR * wind * mass / length

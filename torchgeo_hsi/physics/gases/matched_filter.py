@@ -77,6 +77,9 @@ class MatchedFilter:
     it. The filter is linear: columns that take away more than a few percent of the
     light are underestimated.
 
+    Groups with fewer pixels than twice the number of bands, or with a band that holds
+    one number only, have no result.
+
     See a scene part by part (:meth:`observe`, then :meth:`settle`, for each of
     *passes*), or at once (:meth:`fit`), then call the filter.
 
@@ -139,7 +142,7 @@ class MatchedFilter:
 
     @property
     def mean(self) -> Tensor:
-        """Mean spectrum of each group, shape ``(G, K)``; NaN for too few pixels.
+        """Mean spectrum of each group, shape ``(G, K)``; NaN for those without filter.
 
         Raises:
             EmptyDataError: If nothing was observed and settled.
@@ -173,7 +176,7 @@ class MatchedFilter:
 
         Raises:
             EmptyDataError: If there are too few pixels with data.
-            BandMismatchError: If a band has the same number everywhere.
+            BandMismatchError: If a band has the same number everywhere, in each group.
         """
         self._filters = GroupFilters.of(self._moments, self.absorption, self.shrinkage)
         self._moments = GroupMoments(self.groups)
@@ -301,6 +304,8 @@ class MatchedFilter:
                 f'Expected groups from 0 to {self.groups - 1}, got {int(groups.max())}.'
             )
         self._move(image.device)
+        if not image.is_floating_point():
+            image = image.float()
         # no light at all is no data, whatever the file says; both are faster than to ask
         # each number
         exact = torch.promote_types(image.dtype, torch.float32)

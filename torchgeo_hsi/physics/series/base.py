@@ -4,6 +4,8 @@
 """What all orthogonal series have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -169,6 +171,9 @@ class Series(ABC):
         Returns:
             Values, with *M* points along this axis.
         """
+        if not coefficients.is_floating_point():
+            # points as whole numbers would be 0 and 1
+            coefficients = coefficients.to(torch.get_default_dtype())
         basis = self.basis(coefficients.shape[dim], x.to(coefficients))
         return apply_matrix(basis, coefficients, dim)
 
@@ -242,6 +247,27 @@ def apply_matrix(matrix: Tensor, values: Tensor, dim: int) -> Tensor:
         Tensor with *M* entries along the axis.
     """
     return (values.movedim(dim, -1) @ matrix.T).movedim(-1, dim)
+
+
+def kept[T](make: Callable[..., T]) -> Callable[..., T]:
+    """Keep tensors that follow from numbers, whoever asks for them first.
+
+    That may be a validation without gradients, or a network that is built on another
+    device; what is kept is for all.
+
+    Args:
+        make: Function of hashable arguments.
+
+    Returns:
+        The function, whose results must not be changed.
+    """
+
+    @lru_cache(maxsize=64)
+    def find(*args: Hashable) -> T:
+        with torch.device('cpu'), torch.inference_mode(False):
+            return make(*args)
+
+    return find
 
 
 def check_count(count: int, least: int, series: str) -> None:

@@ -4,14 +4,13 @@
 """Chebyshev series."""
 
 import math
-from functools import lru_cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ._polynomials import PolynomialSeries
-from .base import check_count
+from .base import check_count, kept
 
 
 class Chebyshev(PolynomialSeries):
@@ -88,7 +87,7 @@ class Chebyshev(PolynomialSeries):
         return (1 - (2 * x - 1) ** 2).rsqrt()
 
     @staticmethod
-    @lru_cache(maxsize=64)
+    @kept
     def _derivative(count: int) -> Tensor:
         """Make the matrix of the derivative on [0, 1]."""
         k, j = torch.meshgrid(torch.arange(count), torch.arange(count), indexing='ij')
@@ -97,7 +96,7 @@ class Chebyshev(PolynomialSeries):
         return matrix
 
     @staticmethod
-    @lru_cache(maxsize=64)
+    @kept
     def _antiderivative(count: int) -> Tensor:
         """Make the matrix of the antiderivative that is 0 at x = 0."""
         matrix = torch.zeros(count + 1, count, dtype=torch.float64)

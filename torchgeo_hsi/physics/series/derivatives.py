@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...errors import BandMismatchError
 from ..bands import BandSet
+from ._values import floating, without
 from .base import check_order
 from .spectrum import SpectrumSeries
 
@@ -90,7 +91,7 @@ def derivative_spectra(
     """
     _check_bands(spectra, bands, dim)
     matrix, inside = derivative_matrix(bands, order, weights, **options)
-    values = _floating(spectra).movedim(dim, -1)
+    values = without(floating(spectra).movedim(dim, -1), weights)
     found = (values @ matrix.to(values).T).movedim(-1, dim)
     return found, inside.to(found.device)
 
@@ -124,6 +125,7 @@ def red_edge_position(
     Raises:
         BandMismatchError: If the spectra have other bands, or these do not cover the
             range.
+        ValueError: If *low* is not below *high*.
 
     Example:
         >>> import numpy as np
@@ -134,6 +136,10 @@ def red_edge_position(
     """
     _check_bands(spectra, bands, dim)
     series = SpectrumSeries.of(bands, **options)
+    if not low + _STEP < high:
+        raise ValueError(
+            f'Expected low below high in micrometres, got {low:g} and {high:g}.'
+        )
     where = np.arange(low, high + _STEP, _STEP)
     matrix, inside = series.evaluation_matrix(where, 1)
     if not bool(inside.all()):
@@ -141,7 +147,7 @@ def red_edge_position(
             f'Expected bands from {low:g} to {high:g} um without a gap, got windows '
             f'{[(round(a, 3), round(b, 3)) for a, b in series.windows]}.'
         )
-    values = _floating(spectra).movedim(dim, -1)
+    values = floating(spectra).movedim(dim, -1)
     slope = values @ (matrix @ series.fit_matrix()).to(values).T
     best = slope.argmax(-1, keepdim=True).clamp(1, len(where) - 2)
     left, middle, right = (slope.gather(-1, best + i)[..., 0] for i in (-1, 0, 1))
@@ -158,10 +164,3 @@ def _check_bands(spectra: Tensor, bands: BandSet, dim: int) -> None:
             f'Expected spectra with {len(bands)} bands along dimension {dim}, got '
             f'{tuple(spectra.shape)}.'
         )
-
-
-def _floating(spectra: Tensor) -> Tensor:
-    """Return at least float32: differences of half precision are noise."""
-    if spectra.dtype in (torch.float32, torch.float64):
-        return spectra
-    return spectra.float()

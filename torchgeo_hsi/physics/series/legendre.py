@@ -3,7 +3,6 @@
 
 """Legendre series."""
 
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ._polynomials import PolynomialSeries
-from .base import apply_matrix, check_count
+from .base import apply_matrix, check_count, kept
 
 
 class Legendre(PolynomialSeries):
@@ -39,7 +38,8 @@ class Legendre(PolynomialSeries):
     ) -> Tensor:
         """Return the points of Gauss, in rising order; see :class:`Series`."""
         check_count(count, 1, 'Legendre')
-        return _quadrature(count)[0].to(device=device, dtype=dtype)
+        # what is kept must not be given away
+        return _quadrature(count)[0].to(device=device, dtype=dtype, copy=True)
 
     def basis(self, count: int, x: Tensor) -> Tensor:
         """Evaluate polynomials by their recurrence; see :class:`Series`."""
@@ -77,7 +77,7 @@ class Legendre(PolynomialSeries):
         return torch.ones_like(x)
 
     @staticmethod
-    @lru_cache(maxsize=64)
+    @kept
     def _derivative(count: int) -> Tensor:
         """Make the matrix of the derivative on [0, 1]."""
         k, j = torch.meshgrid(torch.arange(count), torch.arange(count), indexing='ij')
@@ -86,7 +86,7 @@ class Legendre(PolynomialSeries):
         ).double()
 
     @staticmethod
-    @lru_cache(maxsize=64)
+    @kept
     def _antiderivative(count: int) -> Tensor:
         """Make the matrix of the antiderivative that is 0 at x = 0."""
         matrix = torch.zeros(count + 1, count, dtype=torch.float64)
@@ -97,19 +97,19 @@ class Legendre(PolynomialSeries):
         return matrix
 
 
-@lru_cache(maxsize=64)
+@kept
 def _quadrature(count: int) -> tuple[Tensor, Tensor]:
     """Return points and weights of Gauss quadrature on [0, 1]."""
     points, weights = np.polynomial.legendre.leggauss(count)
     return torch.from_numpy((1 + points) / 2), torch.from_numpy(weights / 2)
 
 
-@lru_cache(maxsize=64)
+@kept
 def _synthesis(count: int) -> Tensor:
     return Legendre().basis(count, _quadrature(count)[0])
 
 
-@lru_cache(maxsize=64)
+@kept
 def _analysis(count: int) -> Tensor:
     squares = 1 / Legendre().parseval_weights(count)
     return squares[:, None] * _synthesis(count).T * _quadrature(count)[1]

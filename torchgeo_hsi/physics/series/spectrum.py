@@ -14,6 +14,7 @@ from torch import Tensor
 from ...errors import BandMismatchError, UnitError
 from ..bands import BandSet
 from ..units import check_fwhm, check_micrometres
+from ._values import check_weights, floating, without
 from ._windows import MARGIN, Window, normal_equations
 from .base import Series
 from .chebyshev import Chebyshev
@@ -53,7 +54,8 @@ class SpectrumSeries:
 
     Raises:
         BandMismatchError: If no window has enough bands, or widths are missing.
-        UnitError: If wavelengths or widths look like nanometres.
+        UnitError: If wavelengths, widths or *smoothness* look like nanometres.
+        ValueError: If *bands_per_term* is not positive.
 
     Example:
         >>> import torch
@@ -80,9 +82,14 @@ class SpectrumSeries:
         """Initialize a new SpectrumSeries instance; see the class for arguments."""
         centres = _micrometres(wavelength)
         widths = None if fwhm is None else check_fwhm(np.asarray(fwhm), len(centres))
-        if not smoothness >= 0:
+        if not 0 <= smoothness < 1:
             raise UnitError(
-                f'Expected smoothness in micrometres, 0 or more, got {smoothness}.'
+                'Expected smoothness in micrometres, from 0 to less than 1, got '
+                f'{smoothness}. Divide nanometres by 1000.'
+            )
+        if not bands_per_term > 0:
+            raise ValueError(
+                f'Expected bands_per_term above 0, such as 1.5, got {bands_per_term}.'
             )
         self.wavelength = torch.tensor(centres)
         self.fwhm = None if widths is None else torch.tensor(widths)
@@ -141,7 +148,8 @@ class SpectrumSeries:
         """Compute coefficients.
 
         Args:
-            spectra: Band values, with *C* bands along *dim*.
+            spectra: Band values, with *C* bands along *dim*. Whole numbers and half
+                precision become float32.
             weights: What each band counts relative to the others of its window, shape
                 ``(C,)`` for all spectra, or that of *spectra*; 0 for bands without
                 data, else e.g. one over the variance of their noise. Equal by default.
@@ -153,8 +161,9 @@ class SpectrumSeries:
 
         Raises:
             BandMismatchError: If there are other bands, or weights of another shape.
+            ValueError: If a weight is negative or NaN.
         """
-        moved = spectra.movedim(dim, -1)
+        moved = floating(spectra).movedim(dim, -1)
         count = len(self.wavelength)
         if moved.shape[-1] != count:
             raise BandMismatchError(
@@ -162,15 +171,15 @@ class SpectrumSeries:
             )
         if weights is None or weights.ndim == 1:
             matrix = self.fit_matrix(weights).to(moved)
-            return (moved @ matrix.T).movedim(-1, dim)
+            return (without(moved, weights) @ matrix.T).movedim(-1, dim)
         if weights.shape != spectra.shape:
             raise BandMismatchError(
                 f'Expected weights of shape ({count},) or {tuple(spectra.shape)}, got '
                 f'{tuple(weights.shape)}.'
             )
-        values, counts = moved.double(), weights.movedim(dim, -1).double()
-        # what does not count may be anything, e.g. NaN
-        values = values.masked_fill(counts == 0, 0)
+        check_weights(weights)
+        counts = weights.movedim(dim, -1).double()
+        values = without(moved.double(), counts)
         parts = []
         for i, members in enumerate(self._members):
             members = members.to(values.device)
@@ -190,6 +199,7 @@ class SpectrumSeries:
 
         Raises:
             BandMismatchError: If there is not one weight for each band.
+            ValueError: If a weight is negative or NaN.
         """
         count = len(self.wavelength)
         weights = torch.ones(count) if weights is None else weights.detach().cpu()
@@ -198,6 +208,7 @@ class SpectrumSeries:
                 f'Expected {count} weights, one for each band, got shape '
                 f'{tuple(weights.shape)}.'
             )
+        check_weights(weights)
         matrix = torch.zeros(self.num_terms, count, dtype=torch.float64)
         start = 0
         for i, (terms, members) in enumerate(

@@ -24,6 +24,9 @@ _CLEAR = 5.0
 #: Largest number of pixels along the side of the box in which a plume is computed.
 _MAX_SIDE = 1501
 
+#: Arguments that are numbers.
+_NUMBERS = ('rate', 'wind', 'wind_from', 'diffusivity', 'duration')
+
 #: Enhancement in ppm m that no band shows, below which there is no plume.
 _NOTHING = 0.01
 
@@ -70,6 +73,15 @@ class PlumeSource:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        for name in _NUMBERS:
+            given = getattr(self, name)
+            try:
+                # YAML takes 2e4 for a word, and JSON takes no numbers of numpy
+                object.__setattr__(self, name, float(given))
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f'Expected a number as {name}, got {given!r}.'
+                ) from None
         for name in ('rate', 'diffusivity', 'duration'):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -78,17 +90,20 @@ class PlumeSource:
             raise ValueError(f'Expected a wind of 0 m/s or more, got {self.wind:g}.')
         if not math.isfinite(self.wind_from):
             raise ValueError(f'Expected wind_from in degrees, got {self.wind_from:g}.')
-        position = tuple(float(share) for share in self.position)
+        try:
+            position = tuple(float(share) for share in self.position)
+        except (TypeError, ValueError):
+            position = ()
         if len(position) != 2 or not all(0 <= share <= 1 for share in position):
             raise ValueError(
                 'Expected a position as two shares from 0 to 1, from the left and from '
-                f'the top, got {self.position}.'
+                f'the top, got {self.position!r}.'
             )
         # lists of configurations become what they are compared with
         object.__setattr__(self, 'position', position)
         known = _list_gases()
         if self.gas not in known:
-            raise UnknownNameError('gas', self.gas, known)
+            raise UnknownNameError('gas', str(self.gas), known)
 
     @classmethod
     def of(cls, value: Self | Mapping[str, Any] | None) -> Self | None:
