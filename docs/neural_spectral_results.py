@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / 'benchmarks' / 'results' / 'neural_spectral.json'
@@ -141,6 +142,10 @@ def _draw_equation(axes: Axes, cells: list[Entry]) -> None:
         axes.loglog(seconds, 100 * error, color=COLORS[cell['method']], lw=1.3)
     axes.set_xlabel('seconds of training', fontsize=8)
     axes.set_ylabel('relative error (%)', fontsize=8)
+    axes.yaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50, 100]))
+    axes.yaxis.set_major_formatter('{x:g}')
+    axes.yaxis.set_minor_formatter('')
+    axes.xaxis.set_major_formatter('{x:g}')
     axes.tick_params(labelsize=8)
     axes.grid(visible=True, which='major', alpha=0.3)
 
@@ -189,8 +194,9 @@ def main() -> None:
     content = json.loads(RESULTS.read_text('utf-8'))
     out = [errors(content['training']), costs(content['training'])]
     for name, entry in content['inference'].items():
-        setting = entry['solver_setting']
-        out.append(f'{EQUATIONS[name]}, {entry["accuracy"]:.2%}, {setting}')
+        words = ', '.join(f'{k} {v}' for k, v in entry['solver_setting'].items())
+        accuracy = f'{entry["accuracy"]:.1%}'
+        out.append(f'**{EQUATIONS[name]}**, solver as exact as {accuracy}: {words}')
         out.append(times(entry))
     sys.stdout.write('\n\n'.join(out) + '\n')
     if args.figure:
