@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from torchgeo_hsi.metrics.relative_l2 import relative_l2
 from torchgeo_hsi.physics.equations import Equation, get_equation
 from torchgeo_hsi.tasks import NeuralSpectral
 
@@ -219,19 +220,13 @@ def _solve(equation: Equation, parameter: Tensor, grid: Grid) -> Tensor:
     return torch.cat(parts)
 
 
-def relative_errors(found: Tensor, truth: Tensor) -> Tensor:
-    """Compute the relative error of each function."""
-    left = (found - truth).flatten(1).norm(dim=1)
-    return left / truth.flatten(1).norm(dim=1)
-
-
 def mean_error(
     task: NeuralSpectral, case: Case, grid: Grid, count: int, seed: int = _TEST
 ) -> float:
     """Compare with numerical solutions."""
     parameter, truth = reference(case, grid, count, seed)
     found = [task.solve(part, grid).cpu() for part in parameter.split(_CHUNK)]
-    error = float(relative_errors(torch.cat(found), truth).mean())
+    error = float(relative_l2(torch.cat(found), truth).mean())
     return min(error, _LOST) if math.isfinite(error) else _LOST
 
 

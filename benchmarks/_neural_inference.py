@@ -10,9 +10,9 @@ from unittest import mock
 
 import torch
 from _neural_cells import Case, Clock, Grid, Recipe, make_task, reference
-from _neural_cells import relative_errors as errors_of
 from torch import Tensor
 
+from torchgeo_hsi.metrics.relative_l2 import relative_l2
 from torchgeo_hsi.physics.equations import get_equation, reaction_diffusion
 from torchgeo_hsi.physics.series import Fourier
 
@@ -135,7 +135,7 @@ def equal_solver(case: Case, accuracy: float) -> tuple[Solver, dict[str, Any]]:
     parameter, truth = reference(case, grid, min(case.tests, 4))
     for setting, solver in sorted(_solvers(case), key=lambda found: _cost(found[0])):
         with torch.no_grad():
-            error = float(errors_of(solver(parameter, grid), truth).mean())
+            error = float(relative_l2(solver(parameter, grid), truth).mean())
         if error <= accuracy:
             return solver, {**setting, 'error': float(f'{error:.3g}')}
     # the network is better than the finest setting that is tried

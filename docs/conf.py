@@ -65,6 +65,7 @@ nitpick_ignore_regex = [
             r'|datamodules\._scene_module\.SceneDataModule'
             r'|datamodules\._kept_statistics\.KeptStatistics'
             r'|physics\.series\._polynomials\.PolynomialSeries'
+            r'|physics\.equations\.poisson\._Poisson'
             r'|datamodules\._pixel_windows\.PixelWindows'
             r'|datamodules\._scene_graphs\.SceneGraphs)'
         ),

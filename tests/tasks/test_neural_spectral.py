@@ -19,7 +19,7 @@ from torchgeo_hsi.datamodules import EquationDataModule
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, UnknownNameError
 from torchgeo_hsi.physics.equations import list_equations
 from torchgeo_hsi.tasks import NeuralSpectral
-from torchgeo_hsi.tasks._neural_objective import decay_factor
+from torchgeo_hsi.tasks._recipes import rate_factor
 
 SMALL: dict[str, Any] = {'width': 8, 'depth': 1}
 MODES = {
@@ -283,7 +283,9 @@ class TestTraining:
         assert rates.seen == pytest.approx([0.01 * 0.1 ** (k / 6) for k in range(6)])
 
     def test_rate_rises_first(self) -> None:
-        found = [decay_factor(step, 10, 4, 0.25) for step in range(11)]
+        found = [
+            rate_factor(step, 10, 4, 'exponential', end=0.25) for step in range(11)
+        ]
         assert found[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
         assert found[4:8:3] == pytest.approx([1, 0.5])
         assert found[10] == pytest.approx(0.25)

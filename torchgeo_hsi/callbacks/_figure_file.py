@@ -7,9 +7,31 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from ..errors import OutputError
+
+
+def check_picture(path: str | Path) -> Path:
+    """Check that matplotlib can write a picture; its suffix chooses the format.
+
+    Args:
+        path: The picture.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ValueError: If matplotlib cannot write such a file.
+    """
+    formats = sorted(FigureCanvasBase.get_supported_filetypes())
+    if Path(path).suffix.lower().removeprefix('.') not in ('', *formats):
+        raise ValueError(
+            f'Expected a picture with one of the suffixes {", ".join(formats)}, got '
+            f'{path}.'
+        )
+    return Path(path)
 
 
 def save_figure(figure: Figure, path: Path, owner: str) -> None:

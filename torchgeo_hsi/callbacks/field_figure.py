@@ -8,10 +8,9 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from lightning.pytorch import Callback, LightningModule, Trainer
-from matplotlib.backend_bases import FigureCanvasBase
 
 from ..errors import MetadataError
-from ._figure_file import save_figure
+from ._figure_file import check_picture, save_figure
 from ._report import report
 
 
@@ -37,13 +36,7 @@ class FieldFigure(Callback):
             ValueError: If matplotlib cannot write such a file, or *rows* is not
                 positive.
         """
-        self.path = Path(path)
-        formats = sorted(FigureCanvasBase.get_supported_filetypes())
-        if self.path.suffix.lower().removeprefix('.') not in ('', *formats):
-            raise ValueError(
-                f'Expected a picture with one of the suffixes {", ".join(formats)}, got '
-                f'{path}.'
-            )
+        self.path = check_picture(path)
         if rows < 1:
             raise ValueError(f'Expected 1 or more rows, got {rows}.')
         self.rows = rows

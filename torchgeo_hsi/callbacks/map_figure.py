@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from ..datasets.plotting import class_map, true_color
 from ..errors import MetadataError
 from ..io.geotiff import open_raster
 from ..transforms.normalize import denormalize
-from ._figure_file import save_figure
+from ._figure_file import check_picture, save_figure
 from ._grid import Grid, tile_transforms
 from ._report import report
 from .cube_writer import GeoTIFFCubeWriter
@@ -100,13 +99,7 @@ class MapFigure(Callback):
             ValueError: If matplotlib cannot write such a file, or *max_size* is not
                 positive.
         """
-        self.path = Path(path)
-        formats = sorted(FigureCanvasBase.get_supported_filetypes())
-        if self.path.suffix.lower().removeprefix('.') not in ('', *formats):
-            raise ValueError(
-                f'Expected a picture with one of the suffixes {", ".join(formats)}, got '
-                f'{path}.'
-            )
+        self.path = check_picture(path)
         _check_size(max_size)
         self.title = title
         self.max_size = max_size

@@ -11,7 +11,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -20,7 +19,7 @@ from ..datasets._spectrum import to_array
 from ..errors import EmptyDataError
 from ..models.pansharpening.rho_pnn import BandRecord
 from ..physics import check_micrometres
-from ._figure_file import save_figure
+from ._figure_file import check_picture, save_figure
 from ._report import report
 
 #: Colors: spectral loss, spatial loss, thresholds.
@@ -55,13 +54,7 @@ class ZeroShotFigures(Callback):
         Raises:
             ValueError: If matplotlib cannot write such a file.
         """
-        self.path = Path(path)
-        formats = sorted(FigureCanvasBase.get_supported_filetypes())
-        if self.path.suffix.lower().removeprefix('.') not in ('', *formats):
-            raise ValueError(
-                f'Expected a picture with one of the suffixes {", ".join(formats)}, got '
-                f'{path}.'
-            )
+        self.path = check_picture(path)
         self.band = band
         self._wavelength: Tensor | None = None
 

@@ -193,3 +193,23 @@ def _describe(kind: Any) -> str:
     if origin is Literal:
         return f'one of {", ".join(map(str, get_args(kind)))}'
     return _NAMES[origin or kind]
+
+
+def with_options[F: Callable[..., Any]](
+    options: Sequence[Callable[[F], F]],
+) -> Callable[[F], F]:
+    """Give a verb many options, in the order in which its help lists them.
+
+    Args:
+        options: What ``click.option`` returned.
+
+    Returns:
+        A decorator.
+    """
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate

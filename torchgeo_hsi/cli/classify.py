@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ._arguments import with_options
 from ._classify import (
     METHODS,
     check_files,
@@ -134,17 +135,11 @@ _OPTIONS = (
 )
 
 
-def _with_options(function: Any) -> Any:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
 @click.command(short_help='Map the classes of a scene from a few labels.')
 @click.argument('source', metavar='SCENE', callback=check_path)
 @click.argument('labels', metavar='LABELS', callback=check_path)
 @click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
-@_with_options
+@with_options(_OPTIONS)
 def classify(
     source: str,
     labels: str,

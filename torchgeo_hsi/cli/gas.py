@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ._arguments import with_options
 from ._methods import check_device
 from ._opening import check_path, read_opening
 from ._output import check_not_inputs, echo_fields, echo_json, json_option, option_words
@@ -150,16 +151,10 @@ _OPTIONS = (
 )
 
 
-def _with_options(function: Any) -> Any:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
 @click.command(short_help='Map a gas above a scene.')
 @click.argument('source', metavar='SCENE', callback=check_path)
 @click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
-@_with_options
+@with_options(_OPTIONS)
 def gas(
     source: str,
     output: str,

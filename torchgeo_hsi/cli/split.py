@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._arguments import with_options
 from ._output import check_not_inputs, json_option, option_words
 from ._splits import (
     count_labels,
@@ -105,16 +106,10 @@ _OPTIONS = (
 )
 
 
-def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
 @click.command
 @click.argument('source', metavar='LABELS', type=click.Path(exists=True))
 @click.argument('target', metavar='OUT', type=click.Path())
-@_with_options
+@with_options(_OPTIONS)
 @json_option
 def split(
     source: str,

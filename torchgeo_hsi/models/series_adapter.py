@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
@@ -19,7 +18,7 @@ from ..physics.series import Chebyshev
 from ..physics.series._windows import Window, normal_equations
 from ._bands import BandConditioned
 from .spectral_adapter import SpectralAdapter
-from .wavelength_adapter import band_weights
+from .wavelength_adapter import USUAL_FWHM, band_weights, kernel_maps
 
 #: Windows in micrometres between the bands of water vapour. Imaging spectrometers see
 #: all of each, so that their coefficients can be compared: who sees more of a window
@@ -31,9 +30,6 @@ TERMS = (64, 12, 24)
 
 #: How far the series go on behind the windows, in micrometres.
 _MARGIN = 0.02
-
-#: FWHM in micrometres of bands of which it is not known.
-_USUAL_FWHM = 0.01
 
 #: Where there are no bands, spectra return to the mean of the data within this many
 #: times the smoothness.
@@ -141,7 +137,7 @@ class SeriesAdapter(BandConditioned):
             0 to 1, ``(..., windows)``; both in the type of *wavelength*.
         """
         if fwhm is None:
-            fwhm = torch.full_like(wavelength, _USUAL_FWHM)
+            fwhm = torch.full_like(wavelength, USUAL_FWHM)
         spans = [limit for window in self.windows for limit in window]
         matrix, covered = _fit_series(
             wavelength, fwhm, spans, self.terms, self.smoothness
@@ -186,15 +182,7 @@ class SeriesAdapter(BandConditioned):
             UnitError: If the values are no micrometres.
         """
         kernels, offset = self.kernels(*self.bands_of(x, wavelength, fwhm))
-        pixels = x.flatten(2).transpose(1, 2)
-        kernels = kernels.to(x.dtype).mT.expand(len(x), -1, -1)
-        offset = offset.to(x.dtype).unsqueeze(-2)
-        # pixels first: no layer below has to copy its input, as long as the batch is
-        # not folded into the rows of one matrix
-        maps = torch.baddbmm(offset.expand(len(x), -1, -1), pixels, kernels)
-        maps = self.mix(self.norm(F.relu(maps, inplace=True)))
-        maps = F.relu(maps, inplace=True)
-        return maps.transpose(1, 2).view(len(x), -1, *x.shape[-2:])
+        return kernel_maps(x, kernels, offset, self.norm, self.mix)
 
     def extra_repr(self) -> str:
         """Describe the windows."""

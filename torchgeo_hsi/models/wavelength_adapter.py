@@ -16,7 +16,7 @@ from ._bands import BandConditioned
 from .spectral_adapter import SpectralAdapter
 
 #: FWHM in micrometres of bands of which it is not known.
-_USUAL_FWHM = 0.01
+USUAL_FWHM = 0.01
 
 #: Standard deviation of a Gaussian with a FWHM of 1.
 _SIGMA = 1 / math.sqrt(8 * math.log(2))
@@ -99,6 +99,31 @@ def fourier_features(position: Tensor, width: Tensor) -> Tensor:
     fade = torch.exp(-0.5 * (width.unsqueeze(-1) * _SIGMA * omega).square())
     waves = torch.cat([phase.sin(), phase.cos()], dim=-1)
     return waves * torch.cat([fade * amplitude] * 2, dim=-1)
+
+
+def kernel_maps(
+    x: Tensor, kernels: Tensor, offset: Tensor, norm: nn.Module, mix: nn.Module
+) -> Tensor:
+    """Turn spectra into feature maps by kernels, one matrix product for all pixels.
+
+    Args:
+        x: Images of shape ``(B, C, H, W)``.
+        kernels: What spectra are multiplied by, shape ``(128, C)`` or ``(B, 128, C)``.
+        offset: What is added then, shape ``(128,)`` or ``(B, 128)``.
+        norm: Normalization over the features of each pixel.
+        mix: Pointwise layer behind it.
+
+    Returns:
+        Feature maps of shape ``(B, 128, H, W)``.
+    """
+    pixels = x.flatten(2).transpose(1, 2)
+    # pixels first: no layer below has to copy its input, as long as the batch is
+    # not folded into the rows of one matrix
+    kernels = kernels.to(x.dtype).mT.expand(len(x), -1, -1)
+    maps = torch.baddbmm(offset.to(x.dtype).unsqueeze(-2), pixels, kernels)
+    maps = mix(norm(F.relu(maps, inplace=True)))
+    maps = F.relu(maps, inplace=True)
+    return maps.transpose(1, 2).view(len(x), -1, *x.shape[-2:])
 
 
 class WavelengthAdapter(BandConditioned):
@@ -202,7 +227,7 @@ class WavelengthAdapter(BandConditioned):
             Kernels times quadrature weights, shape ``(..., 128, C)``.
         """
         if fwhm is None:
-            fwhm = torch.full_like(wavelength, _USUAL_FWHM)
+            fwhm = torch.full_like(wavelength, USUAL_FWHM)
         position, width = wavelength.log(), fwhm / wavelength
         like = self.bias.dtype
         # phases need all digits, and this is small
@@ -231,15 +256,8 @@ class WavelengthAdapter(BandConditioned):
                 number of them.
             UnitError: If the values are no micrometres.
         """
-        kernels = self.kernels(*self.bands_of(x, wavelength, fwhm)).to(x.dtype)
-        pixels = x.flatten(2).transpose(1, 2)
-        # pixels first: no layer below has to copy its input, as long as the batch is
-        # not folded into the rows of one matrix
-        kernels = kernels.mT.expand(len(x), -1, -1)
-        maps = torch.baddbmm(self.bias.to(x.dtype), pixels, kernels)
-        maps = self.mix(self.norm(F.relu(maps, inplace=True)))
-        maps = F.relu(maps, inplace=True)
-        return maps.transpose(1, 2).view(len(x), -1, *x.shape[-2:])
+        kernels = self.kernels(*self.bands_of(x, wavelength, fwhm))
+        return kernel_maps(x, kernels, self.bias, self.norm, self.mix)
 
     def extra_repr(self) -> str:
         """Describe the bands of images that come without any."""

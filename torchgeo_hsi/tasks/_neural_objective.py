@@ -142,21 +142,3 @@ def check_even(equation: Equation, points: Sequence[Tensor]) -> None:
                 'periodic axes. Give size in place of points, or use the model '
                 'spectral_operator, which can be evaluated anywhere.'
             )
-
-
-def decay_factor(step: int, steps: int, rising: int, end: float) -> float:
-    """Return the factor of the learning rate at a step.
-
-    Args:
-        step: The step, from 0.
-        steps: Steps of the training.
-        rising: Steps of the warm-up.
-        end: Factor at the end.
-
-    Returns:
-        A factor of at most 1, which falls by the same share in each step.
-    """
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    share = min((step - rising) / max(steps - rising, 1), 1.0)
-    return float(end**share)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from lightly.utils.lars import LARS
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -33,10 +34,12 @@ class Recipe:
         lr: Learning rate for 256 images in all processes together.
         weight_decay: Weight decay; not for biases and normalizations unless
             *decay_all*.
-        schedule: ``'cosine'`` falls to *lr_end*, ``'steps'`` by ten at *milestones*.
+        schedule: ``'cosine'`` falls to *lr_end*, ``'steps'`` by ten at *milestones*,
+            ``'exponential'`` to *lr_end* by the same factor in each step.
         warmup_epochs: Epochs in which the rate rises linearly.
         milestones: Epochs at which ``'steps'`` falls.
-        lr_end: Share of the rate that is left at the end of ``'cosine'``.
+        lr_end: Share of the rate that is left at the end of ``'cosine'`` and
+            ``'exponential'``.
         scale_lr: Whether the rate grows with the number of images.
         betas: Of AdamW.
         decay_all: Whether biases and normalizations decay, too.
@@ -45,7 +48,7 @@ class Recipe:
     optimizer: OptimizerName
     lr: float
     weight_decay: float
-    schedule: ScheduleName = 'cosine'
+    schedule: ScheduleName | Literal['exponential'] = 'cosine'
     warmup_epochs: float = 0.0
     milestones: Sequence[int] = ()
     lr_end: float = 0.0
@@ -55,14 +58,22 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name, value, known in (
-            ('optimizer', self.optimizer, ('sgd', 'adamw', 'lars')),
-            ('schedule', self.schedule, ('cosine', 'steps', 'constant')),
-        ):
+        checks: list[tuple[str, str, tuple[str, ...]]] = [
+            ('optimizer', self.optimizer, ('sgd', 'adamw', 'lars'))
+        ]
+        # one task always has it, the others do not offer it
+        if self.schedule != 'exponential':
+            checks.append(('schedule', self.schedule, ('cosine', 'steps', 'constant')))
+        for name, value, known in checks:
             if value not in known:
                 raise ValueError(
                     f'Expected the {name} {", ".join(known)}, got {value!r}.'
                 )
+        if self.schedule == 'exponential' and not 0 < self.lr_end <= 1:
+            raise ValueError(
+                'Expected an lr_end above 0 and up to 1, a share of lr, got '
+                f'{self.lr_end}.'
+            )
         if not self.lr > 0 or self.weight_decay < 0 or self.warmup_epochs < 0:
             raise ValueError(
                 'Expected a positive lr, and a weight_decay and warmup_epochs of 0 or '
@@ -189,6 +200,29 @@ def build_schedule(
     return LambdaLR(optimizer, factor)
 
 
+def build_both(task: LightningModule, recipe: Recipe) -> OptimizerLRScheduler:
+    """Build optimizer and schedule of a task whose rate is not scaled by its batch.
+
+    Args:
+        task: The task, in a trainer with its data.
+        recipe: What to build.
+
+    Returns:
+        What ``configure_optimizers`` returns; the rate changes with every step.
+
+    Raises:
+        ValueError: If the training has no end.
+    """
+    steps = training_steps(task.trainer)
+    task.trainer.fit_loop.setup_data()
+    optimizer = build_optimizer(task, recipe, None)
+    per_epoch = max(float(task.trainer.num_training_batches), 1.0)
+    schedule = build_schedule(optimizer, recipe, steps, steps / per_epoch)
+    read_loaders_again(task.trainer)
+    scheduler: Any = {'scheduler': schedule, 'interval': 'step'}
+    return {'optimizer': optimizer, 'lr_scheduler': scheduler}
+
+
 def rate_factor(
     step: int,
     steps: int,
@@ -203,9 +237,9 @@ def rate_factor(
         step: The step, from 0.
         steps: Steps of the training.
         rising: Steps of the warm-up.
-        schedule: ``'cosine'``, ``'steps'`` or ``'constant'``.
+        schedule: ``'cosine'``, ``'steps'``, ``'constant'`` or ``'exponential'``.
         falls: Steps at which ``'steps'`` falls by ten.
-        end: Factor at the end of ``'cosine'``.
+        end: Factor at the end of ``'cosine'`` and ``'exponential'``.
 
     Returns:
         A factor of at most 1.
@@ -217,4 +251,6 @@ def rate_factor(
     if schedule == 'steps':
         return float(0.1 ** sum(step >= fall for fall in falls))
     share = min((step - rising) / max(steps - rising, 1), 1.0)
+    if schedule == 'exponential':
+        return float(end**share)
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * share))

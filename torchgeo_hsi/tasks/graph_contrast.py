@@ -13,7 +13,6 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchgeo.tasks import BaseTask
 
-from .._compat import read_loaders_again
 from ..errors import BandMismatchError
 from ..graphs import SceneGraph
 from ..metrics import ClassificationReport
@@ -28,13 +27,7 @@ from ._graph_scores import (
     report_is_shown,
 )
 from ._graph_views import ViewOptions, make_views
-from ._recipes import (
-    Recipe,
-    ScheduleName,
-    build_optimizer,
-    build_schedule,
-    training_steps,
-)
+from ._recipes import Recipe, ScheduleName, build_both
 
 
 class GraphContrast(BaseTask):
@@ -304,14 +297,7 @@ class GraphContrast(BaseTask):
         Raises:
             ValueError: If the training has no end.
         """
-        steps = training_steps(self.trainer)
-        self.trainer.fit_loop.setup_data()
-        optimizer = build_optimizer(self, self.recipe, None)
-        per_epoch = max(float(self.trainer.num_training_batches), 1.0)
-        schedule = build_schedule(optimizer, self.recipe, steps, steps / per_epoch)
-        read_loaders_again(self.trainer)
-        scheduler: Any = {'scheduler': schedule, 'interval': 'step'}
-        return {'optimizer': optimizer, 'lr_scheduler': scheduler}
+        return build_both(self, self.recipe)
 
     def _evaluate(self, batch: Any, stage: str) -> None:
         """Fit the linear classifier, and log its scores."""

@@ -4,18 +4,15 @@
 """Solving partial differential equations by networks that learn without solutions."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 from torchgeo.tasks import BaseTask
 from torchmetrics import MeanMetric
 
-from .._compat import read_loaders_again
 from .._precision import full_precision
 from ..errors import EmptyDataError
 from ..losses.spectral_residual import CoefficientWeights, SpectralResidualLoss
@@ -29,12 +26,11 @@ from ._neural_objective import (
     check_even,
     check_inside,
     check_objective,
-    decay_factor,
     even_grid,
     grid_residual,
     solution_values,
 )
-from ._recipes import Recipe, build_optimizer, training_steps
+from ._recipes import Recipe, build_both
 
 
 class NeuralSpectral(BaseTask):
@@ -126,12 +122,14 @@ class NeuralSpectral(BaseTask):
             ValueError: If an option is out of its range, or options do not fit.
         """
         check_objective(objective, (resolution, predict_resolution))
-        if not 0 < lr_end <= 1:
-            raise ValueError(
-                f'Expected an lr_end above 0 and up to 1, a share of lr, got {lr_end}.'
-            )
         self.recipe = Recipe(
-            'adamw', lr, 0.0, 'constant', warmup_epochs, scale_lr=False
+            'adamw',
+            lr,
+            0.0,
+            'exponential',
+            warmup_epochs,
+            lr_end=lr_end,
+            scale_lr=False,
         )
         super().__init__()
 
@@ -359,19 +357,7 @@ class NeuralSpectral(BaseTask):
         Raises:
             ValueError: If the training has no end.
         """
-        steps = training_steps(self.trainer)
-        self.trainer.fit_loop.setup_data()
-        per_epoch = max(float(self.trainer.num_training_batches), 1.0)
-        read_loaders_again(self.trainer)
-        optimizer = build_optimizer(self, self.recipe, None)
-        factor = partial(
-            decay_factor,
-            steps=steps,
-            rising=round(self.recipe.warmup_epochs * per_epoch),
-            end=self.hparams['lr_end'],
-        )
-        schedule: Any = {'scheduler': LambdaLR(optimizer, factor), 'interval': 'step'}
-        return {'optimizer': optimizer, 'lr_scheduler': schedule}
+        return build_both(self, self.recipe)
 
     def plot(self, batch: Mapping[str, Tensor], rows: int = 3) -> Figure:
         """Draw given fields, numerical solutions, those of the network, and errors.

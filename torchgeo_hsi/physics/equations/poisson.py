@@ -19,7 +19,21 @@ from .random_functions import gaussian_process
 _POINTS, _LENGTH = 16, 0.2
 
 
-class PeriodicPoisson(Equation):
+class _Poisson(Equation):
+    """Poisson's equation, whatever the conditions."""
+
+    variables: ClassVar[tuple[str, ...]] = ('x', 'y')
+
+    def residual(
+        self, parameter: Tensor, solution: Tensor, calculus: Calculus | None = None
+    ) -> Tensor:
+        """Compute ``-(u_xx + u_yy) - s``; see :class:`Equation`."""
+        calculus = calculus or self.calculus
+        curved = [calculus.differentiate(solution, 2, dim) for dim in (1, 2)]
+        return -(curved[0] + curved[1] + parameter[:, 0])
+
+
+class PeriodicPoisson(_Poisson):
     """``-(u_xx + u_yy) = s`` on a periodic box, with ``u(0, 0) = 0``.
 
     Sources are random functions of correlation length 0.2 without a mean.
@@ -35,7 +49,6 @@ class PeriodicPoisson(Equation):
 
     name: ClassVar[str] = 'periodic_poisson'
     axes: ClassVar[tuple[Series, ...]] = (Fourier(), Fourier())
-    variables: ClassVar[tuple[str, ...]] = ('x', 'y')
     damping = 1.0
 
     def __init__(self, modes: Sequence[int] = (31, 31)) -> None:
@@ -53,14 +66,6 @@ class PeriodicPoisson(Equation):
         values = values - values.mean((1, 2), keepdim=True)
         return self.resize(self.to_coefficients(values), self.modes)[:, None]
 
-    def residual(
-        self, parameter: Tensor, solution: Tensor, calculus: Calculus | None = None
-    ) -> Tensor:
-        """Compute ``-(u_xx + u_yy) - s``; see :class:`Equation`."""
-        calculus = calculus or self.calculus
-        curved = [calculus.differentiate(solution, 2, dim) for dim in (1, 2)]
-        return -(curved[0] + curved[1] + parameter[:, 0])
-
     def constrain_values(
         self, parameter: Tensor, candidate: Tensor, points: Sequence[Tensor]
     ) -> Tensor:
@@ -76,7 +81,7 @@ class PeriodicPoisson(Equation):
         )
 
 
-class DirichletPoisson(Equation):
+class DirichletPoisson(_Poisson):
     """``-(u_xx + u_yy) = s`` on a box, with ``u = 0`` on its edge.
 
     Sources are random functions of correlation length 0.2.
@@ -92,7 +97,6 @@ class DirichletPoisson(Equation):
 
     name: ClassVar[str] = 'dirichlet_poisson'
     axes: ClassVar[tuple[Series, ...]] = (Chebyshev(), Chebyshev())
-    variables: ClassVar[tuple[str, ...]] = ('x', 'y')
 
     def __init__(self, modes: Sequence[int] = (31, 31)) -> None:
         """Initialize a new DirichletPoisson instance.
@@ -109,14 +113,6 @@ class DirichletPoisson(Equation):
             points, _LENGTH, count, 'squared_exponential', generator
         )
         return self.resize(self.to_coefficients(values), self.modes)[:, None]
-
-    def residual(
-        self, parameter: Tensor, solution: Tensor, calculus: Calculus | None = None
-    ) -> Tensor:
-        """Compute ``-(u_xx + u_yy) - s``; see :class:`Equation`."""
-        calculus = calculus or self.calculus
-        curved = [calculus.differentiate(solution, 2, dim) for dim in (1, 2)]
-        return -(curved[0] + curved[1] + parameter[:, 0])
 
     def constrain_values(
         self, parameter: Tensor, candidate: Tensor, points: Sequence[Tensor]
