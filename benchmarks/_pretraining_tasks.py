@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from torchgeo_hsi.models import use_bands
-from torchgeo_hsi.models._features import feature_maps, levels_of
+from torchgeo_hsi.models.backbones._features import feature_maps, levels_of
 from torchgeo_hsi.physics import BandSet
 from torchgeo_hsi.tasks import HSIDINO, HSIMAE, INTL, HSIMoCo
 from torchgeo_hsi.transforms import (

@@ -35,8 +35,9 @@ from rasterio.windows import Window
 from torch import nn
 
 from torchgeo_hsi.io import CubeWriter, open_cube, simulate_enmap, write_cog
-from torchgeo_hsi.models import get_model, restore_scene
+from torchgeo_hsi.models import get_model
 from torchgeo_hsi.physics import get_sensor
+from torchgeo_hsi.scenes import restore_scene
 
 #: Largest peak memory in MiB of a scene of 1,024 x 1,024 pixels and 202 bands.
 LIMIT = 2500

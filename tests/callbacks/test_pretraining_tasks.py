@@ -15,7 +15,7 @@ from cli.probe_data import BANDS, RowsDataModule
 from torchgeo_hsi.callbacks.online_probe import OnlineProbe
 from torchgeo_hsi.callbacks.representation_report import RepresentationReport
 from torchgeo_hsi.models import export_spectral_earth_weights
-from torchgeo_hsi.models.checkpoint_backbone import backbone_from_checkpoint
+from torchgeo_hsi.models.backbones.checkpoint_backbone import backbone_from_checkpoint
 from torchgeo_hsi.tasks.dino import HSIDINO
 from torchgeo_hsi.tasks.intl import INTL
 from torchgeo_hsi.tasks.mae import HSIMAE

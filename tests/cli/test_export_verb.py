@@ -15,7 +15,7 @@ from data.spectral_earth_weights.data import published_vit
 from torchgeo_hsi.cli.export import export
 from torchgeo_hsi.errors import MetadataError
 from torchgeo_hsi.models import load_spectral_earth_weights
-from torchgeo_hsi.models.checkpoint_backbone import backbone_from_checkpoint
+from torchgeo_hsi.models.backbones.checkpoint_backbone import backbone_from_checkpoint
 
 NAMES = {
     'moco': ('backbone', 'backbone_momentum'),

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from torchgeo_hsi.cli.probe import _sources, batches, make_datamodule, probe
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, MetadataError
 from torchgeo_hsi.models import get_model, load_spectral_earth_weights
-from torchgeo_hsi.models.checkpoint_backbone import Architecture
+from torchgeo_hsi.models.backbones.checkpoint_backbone import Architecture
 from torchgeo_hsi.plugins import get_plugin_manager
 
 ROOT = Path(__file__).parents[2]

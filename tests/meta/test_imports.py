@@ -21,7 +21,7 @@ BASE = frozenset(
 PHYSICS = BASE | {'plugins', 'physics'}
 LOW = PHYSICS | {'io', 'layers', 'metrics'}
 MIDDLE = LOW | {'losses', 'models', 'transforms', 'graphs'}
-WORK = MIDDLE | {'jobs'}
+WORK = MIDDLE | {'scenes', 'jobs'}
 DATA = WORK | {'datasets', 'samplers'}
 
 #: What each part may import, besides itself.
@@ -41,6 +41,7 @@ ALLOWED = {
     'models': LOW,
     'transforms': LOW,
     'graphs': LOW,
+    'scenes': LOW | {'models'},
     'jobs': frozenset({'torchgeo_hsi', 'errors', '_typing'}),
     'datasets': WORK,
     'samplers': MIDDLE | {'datasets'},
@@ -57,7 +58,17 @@ FREE = frozenset({'main', 'cli'})
 REGISTERING = frozenset({'datasets', 'datamodules', 'transforms', 'callbacks', 'tasks'})
 
 #: Parts that run on a machine without torchgeo.
-BARE = ('physics', 'io', 'layers', 'metrics', 'losses', 'models', 'graphs', 'jobs')
+BARE = (
+    'physics',
+    'io',
+    'layers',
+    'metrics',
+    'losses',
+    'models',
+    'scenes',
+    'graphs',
+    'jobs',
+)
 HEAVY = frozenset({'torchgeo', 'lightning', 'pytorch_lightning'})
 
 FILES = sorted(PACKAGE.rglob('*.py'))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.models import use_bands
-from torchgeo_hsi.models._token_mask import (
+from torchgeo_hsi.models.masked_autoencoder._token_mask import (
     TokenMask,
     draw_ranges,
     draw_tokens,
@@ -27,7 +27,7 @@ from torchgeo_hsi.models._token_mask import (
     pixel_index,
     sine_cosine_grid,
 )
-from torchgeo_hsi.models.masked_autoencoder import MaskedAutoencoder, Masking
+from torchgeo_hsi.models.masked_autoencoder.model import MaskedAutoencoder, Masking
 
 BANDS, SIZE = 80, 16
 MODES: tuple[Masking, ...] = ('spatial', 'spectral', 'both')

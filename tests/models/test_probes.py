@@ -15,6 +15,7 @@ from torch import Tensor
 
 from torchgeo_hsi.errors import HSIWarning
 from torchgeo_hsi.models import get_model
+from torchgeo_hsi.models.adapters.wavelength_adapter import WavelengthAdapter
 from torchgeo_hsi.models.probes import (
     BackboneFeatures,
     ProbeFeatures,
@@ -25,7 +26,6 @@ from torchgeo_hsi.models.probes import (
     principal_components,
     run_probes,
 )
-from torchgeo_hsi.models.wavelength_adapter import WavelengthAdapter
 
 BANDS = 80
 

@@ -17,7 +17,7 @@ from torchgeo_hsi.models import (
     UPerNetHead,
     get_model,
 )
-from torchgeo_hsi.models._features import blocks_of, levels_of, make_backbone
+from torchgeo_hsi.models.backbones._features import blocks_of, levels_of, make_backbone
 
 #: Dense mode of the published ResNet.
 DENSE = {'output_stride': 1, 'dilations': (1, 2, 4, 8)}

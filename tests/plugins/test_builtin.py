@@ -53,11 +53,7 @@ HELPERS = {
     'lora_layers',
     'merge_lora',
     'register_model',
-    'restore_scene',
     'scale_lora',
-    'scene_shift',
-    'sharpen_scene',
-    'superresolve_scene',
     'trainable_share',
     'use_bands',
 }

@@ -9,8 +9,8 @@ import torch
 from tasks.pretraining import TINY, Batches, Plain, State, images, trainer
 from torch import Tensor
 
-from torchgeo_hsi.models._token_mask import TokenMask
-from torchgeo_hsi.models.masked_autoencoder import Masking
+from torchgeo_hsi.models.masked_autoencoder._token_mask import TokenMask
+from torchgeo_hsi.models.masked_autoencoder.model import Masking
 from torchgeo_hsi.tasks.mae import HSIMAE
 from torchgeo_hsi.transforms import MultiView
 

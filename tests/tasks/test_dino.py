@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from torchgeo_hsi.errors import BandMismatchError, UnitError
-from torchgeo_hsi.models._bands import BandConditioned
+from torchgeo_hsi.models.adapters._bands import BandConditioned
 from torchgeo_hsi.tasks._prototype_head import PrototypeHead
 from torchgeo_hsi.tasks.dino import HSIDINO
 from torchgeo_hsi.transforms import MultiView

@@ -15,7 +15,7 @@ from tasks import distributed_intl, distributed_mae
 from tasks.distributed_pretraining import BATCH, STEPS, train
 from tasks.pretraining import State
 
-from torchgeo_hsi.models.masked_autoencoder import Masking
+from torchgeo_hsi.models.masked_autoencoder.model import Masking
 
 SCRIPT = Path(__file__).with_name('distributed_pretraining.py')
 ROOT = Path(__file__).parents[2]

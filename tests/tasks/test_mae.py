@@ -28,7 +28,7 @@ from torchgeo_hsi.models import (
     export_spectral_earth_weights,
     load_spectral_earth_weights,
 )
-from torchgeo_hsi.models.masked_autoencoder import MaskedAutoencoder
+from torchgeo_hsi.models.masked_autoencoder.model import MaskedAutoencoder
 from torchgeo_hsi.tasks.mae import HSIMAE
 from torchgeo_hsi.transforms import MultiView
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from torchgeo_hsi._typing import Sample
 from torchgeo_hsi.errors import BandMismatchError, UnitError
-from torchgeo_hsi.models._bands import BandConditioned
+from torchgeo_hsi.models.adapters._bands import BandConditioned
 from torchgeo_hsi.tasks._random import repeatable
 from torchgeo_hsi.tasks._recipes import OptimizerName, Recipe
 from torchgeo_hsi.tasks._self_supervised import SelfSupervisedTask, num_features

@@ -74,7 +74,7 @@ def denoise(
 
     OUT appears when it is complete, and memory holds a few tiles, never the scene.
     """
-    from ..models import restore_scene
+    from ..scenes import restore_scene
 
     start = time.monotonic()
     device = check_device(device)

@@ -192,7 +192,7 @@ def _call(
 
 def _check_kind(method: str, given: Mapping[str, str]) -> None:
     """Refuse weights for parts of images where a network would get all bands."""
-    from ..models.restoration_weights import find_purpose
+    from ..models.weights.restoration import find_purpose
 
     name = given.get('weights', '')
     purpose = find_purpose(method, name)

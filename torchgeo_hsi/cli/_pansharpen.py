@@ -77,7 +77,7 @@ def pansharpen(
     OUT appears when it is complete, and memory holds a few tiles, never the scene.
     Methods that learn from the scene do so before they write.
     """
-    from ..models import sharpen_scene
+    from ..scenes import sharpen_scene
 
     start = time.monotonic()
     device = check_device(device)
@@ -123,7 +123,7 @@ def _shift(
     if text is None:
         return 0.0, 0.0
     if text == 'estimate':
-        from ..models import scene_shift
+        from ..scenes import scene_shift
 
         return scene_shift(
             pan, cube, cube_options=cube_options, pan_options=pan_options

@@ -54,7 +54,7 @@ def superresolve(
 
     OUT appears when it is complete, and memory holds a few tiles, never the scene.
     """
-    from ..models import superresolve_scene
+    from ..scenes import superresolve_scene
 
     start = time.monotonic()
     device = check_device(device)

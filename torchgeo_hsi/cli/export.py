@@ -47,8 +47,8 @@ def export(
     without a spectral adapter, "official" is a plain state dict with their own keys.
     """
     from ..models import export_spectral_earth_weights
-    from ..models._backbone_search import has_adapter
-    from ..models.checkpoint_backbone import backbone_from_checkpoint
+    from ..models.backbones.checkpoint_backbone import backbone_from_checkpoint
+    from ..models.weights._backbone_search import has_adapter
 
     backbone = backbone_from_checkpoint(
         checkpoint,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from .._typing import Sample
-    from ..models.checkpoint_backbone import Architecture
+    from ..models.backbones.checkpoint_backbone import Architecture
     from ..models.probes import FeatureSource, ProbeFeatures
 
 #: Scores of probes, by the name of the probe and that of the metric.
@@ -98,8 +98,8 @@ def _sources(
     import torch
 
     from ..models import load_spectral_earth_weights
-    from ..models._features import make_backbone
-    from ..models.checkpoint_backbone import default_pool
+    from ..models.backbones._features import make_backbone
+    from ..models.backbones.checkpoint_backbone import default_pool
     from ..models.probes import BackboneFeatures, Spectra
 
     words = dict(architecture.model_kwargs)
@@ -282,7 +282,7 @@ def probe(
     "--data.root FOLDER". Images with one or several labels or with numbers are probed
     as a whole; of images with a mask some pixels are.
     """
-    from ..models.checkpoint_backbone import find_architecture
+    from ..models.backbones.checkpoint_backbone import find_architecture
 
     datamodule = make_datamodule(config, args)
     architecture = find_architecture(weights, model, read_kwargs(model_kwargs))

@@ -7,13 +7,12 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from torch.utils.data import DataLoader, Dataset
-from torchgeo.datamodules import BaseDataModule
+from torch.utils.data import Dataset
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
 from ..errors import EmptyDataError, MetadataError
-from ..models._scene_numbers import Scaling, check_scaling
+from ..scenes._numbers import Scaling, check_scaling
 from ._cube_sources import (
     ChosenCubes,
     LazyCubes,
@@ -24,6 +23,7 @@ from ._cube_sources import (
 )
 from ._cube_windows import CubeWindows
 from ._cubes import Cube
+from ._named_sources import NamedSources
 from ._scene_tiles import DatasetTiles, SceneTiles
 
 # command lines are made from these, which know no `type` statements of other modules
@@ -78,10 +78,10 @@ class Reading(NamedTuple):
         return cls(found, in_memory, tuple(exclude), options or {}, chosen)
 
 
-class CubeDataModule(BaseDataModule):
+class CubeDataModule(NamedSources):
     """A data module whose stages name cubes.
 
-    Subclasses set up the training, and :meth:`setup`.
+    Subclasses set up the training, and the windows of validation and test.
 
     Args:
         sources: Cubes of the splits ``train``, ``val`` and ``test``.
@@ -92,6 +92,13 @@ class CubeDataModule(BaseDataModule):
         eval_batch_size: Samples per batch of validation and test.
         num_workers: Processes that load data.
     """
+
+    #: Samples per training epoch, if that was chosen.
+    length: int | None
+    #: Rows and columns of a training crop, its bands, and its least valid share.
+    _crops: tuple[int, int | None, float]
+    #: Rows and columns of a sample of validation and test, and its bands.
+    _parts: tuple[int | None, int | None]
 
     def __init__(
         self,
@@ -156,29 +163,27 @@ class CubeDataModule(BaseDataModule):
         scaling, options, bands = reading.scaling, reading.options, reading.bands
         return SceneTiles(files[0], *self._tiling, scaling, options, bands)
 
-    def val_dataloader(self) -> Any:
-        """Return the loader of validation; without one, there are no batches."""
-        return [] if self.val_dataset is None else self._loader(self.val_dataset)
+    def _check_numbers(self) -> None:
+        """Refuse numbers that are out of their range.
 
-    def test_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of the test."""
-        assert self.test_dataset is not None
-        return self._loader(self.test_dataset)
-
-    def predict_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of tiles, one by one: those at the edge are smaller."""
-        assert self.predict_dataset is not None
-        return DataLoader(
-            self.predict_dataset, batch_size=1, num_workers=self.num_workers
+        Raises:
+            ValueError: If there is one.
+        """
+        patch_size, num_bands, _ = self._crops
+        eval_patch_size, eval_num_bands = self._parts
+        check_counts(
+            batch_size=self.batch_size,
+            patch_size=patch_size,
+            eval_batch_size=self.eval_batch_size,
         )
-
-    def _loader(self, dataset: Dataset[Sample]) -> DataLoader[Sample]:
-        return DataLoader(
-            dataset,
-            batch_size=self.eval_batch_size,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+        check_counts(
+            ' or None',
+            num_bands=num_bands,
+            length=self.length,
+            eval_patch_size=eval_patch_size,
+            eval_num_bands=eval_num_bands,
         )
+        check_tiles(*self._tiling)
 
 
 def check_counts(other: str = '', **counts: int | None) -> None:

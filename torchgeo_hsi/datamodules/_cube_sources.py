@@ -26,8 +26,8 @@ from ..io import CubeReader, open_cube
 from ..io._files import siblings
 from ..io.open import known_options
 from ..io.store import is_store
-from ..models._scene_numbers import Scaling
 from ..samplers._grid import PixelGrid
+from ..scenes._numbers import Scaling
 from ._cubes import Cube
 
 type Source = str | NonGeoDataset | GeoDataset

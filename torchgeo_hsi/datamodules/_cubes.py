@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from .._typing import Sample
 from ..errors import BandMismatchError, EmptyDataError, MetadataError
-from ..models._scene_numbers import PERCENTILES, REFLECTANCE, Scaling
 from ..physics import BandSet
 from ..physics.noise import noise_levels
 from ..physics.noise.levels import band_power
+from ..scenes._numbers import PERCENTILES, REFLECTANCE, Scaling
 
 #: Numbers that quantiles are computed from; more change nothing that can be seen.
 _QUANTILE_NUMBERS = 1 << 23

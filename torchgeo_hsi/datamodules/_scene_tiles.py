@@ -24,9 +24,9 @@ from .._typing import Sample
 from ..datasets._handles import ReaderCache
 from ..datasets.hsi_cube import _place
 from ..io._tiles import tile_spans
-from ..models._scene_numbers import PERCENTILES, REFLECTANCE, Scaling, SceneNumbers
 from ..physics import BandSet
 from ..physics.statistics import QuantileSketch, RunningStatistics
+from ..scenes._numbers import PERCENTILES, REFLECTANCE, Scaling, SceneNumbers
 from ._cube_sources import open_with
 from ._cubes import Cube, band_places
 
@@ -40,7 +40,7 @@ _PLACE = ('bounds', 'transform')
 
 
 class SceneTiles(Dataset[Sample]):
-    """Tiles of a file, as :func:`~torchgeo_hsi.models.restore_scene` lays them.
+    """Tiles of a file, as :func:`~torchgeo_hsi.scenes.restore_scene` lays them.
 
     Bands are those that hold data and are not marked as bad. It has the ``bounds``,
     ``res`` and ``crs`` that writers of maps look for; a file without a georeference has

@@ -7,9 +7,7 @@ from .recurrence import gated_recurrence
 from .scene import SceneModel, ScenePool
 from .self_ensemble import self_ensemble
 from .spectral_unet import SpectralUNet, pad_to_multiple
-from .upsample import VolumeUpsample
-from .volume_conv import VolumeConv, VolumeConvTranspose
-from .voxel_mlp import VoxelMLP
+from .volume_conv import VolumeConv, VolumeConvTranspose, VolumeUpsample
 
 __all__ = (
     'SceneModel',
@@ -18,7 +16,6 @@ __all__ = (
     'VolumeConv',
     'VolumeConvTranspose',
     'VolumeUpsample',
-    'VoxelMLP',
     'gated_recurrence',
     'pad_to_multiple',
     'self_ensemble',

@@ -8,14 +8,42 @@ builds its network by ``timm.create_model`` (or by segmentation_models_pytorch's
 ``tu-`` prefix) knows them.
 """
 
-# the imports register the names that end with _series and _wl
-from . import series_backbones as series_backbones
-from . import wavelength_backbones as wavelength_backbones
-from ._bands import use_bands
-from .adapter_backbone import SpectralAdapterBackbone
+from .adapters import SeriesAdapter, SpectralAdapter, WavelengthAdapter, use_bands
 from .api import get_builder, get_model, list_models, register_model
-from .checkpoint_backbone import backbone_from_checkpoint
-from .classical import (
+from .backbones import (
+    FoundationTransformer,
+    SpecResNet,
+    SpectralAdapterBackbone,
+    SpecVisionTransformer,
+    backbone_from_checkpoint,
+    export_spectral_earth_weights,
+    spec_resnet50,
+    spec_vit_base,
+    spec_vit_giant,
+    spec_vit_huge,
+    spec_vit_large,
+    spec_vit_small,
+    spec_vit_tiny,
+)
+from .classifier import Classifier, classifier
+from .denoising import (
+    HSDT,
+    MAN,
+    MANv1,
+    hsdt_l,
+    hsdt_m,
+    hsdt_pnp,
+    hsdt_s,
+    man_l,
+    man_m,
+    man_s,
+    man_v1,
+    man_v1_b,
+    man_v1_m,
+    man_v1_s,
+    pretrained_subspace,
+)
+from .denoising.classical import (
     BM3D,
     BM4D,
     CollaborativeFilter,
@@ -33,13 +61,8 @@ from .classical import (
     subspace,
     svd,
 )
-from .classifier import Classifier, classifier
-from .foundation import FoundationTransformer
 from .heads import ConvHead, FCNHead, FeaturePyramid, LinearHead, MLPHead, UPerNetHead
-from .hsdt import HSDT, hsdt_l, hsdt_m, hsdt_pnp, hsdt_s
 from .lora import add_lora, lora_layers, merge_lora, scale_lora, trainable_share
-from .man import MAN, man_l, man_m, man_s
-from .man_v1 import MANv1, man_v1, man_v1_b, man_v1_m, man_v1_s
 from .masked_autoencoder import MaskedAutoencoder
 from .neural_spectral import (
     FourierNeuralOperator,
@@ -121,43 +144,20 @@ from .pixel_classification import (
     RandomForest,
     SpectralCNN,
     SpectralFormer,
+    SpectralMLP,
+    SpectralWhitening,
     WindowClassifier,
     hybridsn,
     lola_specvit,
     lola_specvit_tiny,
     random_forest,
     spectral_cnn,
+    spectral_mlp,
     spectralformer,
     svm,
     window_classifier,
 )
-from .pretrained_subspace import pretrained_subspace
-from .restoration_weights import list_weights, load_restoration_weights
-from .restore_scene import restore_scene
 from .segmenter import Segmenter, segmenter
-from .series_adapter import SeriesAdapter
-from .sharpen_scene import scene_shift, sharpen_scene
-from .spec_resnet import SpecResNet, spec_resnet50
-from .spec_vit import (
-    SpecVisionTransformer,
-    spec_vit_base,
-    spec_vit_giant,
-    spec_vit_huge,
-    spec_vit_large,
-    spec_vit_small,
-    spec_vit_tiny,
-)
-from .spectral_adapter import SpectralAdapter
-from .spectral_earth_weights import (
-    SpecResNet50_Weights,
-    SpectralEarthWeights,
-    SpecViTBase_Weights,
-    SpecViTGiant_Weights,
-    SpecViTHuge_Weights,
-    SpecViTLarge_Weights,
-    SpecViTSmall_Weights,
-)
-from .spectral_mlp import SpectralMLP, SpectralWhitening, spectral_mlp
 from .superresolution import (
     BandWindowSuperResolver,
     Bicubic,
@@ -172,11 +172,20 @@ from .superresolution import (
     pretrained_superresolution,
     subspace_superresolution,
 )
-from .superresolve_scene import superresolve_scene
-from .wavelength_adapter import WavelengthAdapter
-from .weight_report import WeightReport
-from .weights import load_spectral_earth_weights, meet_torchgeo
-from .weights_export import export_spectral_earth_weights
+from .weights import (
+    SpecResNet50_Weights,
+    SpectralEarthWeights,
+    SpecViTBase_Weights,
+    SpecViTGiant_Weights,
+    SpecViTHuge_Weights,
+    SpecViTLarge_Weights,
+    SpecViTSmall_Weights,
+    WeightReport,
+    list_weights,
+    load_restoration_weights,
+    load_spectral_earth_weights,
+    meet_torchgeo,
+)
 
 __all__ = (
     'AWLP',
@@ -333,13 +342,10 @@ __all__ = (
     'r_pnn',
     'random_forest',
     'register_model',
-    'restore_scene',
     'rho_pnn',
     'robust_subspace',
     'scale_lora',
-    'scene_shift',
     'segmenter',
-    'sharpen_scene',
     'spec_resnet50',
     'spec_vit_base',
     'spec_vit_giant',
@@ -354,7 +360,6 @@ __all__ = (
     'sr_d',
     'subspace',
     'subspace_superresolution',
-    'superresolve_scene',
     'svd',
     'svm',
     'trainable_share',

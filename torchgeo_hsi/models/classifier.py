@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from ._features import Pool, check_pool, make_backbone, pooled_features
 from .api import register_model
+from .backbones._features import Pool, check_pool, make_backbone, pooled_features
 from .heads import MLPHead
 
 

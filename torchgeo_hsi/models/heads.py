@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._features import resize
+from .backbones._features import resize
 
 
 def _in_evaluation(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:

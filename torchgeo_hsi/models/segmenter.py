@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from ._features import (
+from .api import register_model
+from .backbones._features import (
     drop_unused,
     feature_maps,
     levels_of,
@@ -15,7 +16,6 @@ from ._features import (
     map_sizes,
     resize,
 )
-from .api import register_model
 from .heads import ConvHead, FCNHead, LinearHead, UPerNetHead
 
 _HEADS: dict[str, Any] = {

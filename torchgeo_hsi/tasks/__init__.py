@@ -4,7 +4,7 @@
 """Tasks: what to train, and how."""
 
 # naming one of our tasks in a config is enough to register our backbones in timm
-from ..models.weights import meet_torchgeo as _meet_torchgeo
+from ..models.weights.load import meet_torchgeo as _meet_torchgeo
 from ._graph_scores import graph_probabilities
 from .classification import HSIClassification
 from .denoising import HSIDenoising

@@ -15,11 +15,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torchgeo.tasks import BaseTask
 from torchvision.models._api import WeightsEnum
 
-from ..errors import BandMismatchError
-from ..models import load_spectral_earth_weights, use_bands
-from ..models._backbone_search import ADAPTERS
-from ..models._features import blocks_of
+from ..errors import BandMismatchError, MetadataError
+from ..models import get_model, load_spectral_earth_weights, use_bands
+from ..models.backbones._features import blocks_of
 from ..models.lora import add_lora
+from ..models.weights._backbone_search import ADAPTERS
 from ._recipes import training_steps
 
 Protocol = Literal['full', 'frozen', 'adapter', 'first_blocks', 'lora']
@@ -133,6 +133,45 @@ def rest(module: nn.Module) -> None:
         return
     for child in module.children():
         rest(child)
+
+
+def build_classifier(hparams: Mapping[str, Any], num_outputs: int) -> nn.Module:
+    """Build a backbone with a head for whole images.
+
+    Args:
+        hparams: Hyperparameters of the task, of those names.
+        num_outputs: Number of scores or values.
+
+    Returns:
+        The network.
+    """
+    names = (
+        'backbone',
+        'head',
+        'pool',
+        'in_channels',
+        'backbone_kwargs',
+        'head_kwargs',
+    )
+    words = {name: hparams[name] for name in names}
+    network: nn.Module = get_model('classifier', num_classes=num_outputs, **words)
+    return network
+
+
+def check_fitted(model: nn.Module) -> None:
+    """Refuse to use a network that has not seen training data.
+
+    Args:
+        model: The network.
+
+    Raises:
+        MetadataError: If it says that it is not fitted.
+    """
+    if not getattr(model, 'is_fitted', True):
+        raise MetadataError(
+            'This network has not been trained, so its map would be noise. Run fit '
+            'first, and pass its checkpoint (ckpt_path).'
+        )
 
 
 class ProtocolMixin(BaseTask):

@@ -6,21 +6,26 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
-from lightly.models.utils import update_momentum
+from lightly.models.utils import deactivate_requires_grad, update_momentum
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torchgeo.tasks import BaseTask
 from torchvision.models._api import WeightsEnum
 
 from .._compat import read_loaders_again
 from .._typing import Sample
 from ..errors import BandMismatchError, UnitError
 from ..models import load_spectral_earth_weights, use_bands
-from ..models._features import feature_maps, levels_of, make_backbone, whole_patches
+from ..models.backbones._features import (
+    feature_maps,
+    levels_of,
+    make_backbone,
+    whole_patches,
+)
 from ..transforms import MultiView
 from ._random import repeatable
 from ._recipes import (
@@ -30,6 +35,7 @@ from ._recipes import (
     global_batch_size,
     training_steps,
 )
+from ._steps import SteppedTask
 
 #: Images whose numbers are larger than this were not normalized.
 _LARGEST = 1000.0
@@ -52,7 +58,21 @@ def num_features(backbone: nn.Module) -> int:
     return wide or int(cast(int, backbone.num_features))
 
 
-class SelfSupervisedTask(BaseTask):
+def slow_copy(network: nn.Module) -> nn.Module:
+    """Copy a network that the copy will follow as a moving average.
+
+    Args:
+        network: The network.
+
+    Returns:
+        A copy that learns nothing by itself.
+    """
+    copied = deepcopy(network)
+    deactivate_requires_grad(copied)
+    return copied
+
+
+class SelfSupervisedTask(SteppedTask):
     """Base of the tasks that pretrain a backbone on images without labels.
 
     A subclass has the hyperparameters *model*, *model_kwargs*, *in_channels*, *lr*,
@@ -69,9 +89,6 @@ class SelfSupervisedTask(BaseTask):
     views: MultiView
     recipe: Recipe
     weights: WeightsEnum | str | None
-
-    #: What the random numbers of all steps follow from.
-    _seed: int | None = None
 
     #: Stages of this run whose images were found to be normalized; None outside of runs.
     _checked: set[str] | None = None
@@ -215,28 +232,6 @@ class SelfSupervisedTask(BaseTask):
         """
         self._checked = None
 
-    def on_fit_start(self) -> None:
-        """Choose the random numbers of this training, the same in all processes."""
-        if self._seed is None:
-            seed = torch.initial_seed()
-            self._seed = int(self.trainer.strategy.broadcast(seed))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the random numbers follow from, so that training can go on exactly.
-
-        Args:
-            checkpoint: The checkpoint.
-        """
-        checkpoint['random_seed'] = self._seed
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the random numbers of a checkpoint.
-
-        Args:
-            checkpoint: The checkpoint.
-        """
-        self._seed = checkpoint.get('random_seed')
-
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and its schedule, see :class:`~._recipes.Recipe`.
 
@@ -262,11 +257,6 @@ class SelfSupervisedTask(BaseTask):
         if math.isinf(batches):
             return max(steps, 1.0) / max(self.trainer.max_epochs or 1, 1)
         return max(math.ceil(batches / self.trainer.accumulate_grad_batches), 1)
-
-    def progress(self) -> float:
-        """Return which share of the training is done, counted in steps."""
-        steps = float(self.trainer.estimated_stepping_batches)
-        return min(self.trainer.global_step / max(steps, 1.0), 1.0)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take a step, then let the teachers follow: not while gradients add up.
@@ -383,6 +373,21 @@ def _check_dates(batch: Sample, channels: int) -> None:
             f'spectrum, so they are no two dates of {channels} bands. Set in_channels= '
             'of the task to the number of bands of the data.'
         )
+
+
+def check_views(views: Sequence[Sample], most: int | None = None) -> None:
+    """Refuse views that are too few to be compared, or too many.
+
+    Args:
+        views: The views.
+        most: Their number; 2 or more by default.
+
+    Raises:
+        ValueError: If there is another number of them.
+    """
+    if len(views) != most if most is not None else len(views) < 2:
+        words = '2 or more' if most is None else f'{most} view' + 's' * (most > 1)
+        raise ValueError(f'Expected views= to make {words}, got {len(views)}.')
 
 
 def _check_statistics(task: nn.Module) -> None:

@@ -3,7 +3,6 @@
 
 """Self-distillation without labels over crops of several sizes."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
@@ -14,12 +13,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchvision.models._api import WeightsEnum
 
+from .._precision import full_precision
 from .._typing import Sample
-from ..models._features import is_vit, make_backbone, network_of
+from ..models.backbones._features import is_vit, make_backbone, network_of
 from ..transforms import MultiView, dino_views
 from ._prototype_head import PrototypeHead
 from ._recipes import OptimizerName, Recipe, ScheduleName
-from ._self_supervised import SelfSupervisedTask, num_features
+from ._self_supervised import SelfSupervisedTask, check_views, num_features
+from ._steps import check_shares
 
 #: What the published small crops are of the large ones, 48 of 128 pixels.
 _LOCAL_SHARE = 3 / 8
@@ -122,11 +123,7 @@ class HSIDINO(SelfSupervisedTask):
         for name, value in (('student', student_temp), ('teacher', teacher_temp)):
             if not value > 0:
                 raise ValueError(f'Expected a positive {name}_temp, got {value}.')
-        if not 0 <= teacher_momentum <= 1 or not 0 <= center_momentum <= 1:
-            raise ValueError(
-                'Expected a teacher_momentum and a center_momentum from 0 to 1, got '
-                f'{teacher_momentum} and {center_momentum}.'
-            )
+        check_shares(teacher_momentum=teacher_momentum, center_momentum=center_momentum)
         self.weights = weights
         self.recipe = Recipe(
             optimizer, lr, weight_decay, schedule, warmup_epochs, scale_lr=scale_lr
@@ -207,9 +204,7 @@ class HSIDINO(SelfSupervisedTask):
 
     def momentum(self) -> float:
         """Return how much of the teacher stays: more and more, up to 1."""
-        start: float = self.hparams['teacher_momentum']
-        share = 0.5 * (1 + math.cos(math.pi * self.progress()))
-        return 1 - (1 - start) * share
+        return self._rising_momentum(self.hparams['teacher_momentum'])
 
     def compare(self, views: Sequence[Sample], learn: bool) -> tuple[Tensor, Tensor]:
         """Compute the loss of the crops of each image.
@@ -225,15 +220,14 @@ class HSIDINO(SelfSupervisedTask):
         Raises:
             ValueError: If there are less than two views.
         """
-        if len(views) < 2:
-            raise ValueError(f'Expected views= to make 2 or more, got {len(views)}.')
+        check_views(views)
         features = self._features(self.backbone, views)
         student = self.student_head(torch.cat(features))
         with torch.no_grad():
             seen = self._features(self.teacher_backbone, views[:2])
             teacher = self.teacher_head(torch.cat(seen))
         dtype = torch.promote_types(student.dtype, torch.float32)
-        with torch.autocast(student.device.type, enabled=False):
+        with full_precision(student.device):
             loss: Tensor = self.criterion(
                 list(teacher.to(dtype).chunk(2)),
                 list(student.to(dtype).chunk(len(views))),

@@ -12,11 +12,11 @@ from torchvision.models._api import WeightsEnum
 
 from .._typing import Sample
 from ..models import use_bands
-from ..models._features import pooled_features
-from ..models.masked_autoencoder import MaskedAutoencoder, Masking
+from ..models.backbones._features import pooled_features
+from ..models.masked_autoencoder.model import MaskedAutoencoder, Masking
 from ..transforms import CenterResizedCrop, MultiView, mae_views
 from ._recipes import OptimizerName, Recipe, ScheduleName
-from ._self_supervised import SelfSupervisedTask
+from ._self_supervised import SelfSupervisedTask, check_views
 
 #: Arguments of the autoencoder.
 _OPTIONS = (
@@ -183,8 +183,7 @@ class HSIMAE(SelfSupervisedTask):
         Raises:
             ValueError: If there is more than one view.
         """
-        if len(views) != 1:
-            raise ValueError(f'Expected views= to make 1 view, got {len(views)}.')
+        check_views(views, 1)
         (sample,) = views
         with use_bands(self.backbone, sample):
             loss, features = self.autoencoder(sample['image'], sample.get('valid'))

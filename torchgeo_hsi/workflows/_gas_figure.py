@@ -20,7 +20,7 @@ from ..callbacks._figure_file import save_figure
 from ..datasets.plotting import NODATA_GRAY, TRUE_COLOR, true_color
 from ..io import CubeReader
 from ..io.geotiff import open_raster
-from ..models._scene_runner import open_scene
+from ..scenes._runner import open_scene
 from .gas_report import GasReport
 
 #: Pixels along a side of a picture of the scene, and rows that are read at once.

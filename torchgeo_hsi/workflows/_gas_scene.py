@@ -13,9 +13,9 @@ from torch import Tensor
 
 from .._typing import BoolArray
 from ..io import CubeReader
-from ..models._scene_runner import Tell
 from ..physics import BandSet
 from ..physics.gases import GasAbsorption, SpectralClusters
+from ..scenes._runner import Tell
 from ._gas_bands import gas_bands, ground_bands, spectral_axis
 
 #: Quality layers that leave pixels out by default, where a product has them.

@@ -19,10 +19,10 @@ from .._typing import PathLike
 from ..errors import OutputError
 from ..io import CubeReader, CubeWriter
 from ..io._gdal import gdal_cache
-from ..models._scene_output import check_output, completed, is_product
-from ..models._scene_runner import CACHE_MB, open_scene, silent
 from ..physics.gases import GasAbsorption, MatchedFilter, get_gas
 from ..physics.gases.matched_filter import Background
+from ..scenes._output import check_output, completed, is_product
+from ..scenes._runner import CACHE_MB, open_scene, silent
 from ._figure import check_picture
 from ._gas_bands import check_windows, find_sun
 from ._gas_figure import save_gas

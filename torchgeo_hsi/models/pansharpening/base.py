@@ -57,7 +57,7 @@ class Pansharpener(nn.Module):
     knows_margins: bool = False
 
     #: Band centers in micrometres, for methods that ask for them. Tasks and
-    #: :func:`~torchgeo_hsi.models.sharpen_scene` set them where they are None.
+    #: :func:`~torchgeo_hsi.scenes.sharpen_scene` set them where they are None.
     wavelength: Sequence[float] | None = None
 
     def __init__(

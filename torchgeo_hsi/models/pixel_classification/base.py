@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ..._typing import Sample
 from ...errors import BandMismatchError
-from ..spectral_mlp import SpectralWhitening
 from ._dense import map_windows
+from .spectral_mlp import SpectralWhitening
 
 #: Windows that are classified at a time, by default.
 _CHUNK = 1024

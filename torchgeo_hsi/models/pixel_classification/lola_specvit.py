@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..._typing import PathLike
 from ...errors import BandMismatchError, CorruptFileError
-from .._checkpoint_file import read_checkpoint
 from ..api import register_model
+from ..weights._checkpoint_file import read_checkpoint
 from ._dense import map_windows
 from ._lola_backbone import LoLABackbone
 from .base import PixelClassifier

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from .._features import Pool, is_vit, pooled_features, whole_patches
-from ..adapter_backbone import SpectralAdapterBackbone
 from ..api import register_model
+from ..backbones._features import Pool, is_vit, pooled_features, whole_patches
+from ..backbones.adapter_backbone import SpectralAdapterBackbone
 from ..classifier import Classifier
 from ._dense import map_windows
 from .base import _CHUNK, PixelClassifier

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ..._typing import Sample
 from ...errors import EmptyDataError
-from .._bands import use_bands
-from .._features import check_pool, feature_maps, levels_of, pooled_features
+from ..adapters._bands import use_bands
+from ..backbones._features import check_pool, feature_maps, levels_of, pooled_features
 
 Kind = Literal['multiclass', 'multilabel', 'regression']
 

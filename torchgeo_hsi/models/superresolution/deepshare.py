@@ -12,7 +12,7 @@ from ..._typing import PathLike
 from ...errors import BandMismatchError
 from ...physics.resampling import imresize_up
 from ..api import register_model
-from ..restoration_weights import load_restoration_weights
+from ..weights.restoration import load_restoration_weights
 from ._deepshare_blocks import BranchUnit
 from .band_groups import group_starts, join_groups, split_groups
 from .base import SuperResolver

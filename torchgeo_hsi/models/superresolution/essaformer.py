@@ -13,7 +13,7 @@ from ..._typing import PathLike
 from ...errors import BandMismatchError
 from ...physics.resampling import imresize_up
 from ..api import register_model
-from ..restoration_weights import load_restoration_weights
+from ..weights.restoration import load_restoration_weights
 from ._essa_blocks import ESSABlock
 from ._essa_rows import RowConv, add_upsampled, downsample, row_windows
 from .base import SuperResolver

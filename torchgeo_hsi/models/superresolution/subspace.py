@@ -15,7 +15,7 @@ from ...layers import self_ensemble
 from ...physics.resampling import imresize_up
 from ...physics.subspace import signal_subspace
 from ..api import register_model
-from ..classical._spectral_scene import SpectralSceneModel
+from ..denoising.classical._spectral_scene import SpectralSceneModel
 from ._networks import build_network, check_local
 from .base import SuperResolver, without_gaps
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...._typing import PathLike
 from ....errors import BandMismatchError, CorruptFileError
-from ..._checkpoint_file import read_checkpoint
+from ...weights._checkpoint_file import read_checkpoint
 
 WHERE = (
     'The files of the toolbox are weights/PRISMA.tar in the folders of '
