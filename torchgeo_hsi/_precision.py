@@ -3,7 +3,8 @@
 
 """Exact numbers where a training runs in mixed precision."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,3 +22,17 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
+
+
+@contextmanager
+def optimizing(device: torch.device) -> Iterator[None]:
+    """Allow gradients in single precision, also where the caller predicts.
+
+    Args:
+        device: Where the optimization runs.
+
+    Yields:
+        Nothing.
+    """
+    with torch.inference_mode(False), torch.enable_grad(), full_precision(device):
+        yield

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
+from ..._precision import full_precision
 from ...errors import BandMismatchError, EmptyDataError
 from ._dense import map_pixels, middle, window_means
 from .base import PixelClassifier
@@ -196,7 +197,7 @@ class EstimatorClassifier(PixelClassifier):
                 'checkpoint.'
             )
         # distances between spectra are small differences of large numbers
-        with torch.autocast(features.device.type, enabled=False):
+        with full_precision(features.device):
             found = self.probabilities(features.float()).to(features.dtype)
         every = found.new_zeros(len(found), self.num_classes)
         every[:, self.classes] = found

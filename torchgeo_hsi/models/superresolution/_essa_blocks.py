@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..._precision import full_precision
 from ._essa_rows import RowConv
 
 _SLOPE = 0.2
@@ -58,7 +59,7 @@ class SpectralAttention(nn.Module):
             Tokens of the same shape.
         """
         q, k, v = self.lnqkv(x).chunk(3, -1)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             query, key = (
                 F.normalize(correlate(q), dim=-1),
                 F.normalize(correlate(k), dim=1),

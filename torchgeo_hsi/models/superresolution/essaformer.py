@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
+from ..._precision import full_precision
 from ..._typing import PathLike
 from ...errors import BandMismatchError
 from ...physics.resampling import imresize_up
@@ -226,7 +227,7 @@ class ESSAformer(SuperResolver):
             image = image.to(torch.get_autocast_dtype(kind))
         size = [self.scale * n for n in image.shape[-2:]]
         out = image.new_empty(*image.shape[:2], *size)
-        with torch.autocast(kind, enabled=False):
+        with full_precision(image.device):
             for source, target in zip(image, out, strict=True):
                 self._stream_image(source, target)
         return out

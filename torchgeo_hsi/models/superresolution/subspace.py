@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..._precision import full_precision
 from ..._typing import PathLike
 from ...errors import BandMismatchError
 from ...layers import self_ensemble
@@ -174,7 +175,7 @@ class SubspaceSuperResolver(SuperResolver, SpectralSceneModel):
 
     def _enlarge(self, image: Tensor, frame: _Frame) -> Tensor:
         # in half precision, small differences of large numbers would be lost
-        with torch.autocast(image.device.type, enabled=False):
+        with full_precision(image.device):
             spectra = image.flatten(2) - frame.mean.unsqueeze(2)
             stack = (frame.there @ spectra).view(len(image), -1, *image.shape[2:])
             plain = imresize_up(stack, self.scale)
@@ -183,7 +184,7 @@ class SubspaceSuperResolver(SuperResolver, SpectralSceneModel):
         lacking = self.rank - stack.shape[1]
         whole = F.pad(stack, (0, 0, 0, 0, 0, lacking)) if lacking else stack
         fine = self._fine_images(whole)[:, : stack.shape[1]]
-        with torch.autocast(image.device.type, enabled=False):
+        with full_precision(image.device):
             change = (fine.to(plain) - plain).flatten(2)
             return torch.baddbmm(result.flatten(2), frame.back, change).view_as(result)
 

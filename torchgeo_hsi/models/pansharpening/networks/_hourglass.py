@@ -4,8 +4,7 @@
 """Networks that make an image from noise, and how they are fitted to one image."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -144,24 +143,6 @@ def make_noise(
         max(math.ceil(length / _DIVISOR) * _DIVISOR, _LEAST) for length in size
     )
     return (torch.rand(1, channels, rows, cols, generator=rng) * _NOISE).to(device)
-
-
-@contextmanager
-def optimizing(device: torch.device) -> Iterator[None]:
-    """Allow gradients in single precision, also where the caller predicts.
-
-    Args:
-        device: Where the optimization runs.
-
-    Yields:
-        Nothing.
-    """
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
-    ):
-        yield
 
 
 def fit(

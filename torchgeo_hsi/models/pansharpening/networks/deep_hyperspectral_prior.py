@@ -7,18 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...._precision import optimizing
 from ....physics.resampling import mtf_decimate
 from ._fusion_network import reflected_conv
-from ._hourglass import (
-    WIDTH,
-    Double,
-    Hourglass,
-    build_on,
-    conv_block,
-    fit,
-    make_noise,
-    optimizing,
-)
+from ._hourglass import WIDTH, Double, Hourglass, build_on, conv_block, fit, make_noise
 
 #: Steps as published.
 PRIOR_STEPS = 10_000

@@ -7,17 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...._precision import optimizing
 from ....physics.resampling import mtf_decimate
-from ._hourglass import (
-    WIDTH,
-    Double,
-    Hourglass,
-    build_on,
-    conv_block,
-    fit,
-    make_noise,
-    optimizing,
-)
+from ._hourglass import WIDTH, Double, Hourglass, build_on, conv_block, fit, make_noise
 
 #: Steps as published, and the one from which on they are small.
 PRIOR_STEPS = 1500

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ...._precision import optimizing
 from ...._typing import PathLike
 from ...api import register_model
 from ..pair import Pair
 from ._adaptation import Adaptation, check_wavelength
 from ._fusion_network import FusionNetwork, build, reflected_conv
-from ._hourglass import optimizing
 
 #: Wavelength in micrometers at which the bands are split; the PAN ends before it.
 _SPLIT = 0.77

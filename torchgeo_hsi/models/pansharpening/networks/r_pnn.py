@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...._precision import optimizing
 from ...._typing import PathLike
 from ...api import register_model
 from ..pair import Pair
 from ._adaptation import Adaptation, check_wavelength, steps_of_bands
 from ._fusion_network import FusionNetwork, build
-from ._hourglass import optimizing
 
 #: Pixels that the convolutions take from each side.
 _MARGIN = 6

@@ -4,8 +4,6 @@
 """What rho-PNN looks at before it tunes: scale, contrast, bands that are alike."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
@@ -101,21 +99,3 @@ def group_bands(
         else:
             groups.append([band])
     return groups
-
-
-@contextmanager
-def optimizing(device: torch.device) -> Iterator[None]:
-    """Allow gradients in single precision, also where the caller predicts.
-
-    Args:
-        device: Where the optimization runs.
-
-    Yields:
-        Nothing.
-    """
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
-    ):
-        yield

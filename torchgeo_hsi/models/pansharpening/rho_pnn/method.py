@@ -9,12 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ...._precision import optimizing
 from ....errors import BandMismatchError, EmptyDataError
 from ....physics.resampling.interpolate import Edge, Method
 from ...api import register_model
 from ..base import Pansharpener
 from ..pair import Margins, Pair
-from .bands import correlations, find_scale, group_bands, optimizing, usable_bands
+from .bands import correlations, find_scale, group_bands, usable_bands
 from .losses import PanStatistics, SpectralTarget, band_signs
 from .network import SCOPE, RhoNetwork
 from .options import RhoPNNOptions
