@@ -22,7 +22,7 @@ from torch import Tensor
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from tests.pansharpening_scene import RATIO, golden_scene
+from tests.data.pansharpening_scene.data import RATIO, golden_scene
 
 TOOLBOX, RHO = 'hyperspectral_pansharpening_toolbox', 'rho-PNN'
 

@@ -5,7 +5,7 @@ r"""Put trained weights of a denoiser into the package, with a card and a check 
 
     torchgeo fit --config configs/denoising/man_s_eigen.yaml
     python benchmarks/denoising_weights.py man_s eigen \\
-        --checkpoint output/man_s_eigen/checkpoints/last.ckpt
+        --checkpoint output/denoising/man_s_eigen/checkpoints/last.ckpt
 
 The card says what the weights were trained on and how good they are on cubes that were
 held back, measured here. The last line is one JSON object.

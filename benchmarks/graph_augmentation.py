@@ -93,7 +93,7 @@ def build_graph(name: str, scene: Scene, nodes: str) -> SceneGraph:
         return superpixel_graph(scene.image, scene.valid, segments=1000)
     if nodes == 'pixel':
         return pixel_graph(scene.image, scene.valid)
-    return tile_graphs(scene.image, scene.valid, scene.labels, tile=TILES[name])
+    return tile_graphs(scene.image, scene.valid, scene.labels, tile_size=TILES[name])
 
 
 @contextmanager
@@ -125,8 +125,8 @@ def make_task(
     return GraphContrast(
         objective,
         in_channels=graph.x.shape[1],
-        hidden=128,
-        out=64,
+        hidden_dim=128,
+        output_dim=64,
         batch_norm=objective == 'bgrl',
         views=VIEWS[views],
         level=level,

@@ -43,7 +43,7 @@ from _sharpening_timing import FORMS, LONG, measured, row_of, show, turns
 from common import finish, header, option_parser
 from torch import Tensor
 
-from tests.pansharpening_scene import GAIN
+from tests.data.pansharpening_scene.data import GAIN
 from torchgeo_hsi.metrics import DLambdaK, DRho, ergas, q2n
 from torchgeo_hsi.models import get_model
 from torchgeo_hsi.models.pansharpening.rho_pnn import SpectralTarget

@@ -5,7 +5,7 @@ r"""Put trained weights of super-resolution into the package, with a card and a 
 
     torchgeo fit --config configs/superresolution/essaformer_eigen.yaml
     python benchmarks/superresolution_weights.py essaformer eigen \\
-        --checkpoint output/essaformer_eigen/checkpoints/last.ckpt
+        --checkpoint output/superresolution/essaformer_eigen/checkpoints/last.ckpt
 
 The card says what the weights were trained on and how good they are, against
 interpolation, on cubes that were held back, measured here. The last line is one JSON

@@ -3,9 +3,15 @@
 
 """Sphinx configuration."""
 
+import importlib.util
 import os
+import sys
+from pathlib import Path
 
 import torchgeo_hsi
+
+# directives of ours: results of benchmarks, and the drawing of the rooms
+sys.path.insert(0, str(Path(__file__).parent / '_ext'))
 
 project = 'torchgeo-hsi'
 author = 'torchgeo-hsi contributors'
@@ -13,15 +19,24 @@ copyright = author
 version = '.'.join(torchgeo_hsi.__version__.split('.')[:2])
 release = torchgeo_hsi.__version__
 
+# notebooks are read by myst_nb, which reads Markdown as well
+notebooks = importlib.util.find_spec('myst_nb') is not None
+
 extensions = [
-    'myst_parser',
+    'architecture',
+    'benchmark_results',
+    'page_summaries',
+    'myst_nb' if notebooks else 'myst_parser',
     'sphinx.ext.autodoc',
     'sphinx.ext.intersphinx',
     'sphinx.ext.mathjax',
     'sphinx.ext.napoleon',
     'sphinx.ext.viewcode',
+    'sphinx_design',
 ]
-exclude_patterns = ['_build']
+exclude_patterns = ['_build', '_ext', 'scripts', 'tutorials/.*', '**.ipynb_checkpoints']
+# the tests run them; pages show what is stored
+nb_execution_mode = 'off'
 # every reference has to resolve; `make docs` turns warnings into errors
 nitpicky = True
 nitpick_ignore_regex = [
@@ -46,30 +61,8 @@ nitpick_ignore_regex = [
             r'|(File(Exists|NotFound)|Import|Key|OS|Runtime|Type|Value)Error)'
         ),
     ),
-    # base classes that add nothing of their own to say, and a tuple of tensors
-    (
-        r'py:class',
-        (
-            r'torchgeo_hsi\.(datamodules\._cube_module\.CubeDataModule'
-            r'|datasets\._joined\.Joinable|datasets\._scenes\.SceneDataset'
-            r'|io\._writer\.AtomicWriter|metrics\._images\.ImageMetric'
-            r'|models\._bands\.BandConditioned|models\._token_mask\.TokenMask'
-            r'|models\.classical\._spectral_scene\.SpectralSceneModel'
-            r'|samplers\._epochs\.EpochSampler|samplers\._positions\.Positions'
-            r'|io\.store\.items\._Column'
-            r'|metrics\._full_resolution\.FullResolutionMetric'
-            r'|models\.pansharpening\.networks\._fusion_network\.FusionNetwork'
-            r'|models\.pansharpening\._details\.(Equalizing|Gain)Pansharpener'
-            r'|models\.pansharpening\.component_substitution\._intensity\.MeanIntensity'
-            r'|models\.pixel_classification\._estimator\.EstimatorClassifier'
-            r'|datamodules\._scene_module\.SceneDataModule'
-            r'|datamodules\._kept_statistics\.KeptStatistics'
-            r'|physics\.series\._polynomials\.PolynomialSeries'
-            r'|physics\.equations\.poisson\._Poisson'
-            r'|datamodules\._pixel_windows\.PixelWindows'
-            r'|datamodules\._scene_graphs\.SceneGraphs)'
-        ),
-    ),
+    # private base classes, which add nothing of their own to say, and private aliases
+    (r'py:.*', r'torchgeo_hsi\.(\w+\.)*_\w+(\.\w+)*'),
     # type aliases and type variables of our own, described in the concepts page
     (
         r'py:.*',
@@ -125,5 +118,24 @@ intersphinx_mapping = (
 
 html_theme = 'pydata_sphinx_theme'
 html_title = 'torchgeo-hsi'
-html_theme_options = {'navigation_with_keys': False, 'show_toc_level': 2}
+html_static_path = ['_static']
+html_css_files = ['custom.css']
+html_favicon = '_static/mark.svg'
+html_theme_options = {
+    'logo': {
+        'text': 'torchgeo-hsi',
+        'image_light': '_static/mark.svg',
+        'image_dark': '_static/mark.svg',
+    },
+    'header_links_before_dropdown': 8,
+    'navigation_with_keys': False,
+    'show_toc_level': 2,
+    'show_nav_level': 1,
+    'collapse_navigation': False,
+    'navbar_align': 'left',
+    'footer_start': ['copyright'],
+    'footer_end': ['theme-version'],
+}
+# the first page shows pictures where others have a list of pages
+html_sidebars = {'index': []}
 html_show_sourcelink = False

@@ -3,6 +3,7 @@
 
 """Fixtures that every test may use."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from helpers.processes import Nursery
 
 # no window pops up, and no display is needed
 mpl.use('Agg')
@@ -29,13 +31,45 @@ def closed_figures() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests on real data only where the folder does not exist at all."""
+    """Begin with what takes long, and skip tests on real data if there is none."""
+    # else one worker waits for the other at the end
+    slow = {item.path for item in items if 'slow' in item.keywords}
+    items.sort(key=lambda item: item.path not in slow)
+    # only where the folder does not exist at all
     if REAL_DATA.is_dir():
         return
     skip = pytest.mark.skip(reason=f'no real data in {REAL_DATA} (TORCHGEO_HSI_DATA)')
     for item in items:
         if 'realdata' in item.keywords:
             item.add_marker(skip)
+
+
+_nursery = pytest.StashKey[Nursery]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Put aside what was imported, and fork a process in which nothing has run."""
+    # else each collection of garbage looks through a million objects that stay
+    gc.collect()
+    gc.freeze()
+    asked = any('together' in getattr(i, 'fixturenames', ()) for i in session.items)
+    if asked and hasattr(os, 'fork') and not session.config.option.collectonly:
+        session.config.stash[_nursery] = Nursery()
+
+
+@pytest.fixture(scope='session')
+def together(pytestconfig: pytest.Config) -> Nursery:
+    """Return what does work in several processes at once."""
+    nursery = pytestconfig.stash.get(_nursery, None)
+    if nursery is None:
+        pytest.skip('processes are forked, which this system cannot do')
+    return nursery
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the process that forks others."""
+    if nursery := config.stash.get(_nursery, None):
+        nursery.close()
 
 
 @pytest.fixture(scope='session')

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,7 +70,8 @@ def test_help_lists_all_verbs(
     host.register(Verbs(nanometres, 'mine'), 'me')
     assert exit_code('--help') == 0
     out = capsys.readouterr().out
-    verbs = {line.split()[0] for line in out.split('Commands:')[1].strip().splitlines()}
+    listed = out.split('Commands:')[1].split('Exit codes:')[0]
+    verbs = {line.split()[0] for line in listed.strip().splitlines()}
     expected = {'fit', 'info', 'mine', 'models', 'plugins', 'predict', 'simulate'}
     assert expected | {'test', 'validate'} <= verbs
 
@@ -98,13 +100,94 @@ def test_debug_variable(
         main(['mine'])
 
 
-def test_foreign_error_keeps_its_traceback(host: PluginHost) -> None:
+def test_traceback_of_a_bug_is_kept(
+    host: PluginHost,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def bug() -> None:
+        raise ZeroDivisionError('a long\nstory')
+
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    host.register(Verbs(bug, 'mine'), 'me')
+    assert exit_code('mine') == 70
+    err = capsys.readouterr().err
+    (log,) = tmp_path.iterdir()
+    assert err.startswith('Bug: ZeroDivisionError: a long\nThis should not happen.')
+    assert str(log) in err
+    assert 'Traceback' not in err
+    told = log.read_text()
+    assert told.startswith(f'torchgeo-hsi {__version__}: mine\n')
+    assert 'in bug' in told
+    with pytest.raises(ZeroDivisionError):
+        main(['--debug', 'mine'])
+
+
+def test_traceback_that_cannot_be_kept(
+    host: PluginHost,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def bug() -> None:
         raise ZeroDivisionError
 
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'nowhere'))
     host.register(Verbs(bug, 'mine'), 'me')
-    with pytest.raises(ZeroDivisionError):
-        main(['mine'])
+    assert exit_code('mine') == 70
+    assert 'in bug' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('error', 'told'),
+    [
+        (PermissionError(13, 'Permission denied', 'map.tif'), 'map.tif: Permission'),
+        (ModuleNotFoundError("No module named 'pyogrio'", name='pyogrio'), 'pyogrio,'),
+        (MemoryError('Unable to allocate 3 TiB'), 'Unable to allocate 3 TiB'),
+    ],
+)
+def test_what_is_no_bug(
+    host: PluginHost, capsys: pytest.CaptureFixture[str], error: Exception, told: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    host.register(Verbs(fail, 'mine'), 'me')
+    assert exit_code('mine') == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_interrupted(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
+    def wait() -> None:
+        raise KeyboardInterrupt
+
+    host.register(Verbs(wait, 'mine'), 'me')
+    assert exit_code('mine') == 130
+    assert capsys.readouterr().err.strip() == 'Interrupted.'
+
+
+def test_output_that_nobody_reads(
+    host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def talk() -> None:
+        raise BrokenPipeError(32, 'Broken pipe')
+
+    host.register(Verbs(talk, 'mine'), 'me')
+    assert exit_code('mine') == 141
+    assert capsys.readouterr().err == ''
+
+
+def test_exit_code_of_a_verb(host: PluginHost) -> None:
+    def end() -> None:
+        click.get_current_context().exit(3)
+
+    host.register(Verbs(end, 'mine'), 'me')
+    host.register(Verbs(lambda: 5, 'number'), 'you')  # type: ignore[arg-type, return-value]
+    assert exit_code('mine') == 3
+    # a function may return whatever it likes
+    assert exit_code('number') == 0
 
 
 def test_value_that_our_code_refuses(
@@ -131,13 +214,15 @@ def test_missing_file(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> N
     assert err == 'Error: There is no file nowhere.mat. Check the path.\n'
 
 
-def test_value_that_other_code_refuses_keeps_its_traceback(host: PluginHost) -> None:
+def test_value_that_other_code_refuses_is_a_bug(
+    host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def bug() -> None:
         SceneConfig(height=json.loads('nothing'))
 
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     host.register(Verbs(bug, 'mine'), 'me')
-    with pytest.raises(ValueError, match='Expecting value'):
-        main(['mine'])
+    assert exit_code('mine') == 70
 
 
 def test_data_that_torchgeo_does_not_find(
@@ -208,7 +293,7 @@ def test_clash_of_verbs(host: PluginHost, capsys: pytest.CaptureFixture[str]) ->
 
 def test_unknown_verb(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code('infos') == 2
-    assert 'infos' in capsys.readouterr().err
+    assert "Unknown verb 'infos'. Did you mean info?" in capsys.readouterr().err
 
 
 def test_runs_as_a_module(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@
 """Tests of whole-scene output through Lightning and torchgeo's samplers."""
 
 import json
-import os
-import subprocess
 import sys
 import weakref
 from pathlib import Path
@@ -33,6 +31,7 @@ from callbacks.cube_scenes import (
     make_trainer,
     run_predict,
 )
+from helpers.processes import Nursery
 from rasterio.crs import CRS
 from rasterio.env import get_gdal_config
 from torch import Tensor
@@ -419,27 +418,17 @@ class TestMemory:
         assert get_gdal_config('GDAL_CACHEMAX') == before
 
 
-@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this launcher needs forks')
-def test_two_processes_give_the_same_file(root: Path) -> None:
+def predict_with_two(root: Path, path: Path) -> None:
+    """Predict with two processes, which Lightning forks."""
+    writer = GeoTIFFCubeWriter(path, output='probabilities')
+    trainer = make_trainer(writer, strategy='ddp_fork', devices=2)
+    task, data = Pixelwise('probabilities'), SceneData(str(root))
+    trainer.predict(task, data, return_predictions=False)
+
+
+def test_two_processes_give_the_same_file(root: Path, together: Nursery) -> None:
     single, _ = run_predict(root, 'probabilities', output='probabilities')
     path = root.parent / 'out' / 'two.tif'
-    # in a fresh interpreter, because threads do not survive a fork
-    code = (
-        'import sys, torch\n'
-        f'sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n'
-        'import callbacks.cube_scenes as t\n'
-        'torch.set_num_threads(1)\n'
-        'root, path = sys.argv[1:]\n'
-        'writer = t.GeoTIFFCubeWriter(path, output="probabilities")\n'
-        'trainer = t.make_trainer(writer, strategy="ddp_fork", devices=2)\n'
-        'task, data = t.Pixelwise("probabilities"), t.SceneData(root)\n'
-        'trainer.predict(task, data, return_predictions=False)\n'
-    )
-    subprocess.run(
-        [sys.executable, '-c', code, str(root), str(path)],
-        check=True,
-        timeout=300,
-        env=os.environ | {'OMP_NUM_THREADS': '1'},
-    )
+    together(predict_with_two, (root, path))
     assert path.read_bytes() == single.read_bytes()
     assert leftovers(path.parent) == []

@@ -5,9 +5,7 @@
 
 import builtins
 import json
-import os
-import subprocess
-import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import rasterio
 import torch
 from callbacks.pretraining import contrast, make_trainer
 from data.tiles.data import holes, make_tiles
+from helpers.processes import Nursery
 from lightning.pytorch import LightningModule
 from pyproj import CRS, Transformer
 from torch.utils.data import DataLoader, Dataset
@@ -156,31 +155,19 @@ def test_warning_names_what_is_lost(tmp_path: Path) -> None:
         run(tmp_path / 'embeddings.parquet')
 
 
-@pytest.mark.slow
+def predict_with_two(path: Path) -> None:
+    """Predict with two processes, which Lightning forks."""
+    warnings.simplefilter('ignore', NodataWarning)
+    writer = EmbeddingWriter(path, row_group_size=5)
+    trainer = make_trainer(path.parent, writer, strategy='ddp_fork', devices=2)
+    loader = DataLoader(Images(), batch_size=4)
+    trainer.predict(Means(), loader, return_predictions=False)
+
+
 @pytest.mark.filterwarnings('ignore:. images have no valid')
-@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this launcher needs forks')
-def test_two_processes_give_the_same_rows(tmp_path: Path) -> None:
+def test_two_processes_give_the_same_rows(tmp_path: Path, together: Nursery) -> None:
     single = run(tmp_path / 'one.parquet', row_group_size=5).read()
-    code = (
-        'import sys, torch\n'
-        'torch.set_num_threads(1)\n'
-        'from callbacks.test_embedding_writer import *\n'
-        'path = Path(sys.argv[1])\n'
-        'writer = EmbeddingWriter(path, row_group_size=5)\n'
-        'trainer = make_trainer(path.parent, writer, strategy="ddp_fork", devices=2)\n'
-        'loader = DataLoader(Images(), batch_size=4)\n'
-        'trainer.predict(Means(), loader, return_predictions=False)\n'
-    )
-    subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code, str(tmp_path / 'two.parquet')],
-        check=True,
-        timeout=300,
-        env=os.environ
-        | {
-            'OMP_NUM_THREADS': '1',
-            'PYTHONPATH': os.pathsep.join([str(ROOT), str(ROOT / 'tests')]),
-        },
-    )
+    together(predict_with_two, (tmp_path / 'two.parquet',))
     file = parquet.ParquetFile(tmp_path / 'two.parquet')
     assert file.read().equals(single)
     assert file.num_row_groups == 5

@@ -130,7 +130,7 @@ class TestWriter:
         def full(*args: Any) -> None:
             raise OSError('No space left on device')
 
-        monkeypatch.setattr('torchgeo_hsi.callbacks.field_writer.os.replace', full)
+        monkeypatch.setattr('torchgeo_hsi.io._whole.os.replace', full)
         with pytest.raises(OutputError, match='Free some space'):
             trainer(FieldWriter(tmp_path)).predict(make(), data())
         assert not list(tmp_path.iterdir())

@@ -3,10 +3,8 @@
 
 """Probes while a network learns."""
 
-import os
+import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,14 @@ import torch
 import yaml
 from callbacks.pretraining import Unlabelled, contrast, make_trainer
 from cli.probe_data import RowsDataModule
+from helpers.processes import Nursery
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
+from torchgeo_hsi.callbacks import RepresentationReport
 from torchgeo_hsi.callbacks._aside import check_whole_network
 from torchgeo_hsi.callbacks._evaluation import evaluation_batches
 from torchgeo_hsi.callbacks.online_probe import OnlineProbe
@@ -229,35 +229,29 @@ def test_yaml(tmp_path: Path) -> None:
     assert fit['probe/knn_OverallF1Score'] > 0.9
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this launcher needs forks')
-def test_two_processes(tmp_path: Path) -> None:
-    code = (
-        'import sys, json, torch\n'
-        'from pathlib import Path\n'
-        'torch.set_num_threads(1)\n'
-        'from callbacks.pretraining import *\n'
-        'from torchgeo_hsi.callbacks.online_probe import OnlineProbe\n'
-        'from torchgeo_hsi.callbacks.representation_report import *\n'
-        'folder = Path(sys.argv[1])\n'
-        'class Watch(Callback):\n'
-        '    def on_train_end(self, trainer, task):\n'
-        '        m = {k: float(v) for k, v in trainer.callback_metrics.items()}\n'
-        '        m["sum"] = float(sum(p.detach().double().sum() for p in task.parameters()))\n'
-        '        (folder / f"{trainer.global_rank}.json").write_text(json.dumps(m))\n'
-        'probe = OnlineProbe(RowsDataModule(), knn=3)\n'
-        'report = RepresentationReport()\n'
-        'trainer = make_trainer(folder, probe, report, Watch(), max_epochs=1,\n'
-        '    strategy="ddp_fork", devices=2)\n'
-        'trainer.fit(contrast(), datamodule=Unlabelled(batch_size=6))\n'
-    )
-    path = os.pathsep.join([str(ROOT), str(ROOT / 'tests')])
-    subprocess.run(
-        [sys.executable, '-c', code, str(tmp_path)],
-        check=True,
-        timeout=300,
-        env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': path},
-    )
+class Watch(Callback):
+    """Writes what a process has found."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        found = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        sums = [float(p.detach().double().sum()) for p in pl_module.parameters()]
+        path = self.folder / f'{trainer.global_rank}.json'
+        path.write_text(json.dumps(found | {'sum': sum(sums)}))
+
+
+def train_with_two(folder: Path) -> None:
+    """Train with two processes, which Lightning forks."""
+    probe, report = OnlineProbe(RowsDataModule(), knn=3), RepresentationReport()
+    words: dict[str, Any] = {'max_epochs': 1, 'strategy': 'ddp_fork', 'devices': 2}
+    trainer = make_trainer(folder, probe, report, Watch(folder), **words)
+    trainer.fit(contrast(), datamodule=Unlabelled(batch_size=6))
+
+
+def test_two_processes(tmp_path: Path, together: Nursery) -> None:
+    together(train_with_two, (tmp_path,))
     one, other = (
         yaml.safe_load((tmp_path / f'{rank}.json').read_text()) for rank in range(2)
     )

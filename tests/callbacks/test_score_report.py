@@ -9,9 +9,9 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
+from data.small_scene.data import make_scene
 from lightning.pytorch import Trainer
 
-from tests.small_scene import make_scene
 from torchgeo_hsi.callbacks import ScoreReport
 from torchgeo_hsi.datamodules import HSIPixelDataModule
 from torchgeo_hsi.errors import MetadataError, OutputError

@@ -33,7 +33,7 @@ def test_both_protocols(files: tuple[Path, Path], tmp_path: Path) -> None:
     pan, cube = files
     out = tmp_path / 'report'
     words = ['--method', 'gsa', '--method', 'mtf_glp_fs:gain=0.25', '--border', '3']
-    code, text, err = compare(cube, '--pan', pan, '--out', out, *words)
+    code, text, err = compare(cube, '--pan', pan, '--output', out, *words)
     assert code == 0, err
     content = json.loads((out / 'results.json').read_text())
     runs = content['runs']
@@ -66,7 +66,7 @@ def test_both_protocols(files: tuple[Path, Path], tmp_path: Path) -> None:
 def test_simulated_pan(files: tuple[Path, Path], tmp_path: Path) -> None:
     _, cube = files
     words = ['--ratio', '3', '--size', '15', '--method', 'brovey', '--json']
-    code, text, err = compare(cube, '--out', tmp_path / 'report', *words)
+    code, text, err = compare(cube, '--output', tmp_path / 'report', *words)
     assert code == 0, err
     runs = json.loads(text)
     assert len(runs) == 4
@@ -80,7 +80,7 @@ def test_a_method_that_refuses(files: tuple[Path, Path], tmp_path: Path) -> None
     code, text, err = compare(
         files[1],
         *words,
-        '--out',
+        '--output',
         tmp_path / 'report',
         '--method',
         'r_pnn:in_channels=9',
@@ -104,7 +104,7 @@ def test_a_method_that_refuses(files: tuple[Path, Path], tmp_path: Path) -> None
 def test_what_cannot_be(
     files: tuple[Path, Path], tmp_path: Path, words: list[str], expected: str
 ) -> None:
-    code, _, err = compare(files[1], '--out', tmp_path / 'report', *words)
+    code, _, err = compare(files[1], '--output', tmp_path / 'report', *words)
     assert code != 0
     assert expected in ' '.join(err.split())
 

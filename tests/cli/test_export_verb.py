@@ -98,7 +98,7 @@ def test_what_is_given_and_what_is_not(tmp_path: Path) -> None:
     assert given.state_dict().keys() == network(0).state_dict().keys()
     with pytest.raises(ValueError, match="branch='teacher'"):
         backbone_from_checkpoint(path, branch='teacher')
-    words = [str(path), str(tmp_path / 'x.pth'), '--model-kwargs', '3']
+    words = [str(path), str(tmp_path / 'x.pth'), '--set', '3']
     assert CliRunner().invoke(export, words).exit_code == 2
 
 

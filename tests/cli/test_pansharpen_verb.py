@@ -30,8 +30,7 @@ def test_cube_is_sharpened(files: tuple[Path, Path], tmp_path: Path) -> None:
     code, text, err = pansharpen(*files, out, '--method', 'gsa', '--tile', '10')
     assert code == 0, err
     assert 'Sharpened with gsa' in text
-    assert 'Observing 100%' in err
-    assert 'Sharpening 100%' in err
+    assert '%' not in err
     tensors = []
     for path in files:
         with rasterio.open(path) as src:
@@ -97,9 +96,9 @@ def _is_number(word: str) -> bool:
     [
         (['--method', 'fasthyde'], 'no pansharpener. Choose one of'),
         (['--method', 'gsaa'], 'Did you mean gsa'),
-        (['--method', 'hyperpnn', '--model', 'in_channels=5'], 'random weights'),
-        (['--model', 'gian=0.2'], 'has no argument gian'),
-        (['--model', 'gain=2'], 'between 0 and 1'),
+        (['--method', 'hyperpnn', '--set', 'in_channels=5'], 'random weights'),
+        (['--set', 'gian=0.2'], 'has no argument gian'),
+        (['--set', 'gain=2'], 'between 0 and 1'),
         (['--ratio', '6'], 'ratio of 6'),
         (['--shift', 'left'], 'like 1.5,-2'),
         (['--open', 'nonsense=1'], 'nonsense'),

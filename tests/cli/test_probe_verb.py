@@ -51,7 +51,7 @@ def run(config: Path, *args: str) -> Result:
 
 def test_table_and_json(config: Path, tmp_path: Path) -> None:
     out = tmp_path / 'deep' / 'scores.json'
-    result = run(config, '--knn', '5', '--pool', 'avg', '--out', str(out))
+    result = run(config, '--knn', '5', '--pool', 'avg', '--report', str(out))
     assert result.exit_code == 0
     report = json.loads(out.read_text(encoding='utf-8'))
     assert report['kind'] == 'multiclass'
@@ -86,7 +86,8 @@ def test_weights_of_a_network_without_an_adapter(config: Path, tmp_path: Path) -
     path = tmp_path / 'weights.pth'
     model = timm.create_model(name, in_chans=BANDS, num_classes=0, **kwargs)
     torch.save(model.state_dict(), path)
-    words = ['--model', name, '--model-kwargs', json.dumps(kwargs), '--json']
+    settings = [f'--set={key}={value}' for key, value in kwargs.items()]
+    words = ['--model', name, *settings, '--json']
     report = json.loads(run(config, *words, '--weights', str(path)).output)
     assert report['scores']['linear']['OverallAccuracy'] > 0.5
 
@@ -227,7 +228,7 @@ def test_pixels_of_all_sources_are_the_same(tmp_path: Path) -> None:
     report = probed(
         ROOT / 'configs' / 'demo.yaml',
         '--model=spec_vit_tiny',
-        '--model-kwargs={"depth": 1}',
+        '--set=depth=1',
         f'--data.root={tmp_path / "scene"}',
         '--data.size=96',
         '--data.gap=2',
@@ -265,8 +266,8 @@ def test_what_the_checkpoint_does_not_say(config: Path, tmp_path: Path) -> None:
     found = fails('--weights', str(path)).exception
     assert isinstance(found, MetadataError)
     assert 'spec_vit_small' in str(found)
-    assert fails('--model', 'spec_vit_tiny', '--model-kwargs', '[1]').exit_code == 2
-    assert fails('--model', 'spec_vit_tiny', '--model-kwargs', '{').exit_code == 2
+    assert fails('--model', 'spec_vit_tiny', '--set', 'x').exit_code == 2
+    assert fails('--model', 'spec_vit_tiny', '--set', '=3').exit_code == 2
     found = fails('--model', 'spec_vit_tiny', '--shots', '1', '--data.kind=numbers')
     assert 'no classes' in str(found.exception)
 
@@ -290,7 +291,7 @@ def test_bands_of_the_training_are_not_those_of_the_data() -> None:
 
 def test_a_folder_for_the_scores(config: Path, tmp_path: Path) -> None:
     """It is refused before anything is computed."""
-    result = run(config, '--out', str(tmp_path))
+    result = run(config, '--report', str(tmp_path))
     assert result.exit_code == 2
     assert 'is a directory' in result.output
 

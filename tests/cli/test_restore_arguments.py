@@ -74,18 +74,18 @@ def call(*words: str | Path) -> tuple[int, str]:
         (f'--device {ABSENT}', 'meta cannot be used'),
         ('--device toaster', 'toaster cannot be used'),
         ('--device cuda:99', 'cuda:99 cannot be used'),
-        ('--method hyres --model rank=1.5', 'a whole number or one of edge, hysime'),
-        ('--method hyres --model rank=[1]', "for rank, got '[1]'"),
-        ('--method robust_subspace --model rank=foo', 'a whole number or null'),
-        ('--method lrtv --model smoothness=x', 'Expected a number for smoothness'),
-        ('--method lrtv --model smoothness=NaN', 'Expected a number for smoothness'),
-        ('--method lrtv --model rank=8.5', 'Expected a whole number for rank'),
-        ('--method lrtv --model rank=true', 'Expected a whole number for rank'),
-        ('--method lrtv --model rank=-1', 'lrtv cannot be built: Expected a positive'),
-        ('--method hsdt_s --model num_bands=x', 'for num_bands'),
-        ('--method hsdt_s --model num_bands=12.5', 'for num_bands'),
-        ('--model ensemble=maybe', 'Expected true or false for ensemble'),
-        ('--method clumsy --model number=[]', 'clumsy cannot be built'),
+        ('--method hyres --set rank=1.5', 'a whole number or one of edge, hysime'),
+        ('--method hyres --set rank=[1]', "for rank, got '[1]'"),
+        ('--method robust_subspace --set rank=foo', 'a whole number or null'),
+        ('--method lrtv --set smoothness=x', 'Expected a number for smoothness'),
+        ('--method lrtv --set smoothness=NaN', 'Expected a number for smoothness'),
+        ('--method lrtv --set rank=8.5', 'Expected a whole number for rank'),
+        ('--method lrtv --set rank=true', 'Expected a whole number for rank'),
+        ('--method lrtv --set rank=-1', 'lrtv cannot be built: Expected a positive'),
+        ('--method hsdt_s --set num_bands=x', 'for num_bands'),
+        ('--method hsdt_s --set num_bands=12.5', 'for num_bands'),
+        ('--set ensemble=maybe', 'Expected true or false for ensemble'),
+        ('--method clumsy --set number=[]', 'clumsy cannot be built'),
         ('--sigma inf', 'Expected a positive number, got inf'),
         ('--sigma nan', 'Expected a positive number, got nan'),
         ('--sigma 0', 'Expected a positive number, got 0'),
@@ -100,15 +100,15 @@ def call(*words: str | Path) -> tuple[int, str]:
         ('--method man_s', 'Pass --weights with a checkpoint, or leave'),
         ('--method man_v1', 'pretrained_subspace has its own'),
         (
-            '--method subspace --model denoiser=hsdt_s',
+            '--method subspace --set denoiser=hsdt_s',
             'Pass --weights with a checkpoint or eigen',
         ),
         (
             '--method hsdt_s --weights eigen',
-            'Pass --method pretrained_subspace --model network=hsdt_s, which has them',
+            'Pass --method pretrained_subspace --set network=hsdt_s, which has them',
         ),
         (
-            '--method man_s --model noise_map=true --model weights=eigen',
+            '--method man_s --set noise_map=true --set weights=eigen',
             'or --weights with a checkpoint of man_s that was trained on bands',
         ),
     ],
@@ -126,9 +126,9 @@ def test_one_line(scene: Path, tmp_path: Path, words: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ('words', 'reason'),
     [
-        ('--method fasthyde --model denoiser=3', "Unknown denoiser '3'"),
+        ('--method fasthyde --set denoiser=3', "Unknown denoiser '3'"),
         ('--method unavailable', 'Install the package nowhere'),
-        ('--method hsdt_s --model num_bands=-1', 'at least one band'),
+        ('--method hsdt_s --set num_bands=-1', 'at least one band'),
         ('--method man_s --weights no.pth', 'no.pth'),
     ],
 )
@@ -193,7 +193,7 @@ def test_network_without_a_word_for_weights(scene: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize('word', ['yes', 'true', 'True', 'on'])
 def test_truth_in_words(scene: Path, tmp_path: Path, word: str) -> None:
-    words = ['--model', f'ensemble={word}', '--model', 'network=man_s', '--sigma=20']
+    words = ['--set', f'ensemble={word}', '--set', 'network=man_s', '--sigma=20']
     assert call(scene, tmp_path / 'out.tif', *words)[0] == 0
 
 

@@ -79,8 +79,11 @@ def test_scene_is_restored(scene: Path, tmp_path: Path) -> None:
     words = ['--method', 'brighter', '--scaling', '1000']
     code, text, err = call(scene, out, *words)
     assert code == 0, err
-    assert str(out) in text
-    assert 'Restoring' in err
+    # no progress where nobody looks, and the last line says where the result is
+    assert err == ''
+    last = text.splitlines()[-1]
+    assert last.startswith(f'Denoised with brighter: {out} (')
+    assert last.endswith(' s)')
     assert difference(scene, out) == {100}
     with rasterio.open(out) as src:
         assert 'method=brighter' in src.tags()['restoration']
@@ -89,9 +92,9 @@ def test_scene_is_restored(scene: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('words', 'added'),
     [
-        (['--model', 'share=0.25'], 250),
+        (['--set', 'share=0.25'], 250),
         (['--weights', '0.5'], 500),
-        (['--model', 'by_noise=true', '--sigma', '51'], 200),
+        (['--set', 'by_noise=true', '--sigma', '51'], 200),
     ],
 )
 def test_options_of_the_method(
@@ -103,16 +106,28 @@ def test_options_of_the_method(
     assert difference(scene, out) == {added}
 
 
-def test_progress_ends_with_all_stages_done(scene: Path, tmp_path: Path) -> None:
+class Terminal(io.StringIO):
+    """Somebody who looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_ends_with_all_stages_done(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(io, 'StringIO', Terminal)
     words = ['--method', 'brighter', '--tile', '16', '--overlap', '8']
     _, _, err = call(scene, tmp_path / 'out.tif', *words)
-    lines = err.splitlines()
-    assert [line for line in lines if line.endswith(' 100%')] == [
+    shown = [text for text in err.split('\r\x1b[K') if text]
+    assert [text for text in shown if text.endswith(' 100%')] == [
         'Reading 100%',
         'Restoring 100%',
         'Writing 100%',
     ]
-    assert lines[-1] == 'Writing 100%'
+    # the line is empty at the end
+    assert err.endswith('\r\x1b[K')
+    assert call(scene, tmp_path / 'quiet.tif', *words, '--quiet')[1:] == ('', '')
 
 
 def test_json(scene: Path, tmp_path: Path) -> None:
@@ -161,8 +176,8 @@ def test_overwrite(scene: Path, tmp_path: Path) -> None:
     ('words', 'code', 'reason'),
     [
         (['--method', 'brigther'], 1, 'Did you mean brighter'),
-        (['--method', 'brighter', '--model', 'size=3'], 2, 'no argument size'),
-        (['--method', 'brighter', '--model', 'share'], 2, 'KEY=VALUE'),
+        (['--method', 'brighter', '--set', 'size=3'], 2, 'no argument size'),
+        (['--method', 'brighter', '--set', 'share'], 2, 'KEY=VALUE'),
         (['--method', 'brighter', '--open', 'layer=3'], 1, 'no option'),
         (['--method', 'brighter', '--scaling', 'loud'], 1, 'percentile'),
         (['--method', 'brighter', '--tile', '100'], 1, 'multiples of 8'),

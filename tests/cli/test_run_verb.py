@@ -89,7 +89,7 @@ def settings(scene: Path) -> dict[str, Any]:
             'default_root_dir': 'output',
             'callbacks': [
                 {
-                    'class_path': 'lightning.pytorch.callbacks.ModelCheckpoint',
+                    'class_path': 'torchgeo_hsi.callbacks.WholeCheckpoint',
                     'init_args': {
                         'dirpath': 'output/checkpoints',
                         'save_last': True,

@@ -89,7 +89,7 @@ def test_other_methods_and_files(
     savemat(tmp_path / 'scene.mat', {'scene_gt': labels})
     np.save(tmp_path / 'scene.npy', labels)
     found = []
-    for name, words in (('scene.mat', ('--key', 'scene_gt')), ('scene.npy', ())):
+    for name, words in (('scene.mat', ('--label-key', 'scene_gt')), ('scene.npy', ())):
         out = tmp_path / f'{name}.tif'
         words = ('split', str(tmp_path / name), str(out), '--by', by, *words)
         code, text, err = call(capsys, *words, '--window', '3', '--seed', '4')
@@ -223,7 +223,7 @@ def test_windows_of_a_configuration(
             1,
             'two splits',
         ),
-        (['split', '{mat}', '{out}', '--window', '3'], 1, '--key'),
+        (['split', '{mat}', '{out}', '--window', '3'], 1, '--label-key'),
         (['split', '{folder}', '{out}'], 1, 'no GeoTIFF'),
         (['split', '{folder}', '{out}', '--window', '3'], 2, '--window is not'),
         (['split', '{folder}', '{out}', '--by', 'region'], 2, '--regions'),

@@ -53,7 +53,7 @@ def test_scene_on_a_finer_grid(scene: Path, tmp_path: Path, scale: int) -> None:
     code, text, err = superresolve(scene, out, '--scale', str(scale), *words)
     assert code == 0, err
     assert f'Pixels made {scale} times smaller with bicubic' in text
-    assert 'Restoring 100%' in err
+    assert '%' not in err
     with rasterio.open(scene) as src:
         coarse = torch.from_numpy(src.read()).double()[None]
     with open_cube(out) as reader:
@@ -94,11 +94,11 @@ def test_network_with_weights(scene: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = get_model('essaformer', in_channels=2, dim=8, scale=2, residual=True)
     torch.save(network.state_dict(), tmp_path / 'essa.pth')
-    words = ['--method', 'subspace_superresolution', '--model', 'rank=2']
-    words += ['--model', 'dim=8', '--weights', str(tmp_path / 'essa.pth')]
+    words = ['--method', 'subspace_superresolution', '--set', 'rank=2']
+    words += ['--set', 'dim=8', '--weights', str(tmp_path / 'essa.pth')]
     code, _, err = superresolve(scene, tmp_path / 'fine.tif', *words)
     assert code == 0, err
-    assert 'Observing 100%' in err
+    assert '%' not in err
     model = get_model('subspace_superresolution', network=network, rank=2).eval()
     with rasterio.open(scene) as src:
         values = src.read().astype('float64')
@@ -117,12 +117,12 @@ def test_network_with_weights(scene: Path, tmp_path: Path) -> None:
         ('--method gsa', 'is no superresolver. Choose one of'),
         ('--method bare', 'bare is no superresolver. Choose one of'),
         ('--method bicubik', 'Did you mean bicubic'),
-        ('--method essaformer --model in_channels=5', 'has random weights'),
+        ('--method essaformer --set in_channels=5', 'has random weights'),
         ('--method subspace_superresolution', 'has random weights'),
         ('--method essaformer --scale 2', 'would spoil the scene. Pass --weights'),
         ('--method threefold --scale 2', 'Pass --scale 3'),
-        ('--method bicubic --model scale=4', 'Say --scale 4 instead'),
-        ('--method bicubic --model kernel=2', 'has no argument kernel'),
+        ('--method bicubic --set scale=4', 'Say --scale 4 instead'),
+        ('--method bicubic --set kernel=2', 'has no argument kernel'),
         ('--method bicubic --weights x.pth', 'has no argument weights'),
         ('--scale 1', '1 is not in the range'),
         ('--method bicubic --tile 8 --overlap 5', 'half'),

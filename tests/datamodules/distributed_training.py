@@ -1,15 +1,10 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Training on a store that remembers which samples it saw.
-
-As a script, run by test_store_training.py, it does so with two processes.
-"""
+"""Training on a store that remembers which samples it saw."""
 
 import json
-import multiprocessing
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +115,6 @@ def train(
 def work(rank: int, store: Path, jobs: Path) -> None:
     """Do one job after the other, each with another seed in each process."""
     os.environ['LOCAL_RANK'] = str(rank)
-    torch.set_num_threads(1)
     for name, options in json.loads(jobs.read_text()).items():
         task, _ = train(
             store,
@@ -132,18 +126,3 @@ def work(rank: int, store: Path, jobs: Path) -> None:
         )
         found = {'seen': task.seen, 'validated': task.validated}
         (jobs.parent / f'{name}_{rank}.json').write_text(json.dumps(found))
-
-
-def main(store: Path, jobs: Path) -> int:
-    """Start both processes; everything is imported, and nothing has run yet."""
-    start = multiprocessing.get_context('fork').Process
-    runs = [start(target=work, args=(rank, store, jobs)) for rank in range(2)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    return max(abs(run.exitcode or 0) for run in runs)
-
-
-if __name__ == '__main__':
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

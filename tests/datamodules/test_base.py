@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from data.tiles.data import make_tiles
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
@@ -27,17 +28,7 @@ class OtherDataModule(EnMAPL2ADataModule):
 
 
 def trainer(path: Path, **kwargs: Any) -> Trainer:
-    return Trainer(
-        default_root_dir=path,
-        accelerator='cpu',
-        max_epochs=1,
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        **kwargs,
-    )
+    return quiet_trainer(path, max_epochs=1, num_sanity_val_steps=0, **kwargs)
 
 
 def other(folders: tuple[Path, Path]) -> OtherDataModule:

@@ -80,10 +80,15 @@ def test_patches_without_valid() -> None:
     np.testing.assert_allclose(both.std, got.std, rtol=1e-13)
 
 
-def test_processes_do_not_matter() -> None:
-    pytest.importorskip('distributed')
+def test_workers_do_not_matter() -> None:
+    """They are threads that talk over TCP: jobs are tested with processes."""
+    distributed = pytest.importorskip('distributed')
     alone, _ = dataset_statistics(Patches(70, (3,)), workers=0, retries=0)
-    got, failures = dataset_statistics(Patches(70, (3,)), workers=2, retries=0)
+    options = {'processes': False, 'protocol': 'tcp', 'dashboard_address': None}
+    with distributed.LocalCluster(2, threads_per_worker=1, **options) as cluster:
+        got, failures = dataset_statistics(
+            Patches(70, (3,)), scheduler=cluster.scheduler_address, retries=0
+        )
     assert same(got, alone)
     assert [failure.name for failure in failures] == ['sample 3']
 

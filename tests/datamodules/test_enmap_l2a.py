@@ -13,6 +13,7 @@ import pytest
 import rasterio
 import torch
 from data.tiles.data import CODES, holes, make_tiles
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import LightningModule, Trainer
 from torchgeo.tasks import SemanticSegmentation
 
@@ -25,15 +26,7 @@ Make = Callable[..., EnMAPL2ADataModule]
 
 
 def trainer(path: Path, **kwargs: Any) -> Trainer:
-    return Trainer(
-        default_root_dir=path,
-        accelerator='cpu',
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        **kwargs,
-    )
+    return quiet_trainer(path, **kwargs)
 
 
 def read(folder: Path, name: str) -> np.ndarray:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from data.small_scene.data import make_scene
 
 import torchgeo_hsi.datamodules.graphs
-from tests.small_scene import make_scene
 from torchgeo_hsi.datamodules import HSIGraphDataModule
 from torchgeo_hsi.datamodules._graph_parts import (
     tile_classes,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from lightning.pytorch import Trainer
+from helpers.trainers import quiet_trainer
 
 from torchgeo_hsi.datamodules import SimulatedEnMAPDataModule, base
 from torchgeo_hsi.datasets import SimulatedEnMAP
@@ -267,16 +267,7 @@ class TestNothingLeaks:
         task = HSISegmentation(
             num_classes=len(SimulatedEnMAP.classes), ignore_index=255, lr=0.01
         )
-        trainer = Trainer(
-            default_root_dir=folder,
-            accelerator='cpu',
-            max_epochs=1,
-            limit_val_batches=0,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-        )
+        trainer = quiet_trainer(folder, max_epochs=1, limit_val_batches=0)
         before = {k: v.clone() for k, v in task.state_dict().items()}
         trainer.fit(task, datamodule=module)
         after = task.state_dict()

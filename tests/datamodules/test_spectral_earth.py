@@ -20,6 +20,7 @@ from data.spectral_earth.data import (
     write_large_tree,
     write_tree,
 )
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 from torch import nn
 from torchgeo.tasks import BYOL, MAE, MoCo, SimCLR
@@ -44,16 +45,7 @@ def small(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
 
 
 def trainer(folder: Path, **options: Any) -> Trainer:
-    return Trainer(
-        accelerator='cpu',
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        **options,
-    )
+    return quiet_trainer(folder, max_epochs=1, **options)
 
 
 def statistics(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +159,7 @@ class TestStockTasks:
                     'root': str(root),
                     'batch_size': 2,
                     'crop_size': 16,
-                    'val_fraction': 0.25,
+                    'val_split_pct': 0.25,
                 },
             },
             'trainer': {
@@ -285,18 +277,18 @@ class TestSplit:
 
     @pytest.mark.parametrize('item', ['location', 'patch'])
     def test_by_location(self, root: Path, item: Any) -> None:
-        data = self.make(root, val_fraction=0.25, item=item)
+        data = self.make(root, val_split_pct=0.25, item=item)
         train, val = self.spots(data.train_dataset), self.spots(data.val_dataset)
         assert len(val) == 3
         assert len(train) == 9
         assert not train & val
-        again = self.make(root, val_fraction=0.25, item=item)
+        again = self.make(root, val_split_pct=0.25, item=item)
         assert self.spots(again.val_dataset) == val
-        others = [self.make(root, val_fraction=0.25, seed=s) for s in range(1, 5)]
+        others = [self.make(root, val_split_pct=0.25, seed=s) for s in range(1, 5)]
         assert any(self.spots(other.val_dataset) != val for other in others)
 
     def test_validation_is_the_same_each_epoch(self, root: Path) -> None:
-        data = self.make(root, val_fraction=0.25, crop_size=8)
+        data = self.make(root, val_split_pct=0.25, crop_size=8)
         loader = data.val_dataloader()
         one, two = (torch.cat([b['image'] for b in loader]) for _ in range(2))
         assert torch.equal(one, two)
@@ -304,13 +296,13 @@ class TestSplit:
 
     @pytest.mark.parametrize('share', [-0.1, 1.0])
     def test_wrong_share(self, share: float) -> None:
-        with pytest.raises(ValueError, match='val_fraction'):
-            SpectralEarthDataModule(val_fraction=share)
+        with pytest.raises(ValueError, match='val_split_pct'):
+            SpectralEarthDataModule(val_split_pct=share)
 
     @pytest.mark.parametrize('share', [0.01, 0.99])
     def test_an_empty_part(self, root: Path, share: float) -> None:
-        with pytest.raises(EmptyDataError, match='val_fraction'):
-            self.make(root, val_fraction=share)
+        with pytest.raises(EmptyDataError, match='val_split_pct'):
+            self.make(root, val_split_pct=share)
 
     def test_batch_size(self, root: Path) -> None:
         data = SpectralEarthDataModule(str(root), batch_size=13)

@@ -20,7 +20,8 @@ from data.spectral_earth_downstream.data import (
     write_downstream,
     write_splits,
 )
-from lightning.pytorch import LightningModule, Trainer
+from helpers.trainers import quiet_trainer
+from lightning.pytorch import LightningModule
 from matplotlib.figure import Figure
 
 from torchgeo_hsi import datamodules
@@ -125,16 +126,7 @@ class Recorder(LightningModule):
 def run(module: Any, folder: Path, *stages: str, epochs: int = 1) -> Any:
     """Run stages of a trainer, and return the batches of each split."""
     recorder = Recorder()
-    trainer = Trainer(
-        accelerator='cpu',
-        max_epochs=epochs,
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )
+    trainer = quiet_trainer(folder, max_epochs=epochs, num_sanity_val_steps=0)
     for stage in stages:
         getattr(trainer, stage)(recorder, datamodule=module)
     return recorder.seen

@@ -4,10 +4,6 @@
 """Training on a store: no sample twice, none missing, exact resume."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -15,7 +11,8 @@ from typing import Any
 
 import pytest
 from data.stores.data import Numbers, write_store
-from datamodules.distributed_training import Seen, Witness, train
+from datamodules.distributed_training import Seen, Witness, train, work
+from helpers.processes import Nursery, free_port
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
@@ -23,8 +20,6 @@ from torchgeo_hsi._compat import pending_loader_states
 from torchgeo_hsi.datamodules import StoreLoader
 from torchgeo_hsi.datasets import StoredPatches
 
-SCRIPT = Path(__file__).with_name('distributed_training.py')
-ROOT = Path(__file__).parents[2]
 TRAIN = {f'sample_{i}' for i in range(23)}
 VAL = {f'sample_{i}' for i in range(100, 105)}
 
@@ -219,11 +214,11 @@ class TestOneProcess:
         assert pending_loader_states(None) == []
 
 
-@pytest.mark.slow
 class TestTwoProcesses:
     @pytest.fixture(scope='class')
+    @staticmethod
     def found(
-        self, store: Path, alone: Seen, tmp_path_factory: Any
+        store: Path, alone: Seen, tmp_path_factory: Any, together: Nursery
     ) -> dict[str, list[Any]]:
         folder = tmp_path_factory.mktemp('two')
         saved = str(folder / 'saved')
@@ -238,25 +233,9 @@ class TestTwoProcesses:
             },
         }
         (folder / 'jobs.json').write_text(json.dumps(jobs))
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            port = probe.getsockname()[1]
-        environment = {
-            **os.environ,
-            'MASTER_ADDR': '127.0.0.1',
-            'MASTER_PORT': str(port),
-            'PYTHONPATH': str(ROOT),
-        }
-        run = subprocess.run(
-            [sys.executable, str(SCRIPT), str(store), str(folder / 'jobs.json')],
-            env=environment,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=180,
-        )
-        assert run.returncode == 0, run.stderr
-        assert 'not resumable' not in run.stderr
+        meeting = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
+        both = ((rank, store, folder / 'jobs.json') for rank in range(2))
+        assert 'not resumable' not in together(work, *both, **meeting)
         return {
             name: [
                 json.loads((folder / f'{name}_{rank}.json').read_text())

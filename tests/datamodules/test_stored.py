@@ -15,6 +15,7 @@ from data.hyspecnet.data import write_hyspecnet
 from data.spectral_earth.data import write_large_tree
 from data.spectral_earth_downstream.data import write_downstream, write_hyperview
 from data.stores.data import write_store
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 from torchgeo.tasks import MoCo, SemanticSegmentation
 
@@ -61,16 +62,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trainer(folder: Path, **options: Any) -> Trainer:
-    return Trainer(
-        accelerator='cpu',
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        **options,
-    )
+    return quiet_trainer(folder, max_epochs=1, **options)
 
 
 def batches(module: Any, split: str) -> list[dict[str, Any]]:
@@ -231,7 +223,7 @@ class TestPretraining:
             'batch_size': 2,
             'timestamps': timestamps,
             'crop_size': 20,
-            'val_fraction': 0.5,
+            'val_split_pct': 0.5,
             'dtype': dtype,
         }
         files = SpectralEarthDataModule(str(tree / 'files'), **options)

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 import scipy.io
 import torch
-from lightning.pytorch import Trainer
+from helpers.trainers import quiet_trainer
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -368,9 +368,9 @@ def test_processes_train_with_the_same_kind(
     for rank in range(2):
         for part in (batches, batches.EpochSampler.__iter__.__globals__):
             if isinstance(part, dict):
-                monkeypatch.setitem(part, '_processes', lambda rank=rank: (rank, 2))
+                monkeypatch.setitem(part, 'process_rank', lambda rank=rank: (rank, 2))
             else:
-                monkeypatch.setattr(part, '_processes', lambda rank=rank: (rank, 2))
+                monkeypatch.setattr(part, 'process_rank', lambda rank=rank: (rank, 2))
         sampler._is_agreed = True
         sampler.set_epoch(1)
         shares.append(list(sampler))
@@ -454,15 +454,7 @@ def test_one_run_with_everything(root: Path, tmp_path: Path) -> None:
     words = {'in_channels': BANDS, 'n_feats': 16}
     loss = {'l1': 1.0, 'spatial_tv': 1e-3, 'spectral_tv': 1e-3}
     task = HSISuperResolution('deepshare', words, loss=loss)
-    trainer = Trainer(
-        default_root_dir=tmp_path,
-        accelerator='cpu',
-        max_epochs=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer(tmp_path, max_epochs=2)
     trainer.fit(task, data)
     assert np.isfinite(float(trainer.callback_metrics['val_MPSNR']))
     (scores,) = trainer.test(task, data, verbose=False)

@@ -53,10 +53,10 @@ def test_clean_cubes_cut_and_turned(tmp_path: Path) -> None:
         file.write(b'MATLAB 7.3 MAT-file')
     options: dict[str, Any] = {'noisy_key': None, 'clean_key': 'rad', 'scale': 2}
     middle = 2 * CLEAN[2:5, 1:4]
-    sample = MatPairs(path, crop=3, **options)[0]
+    sample = MatPairs(path, crop_size=3, **options)[0]
     assert set(sample) == {'image', 'valid'}
     assert is_equal(sample['image'], middle)
-    turned = MatPairs(path, crop=(3, 3), rotate=1, **options)[0]
+    turned = MatPairs(path, crop_size=(3, 3), rotate=1, **options)[0]
     assert is_equal(turned['image'], np.rot90(middle))
 
 
@@ -104,13 +104,13 @@ def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BandMismatchError, match='1 or 4 numbers in sigma'):
         MatPairs(path, clean_key=None)[0]
     with pytest.raises(BandMismatchError, match='Lower crop'):
-        MatPairs(path, clean_key=None, sigma_key=None, crop=6)[0]
+        MatPairs(path, clean_key=None, sigma_key=None, crop_size=6)[0]
     with pytest.raises(MetadataError, match="no 'rad'"):
         MatPairs(path, clean_key='rad')[0]
     with pytest.raises(ValueError, match='got neither'):
         MatPairs(path, noisy_key=None, clean_key=None)
     with pytest.raises(ValueError, match='positive crop'):
-        MatPairs(path, crop=0)
+        MatPairs(path, crop_size=0)
     with pytest.raises(DatasetNotFoundError):
         MatPairs(tmp_path / 'nowhere')
     (tmp_path / 'tiff').mkdir()

@@ -42,4 +42,4 @@ def graph(scene: Scene) -> SceneGraph:
 
 @pytest.fixture
 def tiles(scene: Scene) -> SceneGraph:
-    return tile_graphs(*scene, tile=8, spectral_neighbors=3, components=6)
+    return tile_graphs(*scene, tile_size=8, spectral_neighbors=3, components=6)

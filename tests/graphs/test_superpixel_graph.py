@@ -158,15 +158,15 @@ def test_tiles_without_data_are_left_out(scene: Any) -> None:
     image, valid, _labels = scene
     valid = valid.clone()
     valid[8:16] = False
-    graphs = tile_graphs(image, valid, tile=8, spectral_neighbors=3, min_valid=0.9)
+    graphs = tile_graphs(image, valid, tile_size=8, spectral_neighbors=3, min_valid=0.9)
     assert torch.bincount(graphs.graph).tolist() == [64, 64, 64]
     with pytest.raises(EmptyDataError, match='smaller tiles'):
-        tile_graphs(image, valid, tile=30, min_valid=0.9)
+        tile_graphs(image, valid, tile_size=30, min_valid=0.9)
 
 
 def test_tiles_of_superpixels(scene: Any) -> None:
     graphs = tile_graphs(
-        *scene, tile=12, nodes='superpixel', segments=16, spectral_neighbors=2
+        *scene, tile_size=12, nodes='superpixel', segments=16, spectral_neighbors=2
     )
     assert int(graphs.graph.max()) == 3
     valid = scene[1]
@@ -179,7 +179,7 @@ def test_tiles_refuse(scene: Any) -> None:
     with pytest.raises(ValueError, match='superpixel'):
         tile_graphs(*scene, nodes='voxel')  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='at least 2'):
-        tile_graphs(*scene, tile=1)
+        tile_graphs(*scene, tile_size=1)
     with pytest.raises(UnitError, match='min_valid'):
         tile_graphs(*scene, min_valid=2.0)
 

@@ -203,12 +203,17 @@ def test_several_scenes_in_a_folder(tmp_path: Path) -> None:
         ('hsi_doc', 'level_X', MetadataError, 'Expected DESIS metadata'),
         ('bandCharacterisation', 'other', MetadataError, 'no bandCharacterisation'),
         ('<gainOfBand>0.0001', '<gainOfBand>0', MetadataError, 'for 235 bands'),
-        ('<gainOfBand>0.0001', '<gainOfBand>', MetadataError, 'number as gainOfBand'),
+        (
+            '<gainOfBand>0.0001',
+            '<gainOfBand>',
+            MetadataError,
+            'gainOfBand of every band',
+        ),
         (
             'wavelengthWidthOfBand',
             'w',
             MetadataError,
-            'number as wavelengthWidthOfBand',
+            'wavelengthWidthOfBand of every band',
         ),
         (
             '<band><bandNumber>7<',

@@ -53,7 +53,7 @@ def test_choice_of_the_array(tmp_path: Path, write: Writer) -> None:
     path = write(tmp_path / 'cube.mat', a=hwc(), b=hwc() + 1, m=np.ones((9, 7)))
     with pytest.raises(MetadataError, match=r'found 2.*key=.*a \(9, 7, 6\)'):
         MatReader(path)
-    with pytest.raises(MetadataError, match=r"no 'c'.*Arrays: "):
+    with pytest.raises(MetadataError, match=r"no 'c'.*arrays: "):
         MatReader(path, key='c')
     with pytest.raises(MetadataError, match='3 dimensions'):
         MatReader(path, key='m')

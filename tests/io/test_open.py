@@ -97,7 +97,7 @@ def test_unknown_option(tmp_path: Path) -> None:
         ('empty.xml', b'', CorruptFileError, '0 bytes'),
         ('text.tif', b'hello', CorruptFileError, 'no raster'),
         ('text.nc', b'hello', CorruptFileError, 'not HDF5'),
-        ('cube.dat', b'hello', MetadataError, r'Expected cube\.dat\.hdr or cube\.hdr'),
+        ('cube.dat', b'hello', MetadataError, r'as cube\.dat\.hdr or cube\.hdr'),
         ('cube.xyz', b'hello', MetadataError, 'not known how to read'),
     ],
 )

@@ -184,7 +184,7 @@ def test_damaged_mask(tmp_path: Path) -> None:
     mask.write_bytes(content)
     with (
         GeoTIFFReader(path) as reader,
-        pytest.raises(CorruptFileError, match=r'its mask cannot be read'),
+        pytest.raises(CorruptFileError, match=r'its mask in .* cannot be read'),
     ):
         reader.read()
 

@@ -68,7 +68,7 @@ def test_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('{', 'no file of band statistics, or damaged'),
+        ('{', 'damaged or no JSON'),
         ('[1]', 'holds no band statistics'),
         ('{"a": 1}', 'holds no band statistics'),
         ({'version': 2}, 'has version 2, and this package knows version 1'),
@@ -111,10 +111,10 @@ def test_a_failure_leaves_the_older_file(
     write_statistics_file(path, make())
     before = path.read_bytes()
 
-    def full(self: Path, target: Path) -> None:
+    def full(source: Path, target: Path) -> None:
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(Path, 'replace', full)
+    monkeypatch.setattr('os.replace', full)
     with pytest.raises(OutputError, match=r'No space left.*older file is as it was'):
         write_statistics_file(path, make(covariance=False))
     assert path.read_bytes() == before
@@ -122,5 +122,6 @@ def test_a_failure_leaves_the_older_file(
 
 
 def test_no_folder(tmp_path: Path) -> None:
+    (tmp_path / 'file').touch()
     with pytest.raises(OutputError, match='could not be written'):
-        write_statistics_file(tmp_path / 'no' / 'stats.json', make())
+        write_statistics_file(tmp_path / 'file' / 'stats.json', make())

@@ -1,14 +1,8 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Losses of embeddings of which each process has a part.
+"""Losses of embeddings of which each process has a part; run by test_intl.py."""
 
-As a script, run by test_intl.py, it computes them with two processes.
-"""
-
-import multiprocessing
-import os
-import sys
 from pathlib import Path
 
 import torch
@@ -74,25 +68,10 @@ def compute(rank: int, world: int) -> dict[str, list[Tensor]]:
     return found
 
 
-def work(rank: int, port: int, folder: Path) -> None:
+def work(rank: int, folder: Path) -> None:
     """Be one of two processes."""
-    torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-    dist.init_process_group('gloo', rank=rank, world_size=2)
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2
+    )
     torch.save(compute(rank, 2), folder / f'{rank}.pt')
     dist.destroy_process_group()
-
-
-def main(port: int, folder: Path) -> int:
-    """Start both processes; everything is imported, and nothing has run yet."""
-    start = multiprocessing.get_context('fork').Process
-    runs = [start(target=work, args=(rank, port, folder)) for rank in range(2)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    return max(abs(run.exitcode or 0) for run in runs)
-
-
-if __name__ == '__main__':
-    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))

@@ -4,16 +4,13 @@
 """Tests of iterative normalization, and of its loss."""
 
 import math
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from losses.distributed_embeddings import compute
+from helpers.processes import Nursery
+from losses.distributed_embeddings import compute, work
 from torch import Tensor, nn
 
 from torchgeo_hsi.errors import HSIWarning
@@ -24,9 +21,6 @@ from torchgeo_hsi.losses.iterative_normalization import (
     trace_loss,
 )
 from torchgeo_hsi.losses.spectral_transformation import SpectralTransformationLoss
-
-SCRIPT = Path(__file__).with_name('distributed_embeddings.py')
-ROOT = Path(__file__).parents[2]
 
 #: Dimensions of the covariance, and its eigenvalues after 3, 4, 5, 7 and 9 iterations.
 FLAT = {
@@ -251,13 +245,8 @@ def test_what_cannot_be_used() -> None:
             INTLLoss(trace_weight=weight)  # type: ignore[arg-type]
 
 
-def test_two_processes_are_one(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, str(SCRIPT), port, str(tmp_path)]
-    subprocess.run(command, check=True, env=environment)
+def test_two_processes_are_one(tmp_path: Path, together: Nursery) -> None:
+    together(work, (0, tmp_path), (1, tmp_path))
     expected = compute(0, 1)
     assert len(expected) == 8
     for rank in range(2):

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from data.pansharpening_scene.data import golden_scene
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.losses.local_correlation import (
     LocalCorrelationLoss,

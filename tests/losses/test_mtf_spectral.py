@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from data.pansharpening_scene.data import golden_scene
 from torch import Tensor
 
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.losses.mtf_spectral import MTFSpectralLoss
 from torchgeo_hsi.physics.resampling import mtf_kernel

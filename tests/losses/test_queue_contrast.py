@@ -143,3 +143,9 @@ def test_bad_shapes(rng: torch.Generator) -> None:
     for wrong in ((query[:, :4], key[:, :4]), (query, key[:2])):
         with pytest.raises(ValueError, match=r'shape \(B, 8\)'):
             loss(*wrong)
+
+
+def test_says_its_size() -> None:
+    assert repr(QueueContrastLoss(12, 8, 0.1)) == (
+        'QueueContrastLoss(size=12, temperature=0.1)'
+    )

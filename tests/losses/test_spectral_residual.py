@@ -126,3 +126,11 @@ def test_errors() -> None:
         SpectralResidualLoss(['fouriers'])
     with pytest.raises(BandMismatchError, match='2 variables'):
         SpectralResidualLoss(['fourier', 'fourier'])(torch.zeros(3, 5))
+
+
+def test_says_its_weights() -> None:
+    found = repr(SpectralResidualLoss(['fourier', 'chebyshev'], 'dual', 2.5))
+    assert (
+        found == 'SpectralResidualLoss(fourier, chebyshev, weights=dual, damping=2.5)'
+    )
+    assert 'damping' not in repr(SpectralResidualLoss(['fourier'], 'parseval'))

@@ -13,9 +13,12 @@ The blocks of a page run in their order, in an empty folder:
 
 import ast
 import doctest
+import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,17 +77,30 @@ def run_python(page: str, block: Block, namespace: dict[str, object]) -> None:
             assert matches, f'{page}:{node.lineno}: expected {want}, got {got!r}'
 
 
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """Undo changes of the environment: torchgeo's command sets options of GDAL."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
 def run_command(words: list[str]) -> None:
-    if words[0] == 'torchgeo':
-        from torchgeo.main import main as torchgeo_main
+    with own_environment():
+        if words[0] == 'torchgeo':
+            from torchgeo.main import main as torchgeo_main
 
-        torchgeo_main(words[1:])
-        return
-    from torchgeo_hsi.main import main
+            torchgeo_main(words[1:])
+            return
+        from torchgeo_hsi.main import main
 
-    with pytest.raises(SystemExit) as end:
-        main(words[1:])
-    assert end.value.code in (0, None), ' '.join(words)
+        with pytest.raises(SystemExit) as end:
+            main(words[1:])
+        assert end.value.code in (0, None), ' '.join(words)
 
 
 PAGES_THAT_RUN = [
@@ -97,10 +113,8 @@ PAGES_THAT_RUN = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('page', PAGES_THAT_RUN)
-def test_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def run_page(page: str, folder: Path) -> None:
+    """Run the blocks of a page; *folder* is the working directory."""
     namespace: dict[str, object] = {'__name__': '__main__'}
     for block in blocks(page):
         if block.language == 'python':
@@ -108,10 +122,17 @@ def test_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         elif block.language == 'yaml':
             name = _FILE_NAME.match(block.text)
             if name:
-                (tmp_path / name[1]).write_text(block.text, encoding='utf-8')
+                (folder / name[1]).write_text(block.text, encoding='utf-8')
         else:
             for words in commands(block.text):
                 run_command(words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('page', PAGES_THAT_RUN)
+def test_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_page(page, tmp_path)
 
 
 def test_readme_is_short() -> None:
@@ -144,3 +165,115 @@ def test_version_is_the_same_everywhere() -> None:
     assert citation['version'] == __version__
     changelog = (ROOT / 'CHANGELOG.md').read_text(encoding='utf-8')
     assert '## [Unreleased]' in changelog or f'## [{__version__}]' in changelog
+
+
+@pytest.fixture
+def extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / 'docs' / '_ext'))
+
+
+RESULTS = sorted(path.stem for path in (ROOT / 'benchmarks/results').glob('*.json'))
+
+
+@pytest.mark.usefixtures('extensions')
+@pytest.mark.parametrize('name', RESULTS)
+def test_results_fill_their_tables(name: str) -> None:
+    from result_tables import SHOWN
+    from results import fill, fill_table, plain_tables, read_result
+
+    result = read_result(name)
+    assert result.what
+    assert result.hardware
+    if name not in SHOWN:
+        assert list(plain_tables(result.content))
+        return
+    assert '{' not in fill(SHOWN[name].headline, result.content)
+    for table in SHOWN[name].tables:
+        cells = fill_table(table, result.content)
+        assert all(len(row) == len(cells.head) for row in cells.rows)
+
+
+@pytest.mark.usefixtures('extensions')
+def test_each_result_is_on_a_page() -> None:
+    from result_tables import SHOWN
+
+    shown_results = re.compile(r'^```\{result\} (\w+)$', re.MULTILINE)
+    pages = (ROOT / 'docs' / 'benchmarks').glob('*.md')
+    shown = {
+        name
+        for page in pages
+        for name in shown_results.findall(page.read_text('utf-8'))
+    }
+    # the rest is on the page of those without tables of their own
+    assert shown == set(SHOWN)
+    assert shown <= set(RESULTS)
+
+
+@pytest.mark.usefixtures('extensions')
+@pytest.mark.parametrize(
+    'broken', [{'commit': None}, {'quick': True}, {'infer': None}, {'train': {}}]
+)
+def test_malformed_results_are_errors(
+    broken: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import results
+    from result_tables import SHOWN
+
+    content = json.loads((ROOT / 'benchmarks/results/adapter.json').read_text('utf-8'))
+    content |= broken
+    content = {key: value for key, value in content.items() if value is not None}
+    (tmp_path / 'adapter.json').write_text(json.dumps(content), 'utf-8')
+    monkeypatch.setattr(results, 'RESULTS', tmp_path)
+    (table,) = SHOWN['adapter'].tables
+    with pytest.raises(results.ResultError):
+        results.fill_table(table, results.read_result('adapter').content)
+
+
+@pytest.mark.usefixtures('extensions')
+def test_drawing_shows_each_room_and_what_it_imports() -> None:
+    from architecture import PURPOSES, arrows, draw, find_rooms, levels
+
+    rooms = find_rooms()
+    assert set(rooms) == set(PURPOSES)
+    layer = levels(rooms)
+    assert all(layer[a] > layer[b] for a in rooms for b in rooms[a].imports)
+    picture = draw(rooms)
+    assert picture.count('class="arch-box"') == len(rooms)
+    assert picture.count('class="arch-arrow"') == len(arrows(rooms))
+
+    circle = {
+        name: room._replace(imports=frozenset({other}))
+        for (name, room), other in zip(
+            list(rooms.items())[:2], reversed(list(rooms)[:2]), strict=True
+        )
+    }
+    with pytest.raises(ValueError, match='import each other'):
+        levels(circle)
+
+
+TASKS = sorted(p.stem for p in (ROOT / 'docs/tasks').glob('*.md') if p.stem != 'index')
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_each_task_has_figure_config_numbers_and_limits(task: str) -> None:
+    text = (ROOT / f'docs/tasks/{task}.md').read_text('utf-8')
+    assert '![' in text
+    assert '```{literalinclude} ../../configs/' in text or '`torchgeo-hsi gas' in text
+    assert '```{result-table}' in text
+    assert '## Limits' in text
+    assert f']({task}.md)' in (ROOT / 'docs/tasks/index.md').read_text('utf-8')
+
+
+SENSOR_PAGES = ('enmap_l2a', 'prisma_l2d', 'emit_l2a', 'desis_l2a', 'hsi_cube')
+
+
+@pytest.mark.parametrize('sensor', SENSOR_PAGES)
+def test_each_sensor_page_has_the_same_sections(sensor: str) -> None:
+    text = (ROOT / f'docs/datasets/{sensor}.md').read_text('utf-8')
+    found = re.findall(r'^## (.*)$', text, re.MULTILINE)
+    same = ['What is read', 'Bands', 'Values', 'Quality layers', 'Pitfalls']
+    assert [name for name in found if name in same] == same
+    assert 'Example and plot' in found
+    assert f'datasets/{sensor}.md)' in (ROOT / 'docs/sensors/index.md').read_text(
+        'utf-8'
+    )

@@ -3,59 +3,137 @@
 
 """Imports go one way, and what is cheap stays cheap."""
 
-import ast
+import functools
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / 'torchgeo_hsi'
-
-BASE = frozenset(
-    {'torchgeo_hsi', 'errors', '_typing', '_precision', '_registry', '_compat'}
+from meta.import_graph import (
+    FILES,
+    MODULES,
+    PACKAGE,
+    ROOT,
+    cycles,
+    imports,
+    module_name,
+    neighbours,
+    own_parts,
+    part_of,
+    sub_room,
 )
-PHYSICS = BASE | {'plugins', 'physics'}
-LOW = PHYSICS | {'io', 'layers', 'metrics'}
-MIDDLE = LOW | {'losses', 'models', 'transforms', 'graphs'}
-WORK = MIDDLE | {'scenes', 'jobs'}
-DATA = WORK | {'datasets', 'samplers'}
 
-#: What each part may import, besides itself.
-ALLOWED = {
-    'torchgeo_hsi': frozenset(),
-    'errors': frozenset(),
-    '_typing': BASE,
-    '_precision': BASE,
-    '_registry': BASE,
-    '_compat': BASE,
-    'plugins': BASE,
-    'physics': PHYSICS,
-    'io': PHYSICS,
-    'layers': PHYSICS,
-    'metrics': PHYSICS,
-    'losses': LOW,
-    'models': LOW,
-    'transforms': LOW,
-    'graphs': LOW,
-    'scenes': LOW | {'models'},
-    'jobs': frozenset({'torchgeo_hsi', 'errors', '_typing'}),
-    'datasets': WORK,
-    'samplers': MIDDLE | {'datasets'},
-    'datamodules': DATA,
-    'callbacks': DATA,
-    'tasks': MIDDLE,
-    'workflows': DATA | {'datamodules', 'callbacks', 'tasks'},
-    '__main__': frozenset({'main'}),
+#: Rooms from the ground up: a room imports from rooms below it, never from its own
+#: floor. `torchgeo_hsi` is the package itself, which knows its version.
+FLOORS = (
+    {'torchgeo_hsi', 'errors'},
+    {'_typing', '_precision', '_registry', '_compat', '_timm'},
+    {'physics', 'plugins', 'jobs', 'graphs'},
+    {'io', 'layers', 'metrics'},
+    {'losses', 'models'},
+    {'transforms', 'scenes'},
+    {'datasets'},
+    {'samplers'},
+    {'datamodules', 'callbacks', 'tasks'},
+    {'workflows'},
+    {'cli'},
+    {'main'},
+    {'__main__'},
+)
+
+#: What each room imports, and no more: who needs another room adds it here, and who
+#: needs one no longer takes it out.
+IMPORTS: dict[str, set[str]] = {
+    '_registry': {'errors'},
+    'physics': {'_precision', '_registry', '_typing', 'errors'},
+    'plugins': {'_registry', 'errors', 'torchgeo_hsi'},
+    'jobs': {'_typing', 'errors'},
+    'graphs': {'_precision', '_typing', 'errors'},
+    'io': {'_typing', 'errors', 'physics'},
+    'layers': {'_precision', 'errors'},
+    'metrics': {'_precision', 'errors', 'physics'},
+    'losses': {'_precision', 'errors', 'physics'},
+    'models': {
+        '_compat',
+        '_precision',
+        '_registry',
+        '_typing',
+        'errors',
+        'layers',
+        'metrics',
+        'physics',
+        'torchgeo_hsi',
+    },
+    'transforms': {'_precision', '_registry', '_timm', '_typing', 'errors', 'physics'},
+    'scenes': {'_typing', 'errors', 'io', 'models', 'physics', 'torchgeo_hsi'},
+    'datasets': {'_timm', '_typing', 'errors', 'io', 'jobs', 'physics', 'transforms'},
+    'samplers': {'_timm', '_typing', 'errors', 'physics'},
+    'datamodules': {
+        '_compat',
+        '_timm',
+        '_typing',
+        'datasets',
+        'errors',
+        'graphs',
+        'io',
+        'jobs',
+        'physics',
+        'samplers',
+        'scenes',
+        'transforms',
+    },
+    'callbacks': {
+        '_timm',
+        '_typing',
+        'datasets',
+        'errors',
+        'io',
+        'metrics',
+        'models',
+        'physics',
+        'samplers',
+        'torchgeo_hsi',
+        'transforms',
+    },
+    'tasks': {
+        '_compat',
+        '_precision',
+        '_typing',
+        'errors',
+        'graphs',
+        'layers',
+        'losses',
+        'metrics',
+        'models',
+        'physics',
+        'transforms',
+    },
+    'workflows': {
+        '_typing',
+        'callbacks',
+        'datamodules',
+        'datasets',
+        'errors',
+        'graphs',
+        'io',
+        'metrics',
+        'models',
+        'physics',
+        'scenes',
+        'tasks',
+        'torchgeo_hsi',
+        'transforms',
+    },
+    '__main__': {'main'},
 }
-#: Parts that may import everything.
+#: Rooms that may import everything below them.
 FREE = frozenset({'main', 'cli'})
 
 #: Naming one class of these in a config has to register our backbones in timm.
-REGISTERING = frozenset({'datasets', 'datamodules', 'transforms', 'callbacks', 'tasks'})
+REGISTERING = frozenset(
+    {'datasets', 'samplers', 'datamodules', 'transforms', 'callbacks', 'tasks'}
+)
 
 #: Parts that run on a machine without torchgeo.
 BARE = (
@@ -71,87 +149,95 @@ BARE = (
 )
 HEAVY = frozenset({'torchgeo', 'lightning', 'pytorch_lightning'})
 
-FILES = sorted(PACKAGE.rglob('*.py'))
 
-
-def part_of(module: str) -> str:
-    """Name the part that a module of ours belongs to."""
-    words = module.split('.')
-    return words[1] if len(words) > 1 else 'torchgeo_hsi'
-
-
-def module_name(path: Path) -> str:
-    words = path.relative_to(ROOT).with_suffix('').parts
-    return '.'.join(words[:-1] if words[-1] == '__init__' else words)
-
-
-def imports(source: str, module: str, is_package: bool) -> Iterator[str]:
-    """Yield the full names that a file imports, wherever in the file that is."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            stem = node.module or ''
-            if node.level:
-                anchor = module.split('.')
-                drop = node.level - (1 if is_package else 0)
-                anchor = anchor[: len(anchor) - drop]
-                stem = '.'.join([*anchor, *([stem] if stem else [])])
-            # each name may be a module or something inside of one
-            yield from (f'{stem}.{alias.name}' for alias in node.names)
-        elif isinstance(node, ast.Call) and node.args:
-            function = node.func
-            called = getattr(function, 'attr', getattr(function, 'id', ''))
-            target = node.args[0]
-            if called in ('import_module', '__import__') and isinstance(
-                target, ast.Constant
-            ):
-                yield str(target.value)
-
-
-def own_parts(names: Iterator[str]) -> set[str]:
-    """Reduce imported names to the parts of our package."""
-    parts = set()
-    for name in names:
-        words = name.split('.')
-        if words[0] != 'torchgeo_hsi':
-            continue
-        exists = len(words) > 1 and (
-            (PACKAGE / words[1]).is_dir() or (PACKAGE / f'{words[1]}.py').is_file()
-        )
-        # e.g. torchgeo_hsi.__version__ belongs to the package itself
-        parts.add(words[1] if exists else 'torchgeo_hsi')
-    return parts
-
-
-def forbidden(path: Path) -> set[str]:
-    """Return the parts that a file imports although it may not."""
-    module = module_name(path)
+@functools.cache
+def imported(path: Path) -> set[str]:
+    """Return the other parts that a file imports to use them."""
+    module, source = module_name(path), path.read_text('utf-8')
     part = part_of(module)
-    if part in FREE:
-        return set()
-    names = imports(path.read_text('utf-8'), module, path.name == '__init__.py')
+    names = imports(source, module, path.name == '__init__.py')
     if part == 'plugins':
         # the host reaches other parts by dotted strings, when a hook is called
-        names = (name for name in names if not _is_lazy(path, name))
-    allowed = ALLOWED[part] | {part}
+        names = (name for name in names if f"import_module('{name}')" not in source)
+    found = own_parts(names) - {part}
     if part in REGISTERING and module == f'torchgeo_hsi.{part}':
-        allowed |= {'models'}
-    return own_parts(names) - allowed
+        found -= {'models'}
+    return found
 
 
-def _is_lazy(path: Path, name: str) -> bool:
-    return f"import_module('{name}')" in path.read_text('utf-8')
-
-
-@pytest.mark.parametrize('path', FILES, ids=module_name)
-def test_direction(path: Path) -> None:
-    assert not forbidden(path)
+def test_direction() -> None:
+    wrong = {}
+    for path in FILES:
+        part = part_of(module_name(path))
+        more = imported(path) - IMPORTS.get(part, set())
+        if more and part not in FREE:
+            wrong[module_name(path)] = more
+    assert not wrong
 
 
 def test_every_part_has_a_place() -> None:
     parts = {part_of(module_name(path)) for path in FILES}
-    assert parts <= set(ALLOWED) | FREE
+    assert parts == set().union(*FLOORS)
+
+
+def test_rooms_import_from_below() -> None:
+    floor = {part: n for n, parts in enumerate(FLOORS) for part in parts}
+    edges = dict(IMPORTS)
+    for path in FILES:
+        part = part_of(module_name(path))
+        if part in FREE:
+            edges[part] = edges.get(part, set()) | imported(path)
+    up = [(a, b) for a, parts in edges.items() for b in parts if floor[a] <= floor[b]]
+    assert not up
+
+
+def test_what_may_be_imported_is() -> None:
+    used: dict[str, set[str]] = {}
+    for path in FILES:
+        used.setdefault(part_of(module_name(path)), set()).update(imported(path))
+    unused = {
+        part: parts - used[part]
+        for part, parts in IMPORTS.items()
+        if parts - used[part]
+    }
+    assert not unused, 'allowed, but nobody imports it: take it out of IMPORTS'
+
+
+def test_modules_load_without_cycles() -> None:
+    edges = {module: neighbours(path) for module, path in MODULES.items()}
+    assert not cycles(edges)
+
+
+def test_folders_of_a_room_import_one_way() -> None:
+    edges: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        others = neighbours(path)
+        if path.name == '__init__.py':
+            # a door opens what lies behind it
+            others = {other for other in others if not other.startswith(f'{module}.')}
+        found = {sub_room(other) for other in others} - {sub_room(module)}
+        edges.setdefault(sub_room(module), set()).update(found)
+    assert not cycles(edges)
+
+
+def test_private_names_stay_in_their_room() -> None:
+    wrong = set()
+    for module, path in MODULES.items():
+        source = path.read_text('utf-8')
+        for name in imports(source, module, path.name == '__init__.py'):
+            last = name.rpartition('.')[2]
+            private = last.startswith('_') and not last.startswith('__')
+            inside = part_of(name) == part_of(module) or name in MODULES
+            if name.startswith('torchgeo_hsi.') and private and not inside:
+                wrong.add(f'{module} imports {name}')
+    assert not wrong
+
+
+def test_cycles_are_found() -> None:
+    edges = {'a': {'b'}, 'b': {'c'}, 'c': {'b'}, 'd': {'a'}, 'e': set()}
+    # what leads into a cycle is named, too
+    assert cycles(edges) == ['a', 'b', 'c', 'd']
+    assert cycles({'a': {'b'}, 'b': set()}) == []
 
 
 @pytest.mark.parametrize(
@@ -185,18 +271,13 @@ def test_walker_sees_every_form(
 
 
 def reachable(part: str) -> set[Path]:
-    """Return the files of a part and of all that they may import, step by step."""
+    """Return the files of a part and of all that it may import, step by step."""
     seen: set[str] = set()
     todo = {part}
     while todo:
         current = todo.pop()
         seen.add(current)
-        for path in (path for path in FILES if part_of(module_name(path)) == current):
-            names = imports(
-                path.read_text('utf-8'), module_name(path), path.name == '__init__.py'
-            )
-            if current != 'plugins':
-                todo |= own_parts(names) - seen
+        todo |= IMPORTS.get(current, set()) - seen
     return {path for path in FILES if part_of(module_name(path)) in seen}
 
 

@@ -3,10 +3,13 @@
 
 """The scripts behind ``make`` and ``.ci/run``."""
 
+import importlib.util
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -89,3 +92,45 @@ def test_skipped_realdata_test_fails_the_run(
     )
     assert result.returncode == code, result.stdout
     assert ('test_that_skips' in result.stdout) == bool(code)
+
+
+@pytest.mark.parametrize('script', ['find-python', 'minimum', 'run', 'wheel'])
+def test_scripts_can_be_read(script: str) -> None:
+    path = ROOT / '.ci' / script
+    assert os.access(path, os.X_OK)
+    shell = path.read_text(encoding='utf-8').partition('\n')[0].split('/')[-1]
+    subprocess.run([shell.split()[-1], '-n', str(path)], check=True)
+
+
+@pytest.fixture(scope='module')
+def run_all() -> ModuleType:
+    """What ``make bench`` runs."""
+    path = ROOT / 'benchmarks' / 'run_all.py'
+    spec = importlib.util.spec_from_file_location('run_all', path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_benchmark_is_in_the_table(run_all: ModuleType) -> None:
+    assert set(run_all.HEADLINES) <= set(run_all.scripts())
+    assert set(run_all.scripts()) <= set(run_all.HEADLINES)
+
+
+def test_headline_of_a_result(run_all: ModuleType) -> None:
+    result = ROOT / 'benchmarks' / 'results' / 'adapter.json'
+    figures = json.loads(result.read_text(encoding='utf-8'))
+    text = f'a table\n{json.dumps(figures)}\n'
+    assert run_all.last_line(text) == figures
+    speedup = figures['train']['speedup']
+    assert run_all.headline('adapter', figures).endswith(f': {speedup:.3g}')
+    assert run_all.headline('adapter', {'train': None}) == ''
+    assert run_all.last_line('no figures') is None
+
+
+def test_a_benchmark_that_fails(run_all: ModuleType, tmp_path: Path) -> None:
+    outcome = run_all.run('there_is_none', (), 60.0, str(tmp_path))
+    assert outcome.state == 'failed'
+    assert 'there_is_none.py' in outcome.text

@@ -4,9 +4,8 @@
 """Rules of form that no linter checks."""
 
 import ast
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = sorted((ROOT / 'torchgeo_hsi').rglob('*.py'))
@@ -27,6 +26,16 @@ HEADER = (
 )
 
 
+@cache
+def text(path: Path) -> str:
+    return path.read_text('utf-8')
+
+
+@cache
+def tree(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -45,26 +54,28 @@ def span(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def long_functions(source: str) -> list[str]:
     return [
         f'{node.name}: {span(node)} lines'
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(tree(source))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and span(node) >= MAX_FUNCTION
     ]
 
 
-@pytest.mark.parametrize('path', SOURCES, ids=name)
-def test_header(path: Path) -> None:
-    assert path.read_text('utf-8').startswith(HEADER)
+# one test for all files: to make thousands of them takes longer than to read the files
 
 
-@pytest.mark.parametrize('path', PACKAGE, ids=name)
-def test_file_is_short(path: Path) -> None:
-    lines = len(path.read_text('utf-8').splitlines())
-    assert lines < MAX_FILE, f'{lines} lines'
+def test_headers() -> None:
+    lacking = [name(path) for path in SOURCES if not text(path).startswith(HEADER)]
+    assert not lacking
 
 
-@pytest.mark.parametrize('path', PACKAGE, ids=name)
-def test_functions_are_short(path: Path) -> None:
-    assert not long_functions(path.read_text('utf-8'))
+def test_files_are_short() -> None:
+    counts = {name(path): len(text(path).splitlines()) for path in PACKAGE}
+    assert {path: n for path, n in counts.items() if n >= MAX_FILE} == {}
+
+
+def test_functions_are_short() -> None:
+    found = {name(path): long_functions(text(path)) for path in PACKAGE}
+    assert {path: functions for path, functions in found.items() if functions} == {}
 
 
 def test_docstring_does_not_count() -> None:
@@ -74,11 +85,11 @@ def test_docstring_does_not_count() -> None:
     assert long_functions(code) == [f'f: {MAX_FUNCTION + 1} lines']
 
 
-@pytest.mark.parametrize('path', PACKAGE, ids=name)
-def test_no_print(path: Path) -> None:
+def test_no_print() -> None:
     calls = [
-        node.lineno
-        for node in ast.walk(ast.parse(path.read_text('utf-8')))
+        f'{name(path)}:{node.lineno}'
+        for path in PACKAGE
+        for node in ast.walk(tree(text(path)))
         if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'print'
     ]
     assert not calls

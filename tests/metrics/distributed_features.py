@@ -4,7 +4,6 @@
 """One of two processes that score features; run by test_alignment_uniformity.py."""
 
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -45,7 +44,3 @@ def main(rank: int, folder: Path) -> None:
     rows = [[slice(0, 20), slice(20, 33)], [slice(33, 41)]][rank]
     (folder / f'{rank}.json').write_text(json.dumps(score(rows)))
     dist.destroy_process_group()
-
-
-if __name__ == '__main__':
-    main(int(sys.argv[1]), Path(sys.argv[2]))

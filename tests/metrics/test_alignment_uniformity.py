@@ -4,22 +4,17 @@
 """Alignment and uniformity against loops over numpy."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from metrics.distributed_features import score
+from helpers.processes import Nursery
+from metrics.distributed_features import main, score
 from torch import Tensor
 
 from torchgeo_hsi.metrics.alignment import Alignment, alignment
 from torchgeo_hsi.metrics.uniformity import Uniformity, uniformity
-
-ROOT = Path(__file__).parents[2]
-SCRIPT = Path(__file__).with_name('distributed_features.py')
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -127,16 +122,8 @@ def test_wrong_input() -> None:
         Uniformity(samples=1)
 
 
-def test_two_processes_are_one(tmp_path: Path) -> None:
-    path = os.pathsep.join([str(ROOT), str(ROOT / 'tests')])
-    runs = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(rank), str(tmp_path)],
-            env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': path},
-        )
-        for rank in range(2)
-    ]
-    assert [run.wait(timeout=300) for run in runs] == [0, 0]
+def test_two_processes_are_one(tmp_path: Path, together: Nursery) -> None:
+    together(main, (0, tmp_path), (1, tmp_path))
     want = score([slice(None)])
     for rank in range(2):
         found = json.loads((tmp_path / f'{rank}.json').read_text())

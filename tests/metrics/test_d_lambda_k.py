@@ -6,10 +6,10 @@
 import numpy as np
 import pytest
 import torch
+from data.pansharpening_scene.data import golden_scene
 from torch import Tensor
 
 from tests.metrics.sharpened import kernel, masks, seen, sharpened
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.metrics._full_resolution import prepare_scene, sensed
 from torchgeo_hsi.metrics.consistency import RERGAS, RSAM, RQ2n
 from torchgeo_hsi.metrics.d_lambda_k import DLambdaK, d_lambda_k

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from data.pansharpening_scene.data import golden_scene
 from torch import Tensor
 
 from tests.metrics.sharpened import masks, sharpened
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.metrics.d_s import DS, d_s
 from torchgeo_hsi.metrics.quality_index import quality_index

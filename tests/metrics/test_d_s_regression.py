@@ -8,10 +8,10 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
+from data.pansharpening_scene.data import golden_scene
 from torch import Tensor
 
 from tests.metrics.sharpened import masks, sharpened
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.metrics.d_s_regression import DSR, d_s_regression
 
 

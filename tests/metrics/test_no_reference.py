@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from data.pansharpening_scene.data import golden_scene
 
 from tests.metrics.sharpened import masks, sharpened
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.metrics.d_lambda import d_lambda
 from torchgeo_hsi.metrics.d_lambda_k import d_lambda_k
 from torchgeo_hsi.metrics.d_s import d_s

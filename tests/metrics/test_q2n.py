@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from data.pansharpening_scene.data import INNER, golden_scene
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.pansharpening_scene import INNER, golden_scene
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.metrics.q2n import Q2n, q2n
 

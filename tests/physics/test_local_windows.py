@@ -6,8 +6,8 @@
 import numpy as np
 import pytest
 import torch
+from data.pansharpening_scene.data import golden_scene
 
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.physics.local_windows import box_sums, local_correlation
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from data.pansharpening_scene.data import golden_scene
 from torch import Tensor
 
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError
 from torchgeo_hsi.physics.registration import estimate_shift
 from torchgeo_hsi.physics.resampling import mtf_decimate

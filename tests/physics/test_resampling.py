@@ -8,9 +8,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from data.pansharpening_scene.data import golden_scene
 from scipy.ndimage import correlate
 
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.physics.resampling import (
     atrous_lowpass,
@@ -245,3 +245,10 @@ def test_wrong_arguments(image: torch.Tensor) -> None:
         mtf_filter(image, 0.3, 6, 101, padding='valid')
     with pytest.raises(ValueError, match='ideal or bicubic'):
         interpolate(image, 6, method='nearest')  # type: ignore[arg-type]
+
+
+def test_interpolation_of_nothing() -> None:
+    with pytest.raises(ValueError, match=r'symmetric or circular, got .mirror'):
+        interpolate(torch.ones(1, 4, 4), 2, boundary='mirror')  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='at least one row and column'):
+        interpolate(torch.ones(1, 0, 4), 2)

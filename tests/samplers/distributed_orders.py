@@ -4,16 +4,12 @@
 """One of two processes that draw from samplers; run by test_distributed.py."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from conftest import Pixels
+from samplers.conftest import Pixels
 
 from torchgeo_hsi.samplers import (
     BalancedPatchSampler,
@@ -22,7 +18,7 @@ from torchgeo_hsi.samplers import (
 )
 
 
-def main(rank: int, folder: Path) -> None:
+def draw_orders(rank: int, folder: Path) -> None:
     torch.manual_seed(rank)
     classes = np.arange(400).reshape(20, 20) // 100
     dataset = Pixels((0, 0, 20, 20), (40, 0, 20, 20), masks=[classes, classes])
@@ -41,7 +37,3 @@ def main(rank: int, folder: Path) -> None:
     found['length'] = [len(sampler) for sampler in samplers.values()]
     (folder / f'{rank}.json').write_text(json.dumps(found))
     dist.destroy_process_group()
-
-
-if __name__ == '__main__':
-    main(int(sys.argv[1]), Path(sys.argv[2]))

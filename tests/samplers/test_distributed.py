@@ -4,30 +4,24 @@
 """Two processes share the order that one would draw."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
+from helpers.processes import Nursery
 from lightning.pytorch.trainer.connectors.data_connector import _DataConnector
+from samplers.distributed_orders import draw_orders
 from torch.utils.data import DataLoader
 
 from torchgeo_hsi.samplers import BalancedPatchSampler, RandomWindowSampler
 
-SCRIPT = Path(__file__).with_name('distributed_orders.py')
 
-
-@pytest.mark.slow
-def test_two_processes_share_one_order(tmp_path: Path, pixels: Any) -> None:
-    runs = [
-        subprocess.Popen([sys.executable, SCRIPT, str(rank), str(tmp_path)])
-        for rank in range(2)
-    ]
-    assert [run.wait(timeout=180) for run in runs] == [0, 0]
+def test_two_processes_share_one_order(
+    tmp_path: Path, pixels: Any, together: Nursery
+) -> None:
+    together(draw_orders, (0, tmp_path), (1, tmp_path))
     first, second = (
         json.loads((tmp_path / f'{rank}.json').read_text()) for rank in range(2)
     )

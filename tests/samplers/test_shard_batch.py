@@ -25,7 +25,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
     def play(rank: int, processes: int) -> None:
         for module in (_epochs, shard_batch):
-            monkeypatch.setattr(module, '_processes', lambda: (rank, processes))
+            monkeypatch.setattr(module, 'process_rank', lambda: (rank, processes))
         # the seed is the same already
         monkeypatch.setattr(
             'torch.distributed.broadcast_object_list', lambda objects, src: None

@@ -17,8 +17,9 @@ from torchgeo.datasets import RasterDataset, stack_samples
 
 from torchgeo_hsi.datasets import EnMAPL2A
 from torchgeo_hsi.errors import EmptyDataError
+from torchgeo_hsi.physics.window_sums import window_sums
 from torchgeo_hsi.samplers import RandomWindowSampler
-from torchgeo_hsi.samplers._positions import Positions, window_sums
+from torchgeo_hsi.samplers._positions import Positions
 
 RES, WEST = 30.0, 500000.0
 

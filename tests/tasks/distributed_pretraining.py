@@ -3,13 +3,10 @@
 
 """Pretraining with MoCo and DINO of which each process has a part of the batches.
 
-As a script, run by test_distributed_pretraining.py, it trains with two processes, also with
-the other methods: most of the time, both are being started.
+Run by test_distributed_pretraining.py, also with the other methods.
 """
 
-import multiprocessing
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +75,9 @@ def train(name: str, rank: int, world: int, **options: Any) -> State:
     return {'loss': host.callback_metrics['train_loss'], **task.state_dict()}
 
 
-def work(rank: int, port: int, folder: Path) -> None:
+def work(rank: int, folder: Path) -> None:
     """Be one of two processes."""
-    os.environ.update(LOCAL_RANK=str(rank), MASTER_PORT=str(port))
-    torch.set_num_threads(1)
+    os.environ['LOCAL_RANK'] = str(rank)
     options: dict[str, Any] = {'devices': 2, 'strategy': 'ddp'}
     saved = folder / 'checkpoints'
     for name, more in {
@@ -98,18 +94,3 @@ def work(rank: int, port: int, folder: Path) -> None:
             plugins = [LightningEnvironment()]
             found = part.train(name, rank, 2, plugins=plugins, **options)
             torch.save(found, folder / f'{name}_{rank}.pt')
-
-
-def main(port: int, folder: Path) -> int:
-    """Start both processes; everything is imported, and nothing has run yet."""
-    start = multiprocessing.get_context('fork').Process
-    runs = [start(target=work, args=(rank, port, folder)) for rank in range(2)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    return max(abs(run.exitcode or 0) for run in runs)
-
-
-if __name__ == '__main__':
-    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))

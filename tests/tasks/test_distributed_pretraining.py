@@ -3,43 +3,24 @@
 
 """Two processes learn what one learns from all of their images."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.processes import Nursery, free_port
 from tasks import distributed_intl, distributed_mae
-from tasks.distributed_pretraining import BATCH, STEPS, train
+from tasks.distributed_pretraining import BATCH, STEPS, train, work
 from tasks.pretraining import State
 
 from torchgeo_hsi.models.masked_autoencoder.model import Masking
 
-SCRIPT = Path(__file__).with_name('distributed_pretraining.py')
-ROOT = Path(__file__).parents[2]
-
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, together: Nursery) -> Path:
     """Train with two processes."""
     folder = tmp_path_factory.mktemp('two')
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    paths = os.pathsep.join((str(ROOT), str(ROOT / 'tests')))
-    run = subprocess.run(
-        [sys.executable, str(SCRIPT), str(port), str(folder)],
-        env={**os.environ, 'MASTER_ADDR': '127.0.0.1', 'PYTHONPATH': paths},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=300,
-    )
-    assert run.returncode == 0, run.stderr
+    meeting = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
+    together(work, (0, folder), (1, folder), **meeting)
     return folder
 
 

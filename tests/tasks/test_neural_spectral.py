@@ -95,7 +95,7 @@ class TestLoss:
         task = make()
         source = parameter(task)
         residual = task.equation.residual(source, task.coefficients(source))
-        expected = float((residual**2).sum() / 2)
+        expected = float((residual**2).sum().detach() / 2)
         assert task.loss({'parameter': source}).item() == pytest.approx(expected)
 
     @pytest.mark.parametrize('name', sorted(MODES))

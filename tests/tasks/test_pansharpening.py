@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer, seed_everything
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -50,16 +51,7 @@ def loader(pairs: Pairs, batch_size: int = 2) -> DataLoader[dict[str, Tensor]]:
 
 
 def trainer(folder: Path, epochs: int = 1) -> Trainer:
-    return Trainer(
-        default_root_dir=folder,
-        accelerator='cpu',
-        max_epochs=epochs,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+    return quiet_trainer(folder, max_epochs=epochs, num_sanity_val_steps=0)
 
 
 def network(**options: Any) -> HSIPansharpening:

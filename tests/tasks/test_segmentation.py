@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -53,15 +54,7 @@ def task(**kwargs: Any) -> HSISegmentation:
 
 
 def trainer(path: Path, epochs: int) -> Trainer:
-    return Trainer(
-        default_root_dir=path,
-        accelerator='cpu',
-        max_epochs=epochs,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-    )
+    return quiet_trainer(path, max_epochs=epochs)
 
 
 def test_learns(tmp_path: Path) -> None:

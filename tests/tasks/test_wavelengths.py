@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 from models.spectra import see
 from torch import Tensor
@@ -40,15 +41,7 @@ def loader(sensor: str, **targets: Tensor) -> DataLoader[dict[str, Tensor]]:
 
 
 def trainer(path: Path) -> Trainer:
-    return Trainer(
-        default_root_dir=path,
-        accelerator='cpu',
-        max_epochs=2,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-    )
+    return quiet_trainer(path, max_epochs=2)
 
 
 def predict(task: Any, sensor: str, path: Path) -> Tensor:

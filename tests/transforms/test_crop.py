@@ -147,7 +147,8 @@ class TestImage:
             'mask': (image[:, 1] * 9).long(),
             'target': image[:, :2],
         }
-        batch['image'] = image * batch['valid'].unsqueeze(1)
+        for key in ('image', 'target'):
+            batch[key] = batch[key] * batch['valid'].unsqueeze(1)
         for crop in (RandomResizedCrop(size, **WHOLE), CenterResizedCrop(size)):
             out = crop(batch)
             assert out.keys() == batch.keys()

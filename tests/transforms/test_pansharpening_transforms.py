@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from data.pansharpening_scene.data import golden_scene
 from torch import Tensor
 
-from tests.pansharpening_scene import golden_scene
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, MetadataError
 from torchgeo_hsi.physics.resampling import interpolate, mtf_kernel
 from torchgeo_hsi.transforms.pansharpening import (

@@ -10,7 +10,13 @@ from workflows.scenes import make_scene
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.workflows import _graph_method, cross_validate, fit_method
 
-OPTIONS = {'steps': 4, 'components': 6, 'hidden': 16, 'out': 8, 'sample_nodes': 128}
+OPTIONS = {
+    'steps': 4,
+    'components': 6,
+    'hidden_dim': 16,
+    'output_dim': 8,
+    'sample_nodes': 128,
+}
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,7 @@
 
 """Callbacks: what is written while a task runs."""
 
-# naming one of our callbacks in a config is enough to register our backbones in timm
-from .. import models as _models  # noqa: F401
+from .._timm import import_with_timm as _import_with_timm
 from .cube_writer import GeoTIFFCubeWriter
 from .embedding_writer import EmbeddingWriter
 from .field_figure import FieldFigure
@@ -18,7 +17,11 @@ from .score_file import ScoreFile, read_scores
 from .score_report import ScoreReport
 from .spectral_figures import SpectralFigures, draw_restoration
 from .stages import StagedTraining
+from .whole_checkpoint import WholeCheckpoint
 from .zero_shot_figures import ZeroShotFigures, plot_records
+
+# naming one of our callbacks in a config is enough to register our backbones in timm
+_import_with_timm('torchgeo_hsi.models')
 
 __all__ = (
     'EmbeddingWriter',
@@ -34,6 +37,7 @@ __all__ = (
     'ScoreReport',
     'SpectralFigures',
     'StagedTraining',
+    'WholeCheckpoint',
     'ZeroShotFigures',
     'draw_map',
     'draw_reconstruction',

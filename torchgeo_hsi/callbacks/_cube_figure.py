@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from .._typing import BoolArray
 from ..datasets.plotting import CLASS_COLORS, NODATA_GRAY, TRUE_COLOR
+from ._aside import log_figure
 from ._figure_file import save_figure
 from ._report import report
 
@@ -26,6 +28,62 @@ _STRETCH = (2.0, 98.0)
 
 #: Largest distance in micrometres at which a band stands for a color.
 _NEAR = 0.05
+
+
+class CubeFigures(Callback):
+    """Base class of figures of a few samples, with their spectra."""
+
+    #: What the figures show, for the logger.
+    _kind = 'cube'
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        count: int = 2,
+        every_n_epochs: int = 1,
+        num_spectra: int = 3,
+    ) -> None:
+        """Initialize a new instance.
+
+        Args:
+            folder: Folder for pictures named after stage, sample and epoch; the logger
+                alone by default.
+            count: Number of samples, at most those of a batch where only the first one
+                is drawn.
+            every_n_epochs: Draw in every n-th epoch of a training.
+            num_spectra: Number of pixels whose spectra are drawn.
+
+        Raises:
+            ValueError: If a number is not positive.
+        """
+        if min(count, every_n_epochs, num_spectra) < 1:
+            raise ValueError(
+                'Expected count, every_n_epochs and num_spectra of 1 or more, got '
+                f'{count}, {every_n_epochs} and {num_spectra}.'
+            )
+        self.folder = None if folder is None else Path(folder)
+        self.count = count
+        self.every_n_epochs = every_n_epochs
+        self.num_spectra = num_spectra
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        """Tell whether this epoch is drawn; outside of a training, each one is."""
+        due = trainer.current_epoch % self.every_n_epochs == 0
+        return due or trainer.state.fn != 'fit'
+
+    def _publish(
+        self, trainer: Trainer, figure: Figure, stage: str, index: int
+    ) -> None:
+        """Hand a figure to the loggers that take some, save it, and close it."""
+        try:
+            tag = f'{stage}/{self._kind}_{index}'
+            log_figure(trainer, tag, figure)
+            if self.folder is not None:
+                name = f'{stage}_{index}_epoch_{trainer.current_epoch:04d}.png'
+                save_figure(figure, self.folder / name, type(self).__name__)
+                report('Figure written to %s', self.folder / name)
+        finally:
+            plt.close(figure)
 
 
 def choose_bands(count: int, wavelength: NDArray[Any] | None) -> list[int]:
@@ -151,23 +209,31 @@ def show_error(
     figure.colorbar(picture, ax=ax, shrink=0.8)
 
 
-def publish(
-    trainer: Trainer, figure: Figure, tag: str, path: Path | None, owner: str
-) -> None:
-    """Hand a figure to the loggers that take some, and save it.
+def band_axis(
+    count: int, wavelength: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return where bands are on the axis of a plot of spectra.
 
     Args:
-        trainer: Lightning's trainer.
-        figure: The figure.
-        tag: Its name for loggers.
-        path: File to write, if there shall be one.
-        owner: Name of the callback, for messages.
+        count: Number of bands.
+        wavelength: Their centres in micrometres, if known.
+
+    Returns:
+        Wavelengths in nanometres or numbers of bands, and their order.
     """
-    for logger in trainer.loggers:
-        writer = getattr(logger, 'experiment', None)
-        add = getattr(writer, 'add_figure', None)
-        if add is not None:
-            add(tag, figure, global_step=trainer.global_step, close=False)
-    if path is not None:
-        save_figure(figure, path, owner)
-        report('Figure written to %s', path)
+    x = np.arange(1, count + 1) if wavelength is None else 1e3 * wavelength
+    return x, np.argsort(x, kind='stable')
+
+
+def label_spectra(ax: Axes, wavelength: NDArray[Any] | None, is_empty: bool) -> None:
+    """Label the axes of a plot of spectra.
+
+    Args:
+        ax: The plot.
+        wavelength: Centres of the bands in micrometres, if known.
+        is_empty: Whether there is no line, and so no legend.
+    """
+    ax.set_xlabel('Band' if wavelength is None else 'Wavelength (nm)')
+    ax.set_ylabel('Value')
+    if not is_empty:
+        ax.legend(fontsize=9, frameon=False, ncols=3)

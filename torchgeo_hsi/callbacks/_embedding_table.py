@@ -35,7 +35,7 @@ def import_pyarrow() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise ImportError(
-            'EmbeddingWriter needs pyarrow: pip install "torchgeo-hsi[parquet]".'
+            "EmbeddingWriter needs pyarrow: pip install 'torchgeo-hsi[parquet]'."
         ) from error
     return pyarrow
 

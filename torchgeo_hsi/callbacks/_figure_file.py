@@ -3,14 +3,12 @@
 
 """Write a figure to a file."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
-from ..errors import OutputError
+from ..io._whole import write_whole
 
 
 def check_picture(path: str | Path) -> Path:
@@ -25,13 +23,29 @@ def check_picture(path: str | Path) -> Path:
     Raises:
         ValueError: If matplotlib cannot write such a file.
     """
-    formats = sorted(FigureCanvasBase.get_supported_filetypes())
-    if Path(path).suffix.lower().removeprefix('.') not in ('', *formats):
-        raise ValueError(
-            f'Expected a picture with one of the suffixes {", ".join(formats)}, got '
-            f'{path}.'
-        )
+    complaint = picture_complaint(path, needs_suffix=False)
+    if complaint:
+        raise ValueError(complaint)
     return Path(path)
+
+
+def picture_complaint(path: str | Path, needs_suffix: bool) -> str:
+    """Say why matplotlib cannot write a picture.
+
+    Args:
+        path: The picture.
+        needs_suffix: Whether a name without a suffix, which would become a PNG, counts.
+
+    Returns:
+        What is wrong; nothing if it can.
+    """
+    formats = sorted(FigureCanvasBase.get_supported_filetypes())
+    known = formats if needs_suffix else ['', *formats]
+    if Path(path).suffix.lower().removeprefix('.') in known:
+        return ''
+    return (
+        f'Expected a picture with one of the suffixes {", ".join(formats)}, got {path}.'
+    )
 
 
 def save_figure(figure: Figure, path: Path, owner: str) -> None:
@@ -45,18 +59,10 @@ def save_figure(figure: Figure, path: Path, owner: str) -> None:
     Raises:
         OutputError: If the file cannot be written.
     """
-    part = path.with_name(f'.{path.stem}.part{path.suffix or ".png"}')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, dpi=150)
-        os.replace(part, path)
-    except BaseException as error:
-        # in a folder that is none, even this fails
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        raise OutputError(
-            f'The picture could not be written to {path}: {error}. Free some space or '
-            f'choose another path for {owner}.'
-        ) from error
+    # without a suffix matplotlib would choose one, and another name
+    kind = path.suffix.lower().removeprefix('.') or 'png'
+    write_whole(
+        path,
+        lambda part: figure.savefig(part, dpi=150, format=kind),
+        f'choose another path for {owner}',
+    )

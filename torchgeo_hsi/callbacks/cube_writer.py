@@ -4,38 +4,34 @@
 """Whole-scene output of ``predict``: one georeferenced raster, whatever its size."""
 
 import logging
-import os
 import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from .. import __version__
-from ..errors import EmptyDataError, HSIError, NodataWarning, OutputError
+from ..errors import EmptyDataError, NodataWarning
 from ..io._cog_options import check_cog_options
 from ..io._gdal import gdal_cache
-from ..io._scratch import ScratchFolder
 from ..io._tiles import blend_weights, check_blend
 from ..io.cog import CubeWriter
 from ._grid import tile_transforms
 from ._mosaic import Mosaic
 from ._output import OutputOptions
-from ._report import report
+from ._prediction_writer import FileWriter
 from ._scene import Scene, SceneWriter, check_crs, check_not_input, predict_dataset
 from ._values import denormalize, prediction_values
 
 logger = logging.getLogger(__name__)
 
 
-class GeoTIFFCubeWriter(BasePredictionWriter):
+class GeoTIFFCubeWriter(FileWriter[SceneWriter]):
     """Blend the tiles of ``predict`` into one Cloud Optimized GeoTIFF.
 
     Works with every task whose ``predict_step`` returns a tensor of shape ``(B, K, h,
@@ -66,6 +62,8 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
                     output_path: output/map.tif
                     class_names: [water, forest, field]
     """
+
+    _remedy = 'set scratch_dir to a folder on another disk'
 
     def __init__(
         self,
@@ -141,14 +139,10 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
         Raises:
             ValueError: If options contradict each other, or are not understood.
         """
-        super().__init__(write_interval='batch')
-        self.output_path = Path(output_path)
+        super().__init__(output_path, overwrite, keep_predictions, scratch_dir)
         self.crs = None if crs is None else CRS.from_user_input(crs)
         self.compress, _ = check_cog_options(compress, overview_resampling or 'mode')
-        self.overwrite = overwrite
         self.key = key
-        self.keep_predictions = keep_predictions
-        self.scratch_dir = None if scratch_dir is None else Path(scratch_dir)
         self.cache_mb = cache_mb
         classes = (class_values, class_names, colors, scale, offset)
         self.options = OutputOptions(
@@ -158,28 +152,19 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
         self.delta = delta
         #: Files that have been written.
         self.paths: list[Path] = []
-        self._scratch: ScratchFolder | None = None
-        self._writer: SceneWriter | None = None
         self._stack = ExitStack()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check the output path, and bound GDAL's cache before workers start."""
         super().setup(trainer, pl_module, stage)
-        if stage != 'predict':
-            return
-        if self.output_path.is_dir():
-            raise OutputError(f'{self.output_path} is a folder. Name a file in it.')
-        if self.output_path.exists() and not self.overwrite:
-            raise OutputError(
-                f'{self.output_path} exists already. Choose another output_path, or '
-                'set overwrite to true.'
-            )
-        self._stack.enter_context(gdal_cache(self.cache_mb))
+        if stage == 'predict':
+            self._stack.enter_context(gdal_cache(self.cache_mb))
+
+    def _open(self, trainer: Trainer, folder: Path) -> SceneWriter:
+        return SceneWriter(folder, trainer.global_rank, predict_dataset(trainer))
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the dataset, and open a folder for the tiles."""
-        if not self.keep_predictions:
-            trainer.predict_loop.return_predictions = False
         dataset = predict_dataset(trainer)
         if self.delta is None:
             margin = getattr(getattr(trainer, 'datamodule', None), 'tile_margin', 0)
@@ -187,46 +172,17 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
             self.blend = check_blend(overlap, margin, method)
         check_not_input(self.output_path, dataset)
         check_crs(self.crs, dataset)
-        folder = ''
-        if trainer.is_global_zero:
-            with self._reported():
-                self._scratch = ScratchFolder(self.output_path, self.scratch_dir)
-            folder = str(self._scratch.path)
-        folder = trainer.strategy.broadcast(folder)
-        if not os.path.isdir(folder):
-            raise OutputError(
-                f'Process {trainer.global_rank} does not see the folder {folder} of '
-                'the first process. Set scratch_dir to a folder that all nodes share.'
-            )
-        self._writer = SceneWriter(Path(folder), trainer.global_rank, dataset)
+        super().on_predict_start(trainer, pl_module)
 
-    def write_on_batch_end(
+    def write_batch(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        module: LightningModule,
         prediction: Any,
-        batch_indices: Any,
+        indices: Any,
         batch: Any,
-        batch_idx: int,
-        dataloader_idx: int,
     ) -> None:
-        """Put the tiles of one batch on disk.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The task.
-            prediction: Output of ``predict_step``.
-            batch_indices: Not used.
-            batch: The batch, as the task got it.
-            batch_idx: Not used.
-            dataloader_idx: Not used.
-
-        Raises:
-            MetadataError: If the tiles have no place on the pixel grid, or the
-                prediction is no map.
-            BandMismatchError: If the options do not fit the number of channels.
-            OutputError: If the disk is full.
-        """
+        """Put the tiles of one batch on disk."""
         assert self._writer is not None
         values = prediction_values(prediction, self.key)
         if self.options.denormalize:
@@ -235,7 +191,7 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
         first = self._writer.scene is None
         if first:
             # whatever does not fit is better known now than after the last tile
-            self.options.encoder(values.shape[1], pl_module.hparams)
+            self.options.encoder(values.shape[1], module.hparams)
             for size in values.shape[-2:]:
                 blend_weights(size, *self.blend)
         with self._reported():
@@ -245,64 +201,26 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Blend all tiles, in the first process, and write the raster."""
-        assert self._writer is not None
-        with self._reported():
-            self._writer.close()
-        if getattr(trainer, 'fast_dev_run', False):
-            # a trial of one batch must not replace a map
-            report('fast_dev_run: %s is not written', self.output_path)
-            return
-        trainer.strategy.barrier('GeoTIFFCubeWriter')
-        failure = 'The first process failed.'
-        try:
-            if trainer.is_global_zero:
-                with self._reported():
-                    self._finish(trainer, pl_module)
-            failure = ''
-        except Exception as error:
-            failure = str(error)
-            raise
-        finally:
-            # the other processes wait for the first one
-            failure = trainer.strategy.broadcast(failure)
-        if failure:
-            raise OutputError(failure)
-        self.paths = [self.output_path]
-        if trainer.is_global_zero:
-            report('Prediction written to %s', self.output_path)
+        super().on_predict_end(trainer, pl_module)
+        if not getattr(trainer, 'fast_dev_run', False):
+            self.paths = [self.output_path]
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Remove everything that is not finished."""
-        self._clean()
+    def _complaint(self) -> str:
+        return (
+            f'The sampler gave not a single tile, so {self.output_path} is not written. '
+            'Use a patch size that is not larger than the scene.'
+        )
 
-    def teardown(
-        self, trainer: Trainer, pl_module: LightningModule, stage: str
-    ) -> None:
-        """Remove what is left, and give GDAL its cache back.
-
-        Raises:
-            EmptyDataError: If Lightning had nothing to predict, so nothing is written.
-        """
-        started = self._writer is not None
-        self._clean()
-        if stage == 'predict' and not started and trainer.limit_predict_batches != 0:
-            raise EmptyDataError(
-                f'The sampler gave not a single tile, so {self.output_path} is not '
-                'written. Use a patch size that is not larger than the scene.'
-            )
-
-    def _finish(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _finish(self, trainer: Trainer, module: LightningModule, folder: Path) -> None:
         assert self._scratch is not None
         dataset = predict_dataset(trainer)
-        scene = Scene.load(self._scratch.path)
+        scene = Scene.load(folder)
         if scene is None:
             raise EmptyDataError('No process has predicted a single tile.')
-        grid, hparams = scene.grid, pl_module.hparams
+        grid, hparams = scene.grid, module.hparams
         encoder = self.options.encoder(scene.num_values, hparams)
         mosaic = Mosaic(
-            self._scratch.path,
+            folder,
             (scene.num_values, grid.height, grid.width),
             scene.side,
             np.dtype(scene.dtype),
@@ -358,26 +276,9 @@ class GeoTIFFCubeWriter(BasePredictionWriter):
                 free,
             )
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except HSIError:
-            raise
-        except OSError as error:
-            raise OutputError(
-                f'The tiles of {self.output_path} could not be kept: {error}. Free '
-                'some space, or set scratch_dir to a folder on another disk. Nothing '
-                'half-written was left behind.'
-            ) from error
-
     def _clean(self) -> None:
-        if self._writer is not None:
-            self._writer.abort()
-            self._writer = None
-        if self._scratch is not None:
-            self._scratch.remove()
-            self._scratch = None
+        super()._clean()
+        # GDAL gets its cache back
         self._stack.close()
 
 

@@ -5,20 +5,16 @@
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from pyproj import CRS
 from torch import Tensor
 
-from ..errors import EmptyDataError, HSIError, MetadataError, NodataWarning, OutputError
-from ..io._scratch import ScratchFolder
+from ..errors import EmptyDataError, MetadataError, NodataWarning
 from ._embedding_table import (
     TableWriter,
     footprints,
@@ -27,7 +23,7 @@ from ._embedding_table import (
     make_table,
     merge_tables,
 )
-from ._report import report
+from ._prediction_writer import FileWriter
 from ._scene import predict_dataset
 
 #: Compressions of Parquet that all readers know.
@@ -36,7 +32,7 @@ _COMPRESSIONS = ('zstd', 'snappy', 'gzip', 'none')
 _OWN = ('index', 'file', 'valid', 'xmin', 'ymin', 'xmax', 'ymax', 'embedding')
 
 
-class EmbeddingWriter(BasePredictionWriter):
+class EmbeddingWriter(FileWriter[TableWriter]):
     """Write one row for each image that is predicted to a Parquet file.
 
     Works with every task whose ``predict_step`` returns ``embedding`` of shape
@@ -71,6 +67,8 @@ class EmbeddingWriter(BasePredictionWriter):
                   init_args: {output_path: output/embeddings.parquet}
     """
 
+    _what = 'Embeddings'
+
     def __init__(
         self,
         output_path: str | Path = 'output/embeddings.parquet',
@@ -100,91 +98,47 @@ class EmbeddingWriter(BasePredictionWriter):
         Raises:
             ValueError: If an option is out of its range.
         """
-        super().__init__(write_interval='batch')
+        super().__init__(output_path, overwrite, keep_predictions)
         if row_group_size < 1 or compress not in _COMPRESSIONS:
             raise ValueError(
                 'Expected a row_group_size of 1 or more, and the compression '
                 f'{", ".join(_COMPRESSIONS)}, got {row_group_size} and {compress!r}.'
             )
-        self.output_path = Path(output_path)
         self.key = key
         self.crs = CRS.from_user_input(crs)
         self.columns = columns
         self.row_group_size = row_group_size
         self.compress = compress
-        self.overwrite = overwrite
-        self.keep_predictions = keep_predictions
-        self._scratch: ScratchFolder | None = None
-        self._folder: Path | None = None
-        self._writer: TableWriter | None = None
         self._dataset: Any = None
-        self._rows = 0
         self._lost = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check the output path, and that pyarrow is there."""
         super().setup(trainer, pl_module, stage)
-        if stage != 'predict':
-            return
-        import_pyarrow()
-        if self.output_path.is_dir():
-            raise OutputError(f'{self.output_path} is a folder. Name a file in it.')
-        if self.output_path.exists() and not self.overwrite:
-            raise OutputError(
-                f'{self.output_path} exists already. Choose another output_path, or '
-                'set overwrite to true.'
-            )
+        if stage == 'predict':
+            import_pyarrow()
 
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open a folder for the part of each process."""
-        if not self.keep_predictions:
-            trainer.predict_loop.return_predictions = False
+    def _open(self, trainer: Trainer, folder: Path) -> TableWriter:
         self._dataset = predict_dataset(trainer)
-        folder = ''
-        if trainer.is_global_zero:
-            with self._reported():
-                self._scratch = ScratchFolder(self.output_path)
-            folder = str(self._scratch.path)
-        self._folder = Path(trainer.strategy.broadcast(folder))
-        if not self._folder.is_dir():
-            raise OutputError(
-                f'Process {trainer.global_rank} does not see the folder {self._folder} '
-                'of the first process. Write to a folder that all nodes share.'
-            )
-        part = self._folder / f'{trainer.global_rank:05}.parquet'
-        self._writer = TableWriter(part, self.row_group_size, self.compress)
-        self._rows = self._lost = 0
+        self._lost = 0
+        part = folder / f'{trainer.global_rank:05}.parquet'
+        return TableWriter(part, self.row_group_size, self.compress)
 
-    def write_on_batch_end(
+    def write_batch(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        module: LightningModule,
         prediction: Any,
-        batch_indices: Any,
+        indices: Any,
         batch: Any,
-        batch_idx: int,
-        dataloader_idx: int,
     ) -> None:
-        """Add the rows of one batch.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The task.
-            prediction: Output of ``predict_step``.
-            batch_indices: Numbers of the samples in the dataset, if Lightning knows.
-            batch: The batch, as the task got it.
-            batch_idx: Not used.
-            dataloader_idx: Not used.
-
-        Raises:
-            MetadataError: If there is no embedding, or batches have other columns.
-            OutputError: If the disk is full.
-        """
+        """Add the rows of one batch."""
         assert self._writer is not None
         values = self._embedding(prediction)
-        columns: dict[str, Any] = {'index': self._index(trainer, batch_indices, values)}
-        files = self._files(columns['index'])
-        if files is not None and isinstance(batch_indices, list):
+        index = np.array(self._numbers(trainer, indices, len(values)), dtype=np.int64)
+        columns: dict[str, Any] = {'index': index}
+        files = self._files(index)
+        if files is not None and isinstance(indices, list):
             columns['file'] = files
         known = np.isfinite(values).all(axis=1)
         share = _valid_share(batch, len(values))
@@ -208,9 +162,6 @@ class EmbeddingWriter(BasePredictionWriter):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the parts together, in the first process."""
-        assert self._writer is not None
-        with self._reported():
-            self._writer.close()
         if self._lost:
             warnings.warn(
                 f'{self._lost} images have no valid pixel, or embeddings that are NaN '
@@ -218,56 +169,18 @@ class EmbeddingWriter(BasePredictionWriter):
                 NodataWarning,
                 stacklevel=2,
             )
-        if getattr(trainer, 'fast_dev_run', False):
-            report('fast_dev_run: %s is not written', self.output_path)
-            return
-        trainer.strategy.barrier('EmbeddingWriter')
-        failure = 'The first process failed.'
-        try:
-            if trainer.is_global_zero:
-                with self._reported():
-                    self._finish()
-            failure = ''
-        except Exception as error:
-            failure = str(error)
-            raise
-        finally:
-            # the other processes wait for the first one
-            failure = trainer.strategy.broadcast(failure)
-        if failure:
-            raise OutputError(failure)
-        if trainer.is_global_zero:
-            report('Embeddings written to %s', self.output_path)
+        super().on_predict_end(trainer, pl_module)
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Remove everything that is not finished."""
-        self._clean()
+    def _complaint(self) -> str:
+        return f'There was not a single image, so {self.output_path} is not written.'
 
-    def teardown(
-        self, trainer: Trainer, pl_module: LightningModule, stage: str
-    ) -> None:
-        """Remove what is left.
-
-        Raises:
-            EmptyDataError: If Lightning had nothing to predict, so nothing is written.
-        """
-        started = self._writer is not None
-        self._clean()
-        if stage == 'predict' and not started and trainer.limit_predict_batches != 0:
-            raise EmptyDataError(
-                f'There was not a single image, so {self.output_path} is not written.'
-            )
-
-    def _finish(self) -> None:
-        assert self._folder is not None
-        parts = sorted(self._folder.glob('*.parquet'))
+    def _finish(self, trainer: Trainer, module: LightningModule, folder: Path) -> None:
+        parts = sorted(folder.glob('*.parquet'))
         if not parts:
             raise EmptyDataError('No process has predicted a single image.')
         whole = parts[0]
         if len(parts) > 1:
-            whole = self._folder / 'whole'
+            whole = folder / 'whole'
             merge_tables(parts, whole, self.row_group_size, self.compress)
         os.replace(whole, self.output_path)
 
@@ -284,18 +197,6 @@ class EmbeddingWriter(BasePredictionWriter):
             )
         array: NDArray[np.float32] = values.detach().cpu().float().numpy()
         return array
-
-    def _index(
-        self, trainer: Trainer, indices: Any, values: NDArray[np.float32]
-    ) -> NDArray[np.int64]:
-        """Return the numbers of samples, or count them."""
-        start = self._rows
-        self._rows += len(values)
-        if isinstance(indices, list) and all(isinstance(i, int) for i in indices):
-            return np.array(indices, dtype=np.int64)
-        # every process has every n-th sample
-        own = np.arange(start, self._rows, dtype=np.int64)
-        return own * trainer.world_size + trainer.global_rank
 
     def _files(self, index: NDArray[np.int64]) -> list[str] | None:
         """Return the files of samples, if there is one for each."""
@@ -335,26 +236,9 @@ class EmbeddingWriter(BasePredictionWriter):
                 )
         return found
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except HSIError:
-            raise
-        except OSError as error:
-            raise OutputError(
-                f'{self.output_path} could not be written: {error}. Free some space or '
-                'choose another output_path. Nothing half-written was left behind.'
-            ) from error
-
     def _clean(self) -> None:
-        if self._writer is not None:
-            writer, self._writer = self._writer, None
-            writer.abort()
-        if self._scratch is not None:
-            self._scratch.remove()
-            self._scratch = None
-        self._dataset = self._folder = None
+        super()._clean()
+        self._dataset = None
 
 
 def _column(values: Any, count: int) -> Any:

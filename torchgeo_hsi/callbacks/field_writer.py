@@ -4,19 +4,19 @@
 """Output of ``predict``: a file for each equation that was solved."""
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from scipy.io import netcdf_file
 from torch import Tensor
 
 from ..errors import MetadataError, OutputError
+from ..io._scratch import ScratchFolder
+from ..io._whole import not_written, put_whole
+from ._prediction_writer import BatchWriter
 from ._report import report
 
 #: Names of arrays, and of the axes of each.
@@ -25,8 +25,10 @@ type Field = tuple[NDArray[Any], tuple[str, ...]]
 FORMATS = ('netcdf', 'npz')
 _SUFFIX = {'netcdf': '.nc', 'npz': '.npz'}
 
+_REMEDY = 'choose another folder for FieldWriter'
 
-class FieldWriter(BasePredictionWriter):
+
+class FieldWriter(BatchWriter):
     """Write each predicted solution with its axes.
 
     For :class:`~torchgeo_hsi.tasks.NeuralSpectral`. The file of a function holds
@@ -67,14 +69,13 @@ class FieldWriter(BasePredictionWriter):
         Raises:
             ValueError: If there is no such format.
         """
-        super().__init__(write_interval='batch')
+        super().__init__(keep_predictions)
         if format not in FORMATS:
             raise ValueError(f"Expected the format 'netcdf' or 'npz', got {format!r}.")
         self.folder = Path(folder)
         self.format = format
         self.overwrite = overwrite
-        self.keep_predictions = keep_predictions
-        self._count = 0
+        self._scratch: ScratchFolder | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check the folder, and that the task solves equations.
@@ -100,55 +101,59 @@ class FieldWriter(BasePredictionWriter):
             )
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let Lightning forget what has been written."""
-        self._count = 0
-        if not self.keep_predictions:
-            trainer.predict_loop.return_predictions = False
-
-    def write_on_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        prediction: Any,
-        batch_indices: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int,
-    ) -> None:
-        """Write the functions of one batch.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The task.
-            prediction: Output of ``predict_step``.
-            batch_indices: Numbers of the functions in the dataset, if Lightning knows.
-            batch: The batch, as the task got it.
-            batch_idx: Not used.
-            dataloader_idx: Not used.
+        """Open a folder for the file that is being written.
 
         Raises:
-            OutputError: If a file cannot be written.
+            OutputError: If it cannot be made.
         """
+        super().on_predict_start(trainer, pl_module)
         if getattr(trainer, 'fast_dev_run', False):
             return
-        count = len(prediction['prediction'])
-        numbers = batch_indices
-        if not isinstance(numbers, list):
-            # every process has every n-th function
-            own = range(self._count, self._count + count)
-            numbers = [n * trainer.world_size + trainer.global_rank for n in own]
-        self._count += count
+        # one for each process, and for all of its files
+        name = f'field_{trainer.global_rank}'
+        try:
+            self._scratch = ScratchFolder(self.folder / name)
+        except OSError as error:
+            raise not_written(self.folder, error, _REMEDY) from error
+
+    def write_batch(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        prediction: Any,
+        indices: Any,
+        batch: Any,
+    ) -> None:
+        """Write the functions of one batch."""
+        numbers = self._numbers(trainer, indices, len(prediction['prediction']))
+        if self._scratch is None:
+            return
         for index, number in enumerate(numbers):
-            fields, about = describe_field(pl_module, prediction, index)
+            fields, about = describe_field(module, prediction, index)
             path = self.folder / f'field_{number:05}{_SUFFIX[self.format]}'
-            write_field(path, fields, about)
+            write_field(path, self._scratch.path, fields, about)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the files are."""
-        if trainer.is_global_zero and self._count:
-            if getattr(trainer, 'fast_dev_run', False):
-                return
+        if trainer.is_global_zero and self._count and self._scratch is not None:
             report('Solutions written to %s', self.folder)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Remove what is not finished."""
+        self._clean()
+
+    def teardown(
+        self, trainer: Trainer, pl_module: LightningModule, stage: str
+    ) -> None:
+        """Remove the folder of unfinished files."""
+        self._clean()
+
+    def _clean(self) -> None:
+        if self._scratch is not None:
+            self._scratch.remove()
+            self._scratch = None
 
 
 def describe_field(
@@ -188,32 +193,25 @@ def describe_field(
 
 
 def write_field(
-    path: Path, fields: dict[str, Field], about: dict[str, str | float]
+    path: Path, scratch: Path, fields: dict[str, Field], about: dict[str, str | float]
 ) -> None:
     """Write arrays under a temporary name, and rename the file.
 
     Args:
-        path: File that ends with ``.nc`` or ``.npz``; folders are created.
+        path: File that ends with ``.nc`` or ``.npz``.
+        scratch: Folder for the file that is not finished.
         fields: Arrays with the names of their axes.
         about: What else is known.
 
     Raises:
         OutputError: If the file cannot be written.
     """
-    part = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
     write = _write_netcdf if path.suffix == '.nc' else _write_npz
+    part = scratch / path.name
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(part, fields, about)
-        os.replace(part, path)
+        put_whole(part, path, lambda file: write(file, fields, about))
     except OSError as error:
-        # in a folder that is none, even this fails
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise OutputError(
-            f'A solution could not be written to {path}: {error}. Free some space or '
-            'choose another folder for FieldWriter.'
-        ) from error
+        raise not_written(path, error, _REMEDY) from error
 
 
 def _write_npz(

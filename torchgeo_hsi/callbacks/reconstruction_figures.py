@@ -5,13 +5,12 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -25,10 +24,12 @@ from ..physics import check_micrometres
 from ..transforms.normalize import denormalize
 from ._cube_figure import (
     Cube,
+    CubeFigures,
+    band_axis,
     choose_bands,
     choose_pixels,
     color_views,
-    publish,
+    label_spectra,
     show_error,
     show_view,
 )
@@ -37,7 +38,7 @@ from ._cube_figure import (
 _HIDDEN_GRAY = '#e6e6e6'
 
 
-class ReconstructionFigures(Callback):
+class ReconstructionFigures(CubeFigures):
     """Draw image, what is seen of it, reconstruction, error, and spectra.
 
     For tasks that have a method ``reconstruct``, as
@@ -55,34 +56,7 @@ class ReconstructionFigures(Callback):
                   init_args: {folder: output/figures}
     """
 
-    def __init__(
-        self,
-        folder: str | Path | None = None,
-        count: int = 2,
-        every_n_epochs: int = 1,
-        num_spectra: int = 3,
-    ) -> None:
-        """Initialize a new ReconstructionFigures instance.
-
-        Args:
-            folder: Folder for pictures named after stage, sample and epoch; the logger
-                alone by default.
-            count: Number of samples, at most those of a batch.
-            every_n_epochs: Draw in every n-th epoch of a training.
-            num_spectra: Number of pixels whose spectra are drawn.
-
-        Raises:
-            ValueError: If a number is not positive.
-        """
-        if min(count, every_n_epochs, num_spectra) < 1:
-            raise ValueError(
-                'Expected count, every_n_epochs and num_spectra of 1 or more, got '
-                f'{count}, {every_n_epochs} and {num_spectra}.'
-            )
-        self.folder = None if folder is None else Path(folder)
-        self.count = count
-        self.every_n_epochs = every_n_epochs
-        self.num_spectra = num_spectra
+    _kind = 'reconstruction'
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that the task can reconstruct.
@@ -130,8 +104,7 @@ class ReconstructionFigures(Callback):
     def _draw(
         self, trainer: Trainer, module: LightningModule, batch: Any, stage: str
     ) -> None:
-        due = trainer.current_epoch % self.every_n_epochs == 0
-        if not trainer.is_global_zero or not (due or trainer.state.fn != 'fit'):
+        if not trainer.is_global_zero or not self._is_due(trainer):
             return
         size = len(batch['image'])
         part = {
@@ -154,20 +127,7 @@ class ReconstructionFigures(Callback):
             figure = draw_reconstruction(
                 one, full, hidden[index].cpu(), self.num_spectra
             )
-            try:
-                self._publish(trainer, figure, stage, index)
-            finally:
-                plt.close(figure)
-
-    def _publish(
-        self, trainer: Trainer, figure: Figure, stage: str, index: int
-    ) -> None:
-        path = None
-        if self.folder is not None:
-            name = f'{stage}_{index}_epoch_{trainer.current_epoch:04d}.png'
-            path = self.folder / name
-        tag = f'{stage}/reconstruction_{index}'
-        publish(trainer, figure, tag, path, 'ReconstructionFigures')
+            self._publish(trainer, figure, stage, index)
 
 
 def draw_reconstruction(
@@ -237,9 +197,7 @@ def _show_spectra(
     wavelength: NDArray[Any] | None,
 ) -> None:
     """Show the spectra of a few pixels; what was seen of them is a thick line."""
-    count = len(cubes['Image'])
-    x = np.arange(1, count + 1) if wavelength is None else 1e3 * wavelength
-    order = np.argsort(x, kind='stable')
+    x, order = band_axis(len(cubes['Image']), wavelength)
     for number, (color, (row, col)) in enumerate(
         zip(CLASS_COLORS, pixels, strict=False)
     ):
@@ -255,10 +213,7 @@ def _show_spectra(
         for name, (values, style) in lines.items():
             label = name if number == 0 else None
             ax.plot(x[order], values, color=color, label=label, **style)
-    ax.set_xlabel('Band' if wavelength is None else 'Wavelength (nm)')
-    ax.set_ylabel('Value')
-    if pixels:
-        ax.legend(fontsize=9, frameon=False, ncols=3)
+    label_spectra(ax, wavelength, not pixels)
 
 
 @contextmanager

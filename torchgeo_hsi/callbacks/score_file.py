@@ -4,13 +4,11 @@
 """Keep the scores of a run in a file that people and programs can read."""
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ..errors import OutputError
+from ..io._whole import write_json
 from ._report import report
 
 #: Endings of the metrics that are shown; the file holds all.
@@ -57,19 +55,7 @@ class ScoreFile(Callback):
         scores = {k: float(v) for k, v in sorted(trainer.callback_metrics.items())}
         scores['epoch'] = float(trainer.current_epoch)
         content = read_scores(self.path) | {stage: scores}
-        part = self.path.with_name(f'{self.path.name}.part')
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-            os.replace(part, self.path)
-        except OSError as error:
-            # in a folder that is none, even this fails
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise OutputError(
-                f'The scores could not be written to {self.path}: {error}. Free some '
-                'space or choose another path for ScoreFile.'
-            ) from error
+        write_json(self.path, content, 'choose another path for ScoreFile')
         shown = ', '.join(
             f'{name} {scores[name]:.4f}'
             for name in scores

@@ -3,14 +3,14 @@
 
 """Keep the report of a classification: scores, split and confusion matrix."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ..errors import MetadataError, OutputError
+from ..errors import MetadataError
+from ..io._whole import write_json
 from ..metrics.classification_report import ClassificationReport
 from ._figure_file import save_figure
 from ._report import report
@@ -77,16 +77,7 @@ class ScoreReport(Callback):
             return
         content: dict[str, Any] = dict(read_scores(self.path))
         content[stage] = found.to_dict()
-        part = self.path.with_name(f'.{self.path.name}.part')
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-            part.replace(self.path)
-        except OSError as error:
-            raise OutputError(
-                f'The report could not be written to {self.path}: {error}. Free some '
-                'space or choose another path for ScoreReport.'
-            ) from error
+        write_json(self.path, content, 'choose another path for ScoreReport')
         report('Report of %s written to %s', stage, self.path)
         self._draw(found, getattr(trainer, 'datamodule', None))
 

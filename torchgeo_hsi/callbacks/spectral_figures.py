@@ -4,13 +4,12 @@
 """Figures of what a restoration network does, while it learns."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -23,9 +22,11 @@ from ..metrics import mpsnr
 from ..physics import check_micrometres
 from ._cube_figure import (
     Cube,
+    CubeFigures,
+    band_axis,
     choose_pixels,
     color_views,
-    publish,
+    label_spectra,
     show_error,
     show_view,
 )
@@ -46,7 +47,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 }
 
 
-class SpectralFigures(Callback):
+class SpectralFigures(CubeFigures):
     """Draw noisy, restored and true image, the error, and spectra.
 
     The figures of the first samples of validation and test go to the logger, if it
@@ -61,35 +62,8 @@ class SpectralFigures(Callback):
                   init_args: {folder: output/figures}
     """
 
-    def __init__(
-        self,
-        folder: str | Path | None = None,
-        count: int = 2,
-        every_n_epochs: int = 1,
-        num_spectra: int = 3,
-    ) -> None:
-        """Initialize a new SpectralFigures instance.
-
-        Args:
-            folder: Folder for pictures named after stage, sample and epoch; the logger
-                alone by default.
-            count: Number of samples.
-            every_n_epochs: Draw in every n-th epoch of a training.
-            num_spectra: Number of pixels whose spectra are drawn.
-
-        Raises:
-            ValueError: If a number is not positive.
-        """
-        if min(count, every_n_epochs, num_spectra) < 1:
-            raise ValueError(
-                'Expected count, every_n_epochs and num_spectra of 1 or more, got '
-                f'{count}, {every_n_epochs} and {num_spectra}.'
-            )
-        self.folder = None if folder is None else Path(folder)
-        self.count = count
-        self.every_n_epochs = every_n_epochs
-        self.num_spectra = num_spectra
-        self._drawn = 0
+    _kind = 'restoration'
+    _drawn = 0
 
     def on_validation_epoch_start(
         self, trainer: Trainer, pl_module: LightningModule
@@ -111,8 +85,7 @@ class SpectralFigures(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw the first samples."""
-        due = trainer.current_epoch % self.every_n_epochs == 0
-        if not trainer.sanity_checking and (due or trainer.state.fn != 'fit'):
+        if not trainer.sanity_checking and self._is_due(trainer):
             self._draw(trainer, pl_module, batch, 'val')
 
     def on_test_batch_end(
@@ -147,19 +120,8 @@ class SpectralFigures(Callback):
             figure = draw_restoration(
                 sample, restored[index].cpu().float(), self.num_spectra
             )
-            try:
-                self._publish(trainer, figure, stage)
-            finally:
-                plt.close(figure)
+            self._publish(trainer, figure, stage, self._drawn)
             self._drawn += 1
-
-    def _publish(self, trainer: Trainer, figure: Figure, stage: str) -> None:
-        path = None
-        if self.folder is not None:
-            name = f'{stage}_{self._drawn}_epoch_{trainer.current_epoch:04d}.png'
-            path = self.folder / name
-        tag = f'{stage}/restoration_{self._drawn}'
-        publish(trainer, figure, tag, path, 'SpectralFigures')
 
 
 def draw_restoration(
@@ -237,9 +199,7 @@ def _show_spectra(
     wavelength: NDArray[Any] | None,
 ) -> None:
     """Show the spectra of a few pixels in all images."""
-    count = len(cubes['Noisy'])
-    x = np.arange(1, count + 1) if wavelength is None else 1e3 * wavelength
-    order = np.argsort(x, kind='stable')
+    x, order = band_axis(len(cubes['Noisy']), wavelength)
     gaps = find_gaps(x[order]) if wavelength is not None else []
     for start, stop in gaps:
         ax.axvspan(start, stop, color='0.9', linewidth=0)
@@ -256,7 +216,4 @@ def _show_spectra(
                 shade = '0.2' if name == 'Truth' else color
                 line = np.insert(values, cuts, np.nan)
                 ax.plot(axis, line, color=shade, label=label, **style)
-    ax.set_xlabel('Band' if wavelength is None else 'Wavelength (nm)')
-    ax.set_ylabel('Value')
-    if pixels:
-        ax.legend(fontsize=9, frameon=False, ncols=3)
+    label_spectra(ax, wavelength, not pixels)

@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Options like ``--model rank=8``: words on a command line, arguments of a function."""
+"""Options like ``--set rank=8``: words on a command line, arguments of a function."""
 
 import inspect
 import json
@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAliasType, Union, get_args, get_origin
 
 import click
+
+#: What a decorator of click does.
+type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _YES = ('true', 'yes', 'on')
 _NO = ('false', 'no', 'off')
@@ -195,9 +198,7 @@ def _describe(kind: Any) -> str:
     return _NAMES[origin or kind]
 
 
-def with_options[F: Callable[..., Any]](
-    options: Sequence[Callable[[F], F]],
-) -> Callable[[F], F]:
+def with_options(options: Sequence[Decorator]) -> Decorator:
     """Give a verb many options, in the order in which its help lists them.
 
     Args:
@@ -207,7 +208,7 @@ def with_options[F: Callable[..., Any]](
         A decorator.
     """
 
-    def decorate(function: F) -> F:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             function = option(function)
         return function

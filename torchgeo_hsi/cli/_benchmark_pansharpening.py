@@ -3,6 +3,7 @@
 
 """``torchgeo-hsi benchmark pansharpening``: all methods, under both protocols."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._complete import complete_models
 from ._methods import build_method, check_device
-from ._opening import check_path, read_opening
-from ._output import check_outside, echo_json, echo_table, json_option
+from ._opening import read_opening
+from ._options import (
+    device_option,
+    dry_run_option,
+    json_option,
+    open_option,
+    output_option,
+    overwrite_option,
+    quiet_option,
+)
+from ._output import (
+    check_free,
+    check_outside,
+    echo_done,
+    echo_json,
+    echo_table,
+    is_quiet,
+)
+from ._plan import read_info, show_plan
 from ._progress import show_stages
+from ._verb import Verb
 
 if TYPE_CHECKING:
     from ._sharpening_runs import Protocol, SharpeningRun
@@ -27,16 +47,16 @@ _DEFAULT = (
 )
 
 
-@click.command
-@click.argument('cubes', metavar='CUBE...', nargs=-1, required=True)
-@click.option(
-    '--out',
-    'output',
-    required=True,
-    callback=check_path,
-    metavar='FOLDER',
-    help='Folder for the tables, the pictures and the page.',
+@click.command(
+    cls=Verb,
+    short_help='Compare methods of pansharpening.',
+    examples=(
+        'torchgeo-hsi benchmark pansharpening cube.tif -o report',
+        'torchgeo-hsi benchmark pansharpening a.he5 b.he5 --pan own -o report',
+    ),
 )
+@click.argument('cubes', metavar='CUBE...', nargs=-1, required=True)
+@output_option('Folder for the tables, the pictures and the page', folder=True)
 @click.option(
     '--pan',
     'pans',
@@ -50,8 +70,9 @@ _DEFAULT = (
     'methods',
     multiple=True,
     metavar='NAME[:KEY=VALUE,...]',
-    help='A method to run, e.g. rho_pnn or mtf_glp:gain=0.25; all classical ones by default. '
-    'EXP always comes first.',
+    shell_complete=complete_models('pansharpener'),
+    help='A method to run, e.g. rho_pnn or mtf_glp:gain=0.25; all classical ones by '
+    'default. EXP always comes first.',
 )
 @click.option(
     '--protocol',
@@ -63,30 +84,37 @@ _DEFAULT = (
 @click.option(
     '--ratio',
     type=click.IntRange(min=2),
+    metavar='N',
     help='Ratio of pixel sizes; that of the PAN by default, or 6.',
 )
-@click.option('--gain', type=float, default=0.3, show_default=True, help='MTF gain.')
+@click.option(
+    '--gain',
+    type=float,
+    metavar='GAIN',
+    default=0.3,
+    show_default=True,
+    help='MTF gain.',
+)
 @click.option(
     '--size',
     type=click.IntRange(min=1),
+    metavar='PIXELS',
     help='Largest number of rows and columns of a result, cut out of the middle.',
 )
 @click.option(
     '--border',
     type=click.IntRange(min=0),
+    metavar='PIXELS',
     default=10,
     show_default=True,
     help='Pixels at each side that count in no score with a truth.',
 )
-@click.option(
-    '--open',
-    'opening',
-    multiple=True,
-    metavar='KEY=VALUE',
-    help='Options to read the cubes, e.g. key=data for .mat files.',
-)
-@click.option('--device', help='cpu, cuda, cuda:1 ...; a GPU by default, if any.')
+@open_option('the cubes')
+@device_option
+@overwrite_option
+@dry_run_option
 @json_option
+@quiet_option
 def pansharpening(
     cubes: Sequence[str],
     output: str,
@@ -99,6 +127,8 @@ def pansharpening(
     border: int,
     opening: Sequence[str],
     device: str | None,
+    overwrite: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Compare methods of pansharpening on your own cubes.
@@ -116,20 +146,33 @@ def pansharpening(
             f'Expected one --pan for each of {len(cubes)} cubes, or --pan own, got '
             f'{len(pans)}.'
         )
+    start = time.monotonic()
     device = check_device(device)
     check_outside(output, cubes)
     builders = _builders(methods)
+    results = str(Path(output) / 'results.json')
     options = read_opening(cubes[0], opening)
     kinds: Any = ('reduced', 'full') if protocol == 'both' else (protocol,)
     words = {'ratio': ratio, 'gain': gain, 'border': border, 'device': device}
+    if dry_run:
+        inputs = [*cubes, *(pan for pan in pans if pan != 'own')]
+        runs_ahead = len(builders) * len(cubes) * len(kinds)
+        notes = [f'{runs_ahead} runs of {len(builders)} methods']
+        show_plan(inputs, {results: None}, overwrite, as_json, notes)
+        return
+    check_free([results], overwrite)
     pairs = _pairs(cubes, pans, kinds, words, size, options)
+    for cube in cubes:
+        # before there is a folder
+        read_info(cube, options)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    runs = _compare(builders, pairs, words, folder, quiet=as_json)
+    runs = _compare(builders, pairs, words, folder, as_json or is_quiet())
     if as_json:
         echo_json([run.row() for run in runs])
     else:
-        click.echo(f'Everything is in {folder / "index.html"}')
+        seconds = time.monotonic() - start
+        echo_done('Comparison written', folder / 'index.html', seconds)
 
 
 def _compare(

@@ -3,9 +3,7 @@
 
 """Options of ``torchgeo-hsi classify``: classes, bands, and arguments of methods."""
 
-import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import click
 
 from ._arguments import argument_kinds, convert_pairs, read_pairs
 from ._output import check_not_inputs
-from ._splits import write_whole
 
 #: Methods of ``torchgeo_hsi.workflows``, which takes seconds to import.
 METHODS = (
@@ -26,30 +23,6 @@ METHODS = (
     'window_classifier',
     'graph',
 )
-
-
-def parse_ignore(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
-    """Read a code, or that there is none.
-
-    Args:
-        ctx: Not used.
-        param: Not used.
-        value: What the user wrote.
-
-    Returns:
-        The code, or None.
-
-    Raises:
-        click.BadParameter: If it is neither.
-    """
-    if value.lower() == 'none':
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        raise click.BadParameter(
-            f'Expected a whole number or none, got {value!r}.'
-        ) from None
 
 
 def parse_list(
@@ -205,8 +178,6 @@ def check_files(
     Raises:
         OutputError: If a file is read or written as something else.
     """
-    from ..workflows._scene_map import probability_path
-
     maps = [output]
     if probabilities:
         maps.append(str(probability_path(Path(output))))
@@ -214,6 +185,21 @@ def check_files(
     check_not_inputs([report, figure], maps)
     if report is not None:
         check_not_inputs([figure], [report])
+
+
+def probability_path(output: Path) -> Path:
+    """Return where the probabilities beside a map go; see ``workflows``.
+
+    Args:
+        output: The map.
+
+    Returns:
+        The file beside it.
+    """
+    # which takes seconds to import
+    from ..workflows._scene_map import probability_path as beside
+
+    return beside(output)
 
 
 def write_results(content: Mapping[str, Any], path: str | None) -> None:
@@ -227,8 +213,9 @@ def write_results(content: Mapping[str, Any], path: str | None) -> None:
         OutputError: If that fails.
     """
     if path is not None:
-        text = json.dumps(content, indent=2, ensure_ascii=False) + '\n'
-        write_whole(path, partial(Path.write_text, data=text, encoding='utf-8'))
+        from ..io._whole import write_json
+
+        write_json(path, content)
 
 
 def _read_bands(text: str, option: str) -> list[Any]:

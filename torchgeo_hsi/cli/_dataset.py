@@ -6,17 +6,20 @@
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
 
 from ..errors import HSIError, HSIWarning, MetadataError, UnknownNameError
 from ..plugins import get_plugin_manager
+from ._arguments import with_options
+from ._complete import complete_datasets
+from ._config_file import read_yaml
+from ._options import config_option
 
 #: Settings of a verb whose arguments go to :func:`split_arguments`.
 CONTEXT = {'ignore_unknown_options': True, 'allow_extra_args': True}
@@ -24,34 +27,25 @@ CONTEXT = {'ignore_unknown_options': True, 'allow_extra_args': True}
 _PREFIX = '--dataset.'
 
 
-def dataset_options[F: Callable[..., Any]](command: F) -> F:
-    """Add the options that name a dataset to a verb.
-
-    Args:
-        command: The verb; gets ``dataset`` and ``config``. Its positional arguments
-            have to be unprocessed, for :func:`split_arguments`.
-
-    Returns:
-        The verb.
-    """
-    options = (
+#: Options that name a dataset: the verb gets *dataset* and *config*. Its positional
+#: arguments have to be unprocessed, for :func:`split_arguments`.
+dataset_options = with_options(
+    (
         click.option(
             '--dataset',
             metavar='CLASS',
+            shell_complete=complete_datasets,
             help='Class of the dataset, e.g. SpectralEarth; its arguments follow as '
             '--dataset.NAME VALUE.',
         ),
+        config_option('class_path and init_args of the dataset'),
         click.option(
-            '--config',
-            type=click.Path(exists=True, dir_okay=False),
-            help='YAML file with class_path and init_args of the dataset.',
+            '--splits',
+            metavar='NAME,NAME',
+            help='Splits of the dataset to take, e.g. train; all of it without.',
         ),
     )
-    decorated: Any = command
-    for option in reversed(options):
-        decorated = option(decorated)
-    result: F = decorated
-    return result
+)
 
 
 def split_arguments(args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -276,18 +270,13 @@ def _import_class(path: str) -> type[Any]:
 
 
 def _read_config(config: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(config).read_text(encoding='utf-8'))
-    except yaml.YAMLError as error:
-        raise MetadataError(f'{config} is not YAML: {error}.') from error
+    content = read_yaml(config)
     if isinstance(content, dict):
         content = content.get('dataset', content)
     if not isinstance(content, dict) or 'class_path' not in content:
         raise MetadataError(
             f'Expected the class_path and init_args of a dataset in {config}, at the '
-            'top or below "dataset:".'
+            'top or below "dataset:". Correct it.'
         )
     return content
 

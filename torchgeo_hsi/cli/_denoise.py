@@ -4,18 +4,14 @@
 """``torchgeo-hsi restore denoise``: a scene without noise."""
 
 import math
-import time
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
 
-from ._arguments import read_pairs
-from ._methods import build_method, check_device
-from ._opening import check_path, read_opening
-from ._output import echo_json, option_words
-from ._progress import show_stages
-from ._restoring import method_name, restoring, scaling_option, tiling_options
+from ._opening import check_path
+from ._restoring import Restoration, restoring, scaling_option, tiling_options
+from ._verb import Verb
 
 
 def _check_sigma(
@@ -30,7 +26,15 @@ def _check_sigma(
     return value
 
 
-@click.command
+@click.command(
+    cls=Verb,
+    short_help='Remove noise from a scene of any size.',
+    examples=(
+        'torchgeo-hsi restore denoise scene.hdr denoised.tif',
+        'torchgeo-hsi restore denoise cube.mat out.tif --open key=data --method bm4d',
+        'torchgeo-hsi restore denoise enmap_product denoised_product --dry-run',
+    ),
+)
 @click.argument('source', metavar='IN', callback=check_path)
 @click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
 @restoring(
@@ -39,6 +43,7 @@ def _check_sigma(
     click.option(
         '--sigma',
         type=float,
+        metavar='LEVEL',
         callback=_check_sigma,
         help='Noise level for networks with a noise map: 255 times its standard '
         'deviation in scaled numbers, e.g. 25.5 for a tenth of the range.',
@@ -50,21 +55,11 @@ def _check_sigma(
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
+        metavar='N',
         help='How often methods that look at the whole scene see it before.',
     ),
 )
-def denoise(
-    source: str,
-    output: str,
-    method: str,
-    weights: str | None,
-    arguments: Sequence[str],
-    opening: Sequence[str],
-    device: str | None,
-    overwrite: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def denoise(source: str, output: str, **options: Any) -> None:
     """Remove noise from a scene of any size.
 
     IN is a file or product folder: EnMAP, PRISMA, DESIS, EMIT, GeoTIFF, ENVI, .mat,
@@ -76,24 +71,7 @@ def denoise(
     """
     from ..scenes import restore_scene
 
-    start = time.monotonic()
-    device = check_device(device)
-    model = build_method(method, read_pairs(arguments, '--model'), weights)
-    reader_options = read_opening(source, opening)
-    with option_words(['overwrite'], output), show_stages() as progress:
-        restore_scene(
-            model,
-            source,
-            output,
-            device=device,
-            overwrite=overwrite,
-            reader_options=reader_options,
-            name=method_name(method, weights),
-            progress=progress,
-            **options,
-        )
-    seconds = time.monotonic() - start
-    if as_json:
-        echo_json({'output': output, 'method': method, 'seconds': seconds})
-    else:
-        click.echo(f'Denoised with {method} in {seconds:.0f} s: {output}')
+    job = Restoration('denoiser', [source], output, options)
+    model, reading = job.build(), job.reading()
+    work = partial(restore_scene, model, source, output, reader_options=reading)
+    job.run(work, reading, 'Denoised')

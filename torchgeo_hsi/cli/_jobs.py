@@ -1,42 +1,30 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""What verbs that work on many files share: options, progress and the end."""
+"""What verbs that work on many files share: options and the end."""
 
-import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._arguments import with_options
+from ._output import echo_done, echo_json, size_of
+
 if TYPE_CHECKING:
-    from ..jobs import JobFailure, JobProgress
+    from ..jobs import JobFailure, JobReport
 
 #: Exit code of a verb that did its work, but not on every file.
 SOME_FAILED = 3
 
-#: Seconds between lines of progress where there is no terminal.
-_INTERVAL = 30.0
-
-_ERASE = '\r\x1b[K'
-
-
-def job_options[F: Callable[..., Any]](command: F) -> F:
-    """Add the options of :func:`~torchgeo_hsi.jobs.run_jobs` to a verb.
-
-    Args:
-        command: The verb; gets ``workers``, ``scheduler`` and ``retries``.
-
-    Returns:
-        The verb.
-    """
-    options = (
+#: Options of :func:`~torchgeo_hsi.jobs.run_jobs`: the verb gets *workers*, *scheduler*
+#: and *retries*.
+job_options = with_options(
+    (
         click.option(
             '--workers',
             type=click.IntRange(min=0),
+            metavar='N',
             help='Processes on this machine; one for each CPU by default, 0 or 1 for '
             'this process alone.',
         ),
@@ -50,14 +38,11 @@ def job_options[F: Callable[..., Any]](command: F) -> F:
             type=click.IntRange(min=0),
             default=2,
             show_default=True,
+            metavar='N',
             help='How often a file that failed is tried again.',
         ),
     )
-    decorated: Any = command
-    for option in reversed(options):
-        decorated = option(decorated)
-    result: F = decorated
-    return result
+)
 
 
 def check_job_options(workers: int | None, scheduler: str | None) -> None:
@@ -77,48 +62,41 @@ def check_job_options(workers: int | None, scheduler: str | None) -> None:
         )
 
 
-@contextmanager
-def show_progress(label: str) -> Iterator[Callable[['JobProgress'], None]]:
-    """Show how far the work is, on standard error.
-
-    A terminal shows one line that changes, a file gets a line now and then.
+def tell_scenes(
+    report: 'JobReport[Any]',
+    total: int,
+    folder: str,
+    what: str,
+    as_json: bool,
+    done: str = 'written',
+) -> None:
+    """Say what was written for each of many scenes.
 
     Args:
-        label: What is being done.
-
-    Yields:
-        The function to pass as ``progress=``.
+        report: What came out of the scenes that were not finished before.
+        total: Number of all scenes.
+        folder: Folder of the outputs.
+        what: What was written, in the plural.
+        as_json: Whether to print JSON.
+        done: What was done with them.
     """
-    is_terminal = sys.stderr.isatty()
-    start = shown = time.monotonic()
-    is_first = True
-
-    def show(progress: 'JobProgress') -> None:
-        nonlocal shown, is_first
-        now = time.monotonic()
-        if is_terminal:
-            line = f'{label} {progress}{_remaining(progress, now - start)}'
-            # a line that wraps could not be erased
-            columns = shutil.get_terminal_size().columns - 1
-            click.echo(_ERASE + line[:columns], nl=False, err=True)
-        elif is_first or now - shown > _INTERVAL:
-            click.echo(f'{label} {progress}', err=True)
-            shown, is_first = now, False
-
-    try:
-        yield show
-    finally:
-        if is_terminal:
-            click.echo(_ERASE, nl=False, err=True)
-
-
-def _remaining(progress: 'JobProgress', seconds: float) -> str:
-    """Say how long it will take, once there is something to tell by."""
-    settled = progress.done + progress.failed
-    left = progress.total - settled
-    if settled < 2 or not left:
-        return ''
-    return f' ({seconds / settled * left:.0f} s left)'
+    skipped = total - len(report.results)
+    if as_json:
+        echo_json(
+            {
+                'output': folder,
+                'written': report.succeeded,
+                'skipped': skipped,
+                'failed': [vars(failure) for failure in report.failures],
+                'bytes': size_of(folder),
+                'seconds': report.seconds,
+            }
+        )
+        return
+    there = f', {skipped} there already' if skipped else ''
+    count = len(report.succeeded)
+    noun = what.removesuffix('s') if count == 1 else what
+    echo_done(f'{count} {noun} {done}{there}', folder, report.seconds)
 
 
 def finish(failures: Sequence['JobFailure'], what: str) -> None:

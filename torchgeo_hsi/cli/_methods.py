@@ -99,7 +99,7 @@ def build_method(
         )
     _check_kind(method, given)
     given |= {k: v for k, v in (optional or {}).items() if k in parameters or is_open}
-    arguments = convert_pairs(given, argument_kinds(builder), '--model')
+    arguments = convert_pairs(given, argument_kinds(builder), '--set')
     model = _call(method, builder, arguments)
     if not isinstance(model, _base(kind)):
         # of a plugin that does not say what it brings
@@ -199,7 +199,7 @@ def _check_kind(method: str, given: Mapping[str, str]) -> None:
     if purpose is None:
         return
     word, value = purpose.option
-    option = f'--scale {value}' if word == 'scale' else f'--model {word}={value}'
+    option = f'--scale {value}' if word == 'scale' else f'--set {word}={value}'
     raise click.UsageError(
         f'The weights {name} of {method} are for {purpose.images}, not for all bands. '
         f'Pass --method {purpose.method} {option}, which has them, or --weights with a '

@@ -4,27 +4,71 @@
 """How verbs show their results: a table for people, JSON for programs."""
 
 import json
+import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from .._typing import PathLike
 from ..errors import HSIError, OutputError
 
-#: The option ``--json`` that several verbs share.
-json_option = click.option('--json', 'as_json', is_flag=True, help='Print JSON.')
+#: Arguments of readers, which verbs take by ``--open``.
+READER_WORDS = (
+    'fwhm',
+    'key',
+    'layout',
+    'nodata',
+    'scale',
+    'variable',
+    'wavelength',
+    'wavelength_unit',
+)
+
+#: Where a context remembers that nothing but errors is shown.
+_QUIET = 'torchgeo_hsi.quiet'
+
+
+def quiet(ctx: click.Context) -> None:
+    """Remember that nothing but errors and warnings is shown.
+
+    Args:
+        ctx: Context of the verb.
+    """
+    ctx.meta[_QUIET] = True
+
+
+def is_quiet() -> bool:
+    """Tell whether the verb that runs was called with ``--quiet``.
+
+    Returns:
+        False outside of a verb.
+    """
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and bool(ctx.meta.get(_QUIET))
 
 
 def echo_json(value: Any) -> None:
     """Print a value as JSON.
 
     Args:
-        value: Anything that JSON can hold.
+        value: Anything that JSON can hold; numbers that are not finite become null.
     """
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    """Leave out what JSON does not know."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
 
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -50,6 +94,79 @@ def echo_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         click.echo(f'{name.ljust(width)}  {value}')
+
+
+def size_of(path: PathLike) -> int | None:
+    """Measure a file, or a folder with all that is in it.
+
+    Args:
+        path: The file or folder.
+
+    Returns:
+        Bytes; None if there is nothing, and for addresses.
+    """
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    if not os.path.isdir(path):
+        return None
+    return sum(
+        os.path.getsize(os.path.join(folder, name))
+        for folder, _, names in os.walk(path)
+        for name in names
+        if os.path.isfile(os.path.join(folder, name))
+    )
+
+
+def say_size(count: float | None) -> str:
+    """Put a number of bytes into words.
+
+    Args:
+        count: The number, or None if it is not known.
+
+    Returns:
+        Words such as ``'1.3 MB'``.
+    """
+    if count is None:
+        return 'size not known'
+    if count < 1000:
+        return f'{count:.0f} bytes'
+    for unit in ('kB', 'MB', 'GB'):
+        count /= 1000
+        if count < 999.95:
+            return f'{count:.1f} {unit}'
+    return f'{count / 1000:.1f} TB'
+
+
+def echo_done(what: str, path: PathLike, seconds: float) -> None:
+    """Say as the last line where a result is, how large it is, and how long it took.
+
+    Args:
+        what: What was done.
+        path: File or folder with the result.
+        seconds: Time taken.
+    """
+    if not is_quiet():
+        size = say_size(size_of(path))
+        click.echo(f'{what}: {os.fspath(path)} ({size}, {say_time(seconds)})')
+
+
+def say_time(seconds: float) -> str:
+    """Put a duration into words.
+
+    Args:
+        seconds: Its length.
+
+    Returns:
+        Words such as ``'3 min 20 s'``.
+    """
+    if seconds < 9.95:
+        return f'{seconds:.1f} s'
+    whole = round(seconds)
+    if whole < 60:
+        return f'{whole} s'
+    if whole < 3600:
+        return f'{whole // 60} min {whole % 60} s'
+    return f'{whole // 3600} h {whole % 3600 // 60} min'
 
 
 def check_not_inputs(outputs: Iterable[str | None], inputs: Iterable[str]) -> None:
@@ -91,14 +208,35 @@ def check_outside(output: str, inputs: Iterable[str]) -> None:
             )
 
 
+def check_free(outputs: Iterable[PathLike], overwrite: bool) -> None:
+    """Refuse to replace what is there, before any work is done.
+
+    Args:
+        outputs: Files or folders to write.
+        overwrite: Whether they may be replaced.
+
+    Raises:
+        OutputError: If there is one already.
+    """
+    there = [path for path in outputs if os.path.lexists(path)]
+    if there and not overwrite:
+        raise OutputError(
+            f'{os.fspath(there[0])} exists already. Choose another path, or pass '
+            '--overwrite.'
+        )
+
+
 @contextmanager
-def option_words(names: Iterable[str], verbatim: str) -> Iterator[None]:
+def option_words(
+    names: Iterable[str], verbatim: str, readers: bool = True
+) -> Iterator[None]:
     """Let errors of the library speak of options instead of Python's arguments.
 
     Args:
         names: Arguments that the verb has as options: ``key=`` becomes ``--key``, and
             ``overwrite=True`` becomes ``--overwrite``.
         verbatim: Path in the messages, which stays as it is.
+        readers: Whether the verb has the option ``--open`` for arguments of readers.
 
     Yields:
         Nothing.
@@ -106,11 +244,17 @@ def option_words(names: Iterable[str], verbatim: str) -> Iterator[None]:
     Raises:
         HSIError: The one that was raised inside, in other words.
     """
-    pattern = re.compile(rf'(?<![\w-])({"|".join(names)})=(True\b)?')
+    own = {name: '--' + name.replace('_', '-') for name in names}
+    if readers:
+        own = {name: f'--open {name}=' for name in READER_WORDS} | own
+    pattern = re.compile(rf'(?<![\w-])({"|".join(own)})=(True\b)?')
+
+    def say(match: re.Match[str]) -> str:
+        return own[match[1]]
+
     try:
         yield
     except HSIError as error:
         parts = str(error).split(verbatim) if verbatim else [str(error)]
-        told = (pattern.sub(lambda m: '--' + m[1].replace('_', '-'), p) for p in parts)
-        error.args = (verbatim.join(told),)
+        error.args = (verbatim.join(pattern.sub(say, part) for part in parts),)
         raise

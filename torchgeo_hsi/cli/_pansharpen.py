@@ -3,21 +3,33 @@
 
 """``torchgeo-hsi restore pansharpen``: a cube on the grid of a panchromatic image."""
 
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._arguments import read_pairs
-from ._methods import build_method, check_device
 from ._opening import check_path, read_opening
-from ._output import echo_json, option_words
-from ._progress import show_stages
-from ._restoring import method_name, restoring
+from ._output import is_quiet
+from ._plan import cube_bytes, read_info
+from ._restoring import Restoration, restoring, tiling_options
+from ._verb import Verb
+
+if TYPE_CHECKING:
+    from ..io import CubeInfo
+
+#: How many times smaller the pixels of a PAN in the file of its cube are (PRISMA).
+_OWN_RATIO = 6
 
 
-@click.command
+@click.command(
+    cls=Verb,
+    short_help='Sharpen a cube of any size with a panchromatic image.',
+    examples=(
+        'torchgeo-hsi restore pansharpen pan.tif cube.tif sharp.tif',
+        'torchgeo-hsi restore pansharpen - prisma.he5 sharp.tif --method rho_pnn',
+        'torchgeo-hsi restore pansharpen pan.tif cube.tif sharp.tif --shift estimate',
+    ),
+)
 @click.argument('pan', metavar='PAN', callback=check_path)
 @click.argument('cube', metavar='CUBE', callback=check_path)
 @click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
@@ -27,6 +39,7 @@ from ._restoring import method_name, restoring
     click.option(
         '--ratio',
         type=click.IntRange(min=2),
+        metavar='N',
         help='What the ratio of pixel sizes has to be; found by default.',
     ),
     click.option(
@@ -35,19 +48,13 @@ from ._restoring import method_name, restoring
         help='How far the PAN lies down and to the right of where it should, in its '
         'pixels; "estimate" finds out.',
     ),
-    click.option(
-        '--tile',
-        type=click.IntRange(min=1),
-        default=64,
-        show_default=True,
-        help='Rows and columns of a tile, in pixels of the cube.',
-    ),
+    *tiling_options(64, None, 1, 'in pixels of CUBE'),
     click.option(
         '--open-pan',
         'opening_pan',
         multiple=True,
         metavar='KEY=VALUE',
-        help='Options to read PAN.',
+        help='Options to read PAN, as --open.',
     ),
     source='CUBE',
 )
@@ -55,15 +62,8 @@ def pansharpen(
     pan: str,
     cube: str,
     output: str,
-    method: str,
-    weights: str | None,
-    arguments: Sequence[str],
-    opening: Sequence[str],
     opening_pan: Sequence[str],
     shift: str | None,
-    device: str | None,
-    overwrite: bool,
-    as_json: bool,
     **options: Any,
 ) -> None:
     """Sharpen a cube of any size with a panchromatic image.
@@ -79,37 +79,29 @@ def pansharpen(
     """
     from ..scenes import sharpen_scene
 
-    start = time.monotonic()
-    device = check_device(device)
-    model = build_method(
-        method, read_pairs(arguments, '--model'), weights, 'pansharpener'
-    )
-    cube_options = read_opening(cube, opening)
-    pan_options = {} if pan == '-' else read_opening(pan, opening_pan, '--open-pan')
-    with option_words(['overwrite'], output), show_stages() as progress:
-        moved = _shift(shift, pan, cube, cube_options, pan_options)
-        sharpen_scene(
-            model,
-            pan,
-            cube,
-            output,
-            shift=moved,
-            device=device,
-            overwrite=overwrite,
-            cube_options=cube_options,
-            pan_options=pan_options,
-            name=method_name(method, weights),
-            progress=progress,
-            **options,
-        )
-    report: dict[str, Any] = {'output': output, 'method': method, 'shift': moved}
-    report['seconds'] = time.monotonic() - start
-    if as_json:
-        echo_json(report)
-        return
-    if shift == 'estimate':
-        click.echo('The PAN lies {:.2f} pixels down and {:.2f} right.'.format(*moved))
-    click.echo(f'Sharpened with {method} in {report["seconds"]:.0f} s: {output}')
+    scenes = [cube] if pan == '-' else [cube, pan]
+    job = Restoration('pansharpener', scenes, output, options)
+    model, reading = job.build(), job.reading()
+    reading_pan = {} if pan == '-' else read_opening(pan, opening_pan, '--open-pan')
+    facts: dict[str, Any] = {}
+
+    def work(**words: Any) -> None:
+        facts['shift'] = _shift(shift, pan, cube, reading, reading_pan)
+        words |= {'cube_options': reading, 'pan_options': reading_pan}
+        sharpen_scene(model, pan, cube, output, shift=facts['shift'], **words)
+        if shift == 'estimate' and not (job.as_json or is_quiet()):
+            moved = facts['shift']
+            click.echo(
+                'The PAN lies {:.2f} pixels down and {:.2f} right.'.format(*moved)
+            )
+
+    def size(info: 'CubeInfo') -> int:
+        if pan == '-':
+            return cube_bytes(info, options['ratio'] or _OWN_RATIO)
+        fine = read_info(pan, reading_pan).shape[1:]
+        return cube_bytes(info) * fine[0] * fine[1] // (info.shape[1] * info.shape[2])
+
+    job.run(work, reading, 'Sharpened', size, facts=facts)
 
 
 def _shift(

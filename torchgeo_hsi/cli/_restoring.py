@@ -1,59 +1,81 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Options that all verbs of ``restore`` share."""
+"""What all verbs of ``restore`` share: their options, and the way they go."""
 
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._methods import METHODS, Kind
-from ._output import json_option
+from ._arguments import Decorator, read_pairs, with_options
+from ._methods import METHODS, Kind, build_method, check_device
+from ._opening import read_opening
+from ._options import (
+    compress_option,
+    device_option,
+    dry_run_option,
+    json_option,
+    method_option,
+    open_option,
+    overwrite_option,
+    quiet_option,
+    set_option,
+    weights_option,
+)
+from ._output import echo_done, echo_json, option_words, size_of
+from ._plan import cube_bytes, read_info, show_plan
+from ._progress import show_stages
 
-#: What a decorator of click does.
-type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+if TYPE_CHECKING:
+    from ..io import CubeInfo
 
 #: What a number is for the method.
 scaling_option = click.option(
     '--scaling',
     default='percentile',
     show_default=True,
+    metavar='KIND|NUMBER',
     help='What is 0 and 1 for the method: min_max, percentile, reflectance, or a number '
     'that becomes 1.',
 )
 
 
 def tiling_options(
-    tile: int, overlap: int, least: int, unit: str
-) -> tuple[Decorator, Decorator]:
+    tile: int, overlap: int | None, least: int, unit: str
+) -> tuple[Decorator, ...]:
     """Return the options of tiles that overlap.
 
     Args:
         tile: Rows and columns of a tile by default.
-        overlap: Rows and columns that tiles share by default.
+        overlap: Rows and columns that tiles share by default; None for a verb that
+            finds them itself.
         least: Fewest rows and columns of a tile.
         unit: What the numbers are, for the help.
 
     Returns:
         Decorators of a verb, which gets *tile* and *overlap*.
     """
-    return (
-        click.option(
-            '--tile',
-            type=click.IntRange(min=least),
-            default=tile,
-            show_default=True,
-            help=f'Rows and columns of a tile, {unit}.',
-        ),
-        click.option(
-            '--overlap',
-            type=click.IntRange(min=0),
-            default=overlap,
-            show_default=True,
-            help=f'Rows and columns that tiles share, {unit}.',
-        ),
+    tiles = click.option(
+        '--tile',
+        type=click.IntRange(min=least),
+        default=tile,
+        show_default=True,
+        metavar='PIXELS',
+        help=f'Rows and columns of a tile, {unit}.',
     )
+    if overlap is None:
+        return (tiles,)
+    shared = click.option(
+        '--overlap',
+        type=click.IntRange(min=0),
+        default=overlap,
+        show_default=True,
+        metavar='PIXELS',
+        help=f'Rows and columns that tiles share, {unit}.',
+    )
+    return tiles, shared
 
 
 def restoring(
@@ -68,59 +90,108 @@ def restoring(
         source: What the verb calls the scene.
 
     Returns:
-        Decorator of the function, which gets *method*, *weights*, *arguments*,
-        *device*, *compress*, *opening*, *overwrite* and *as_json*.
+        Decorator of the function, which gets what :class:`Restoration` takes.
     """
-    options: list[Decorator] = [
-        click.option(
-            '--method',
-            default=METHODS[kind],
-            show_default=True,
-            metavar='NAME',
-            help=f'A {kind} of "torchgeo-hsi models"; another name lists them.',
-        ),
-        click.option('--weights', metavar='NAME|FILE', help='Weights of a network.'),
-        click.option(
-            '--model',
-            'arguments',
-            multiple=True,
-            metavar='KEY=VALUE',
-            help=f'More arguments of the method, e.g. {example}.',
-        ),
-        *own,
-        click.option(
-            '--device', help='cpu, cuda, cuda:1 ...; a GPU by default, if any.'
-        ),
-        click.option(
-            '--compress', default='deflate', show_default=True, help='Compression.'
-        ),
-        click.option(
-            '--open',
-            'opening',
-            multiple=True,
-            metavar='KEY=VALUE',
-            help=f'Options to read {source}, e.g. key=data for a .mat file.',
-        ),
-        click.option('--overwrite', is_flag=True, help='Replace OUT.'),
-        json_option,
-    ]
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+    return with_options(
+        (
+            method_option(kind, METHODS[kind]),
+            weights_option,
+            set_option(example),
+            *own,
+            open_option(source),
+            device_option,
+            compress_option,
+            overwrite_option,
+            dry_run_option,
+            json_option,
+            quiet_option,
+        )
+    )
 
 
-def method_name(method: str, weights: str | None) -> str:
-    """Return what the output says about the method.
+class Restoration:
+    """One run of a verb of ``restore``.
 
     Args:
-        method: Its name.
-        weights: Its weights, or None.
-
-    Returns:
-        Both.
+        kind: What its methods are.
+        scenes: What is read, the scene that decides about the output first.
+        output: What is written.
+        options: Options of the verb; those that are not shared stay in *options*.
     """
-    return method if weights is None else f'{method} ({weights})'
+
+    def __init__(
+        self, kind: Kind, scenes: Sequence[str], output: str, options: dict[str, Any]
+    ) -> None:
+        """Initialize a new Restoration instance; see the class for the arguments."""
+        self.start = time.monotonic()
+        self.kind, self.scenes, self.output = kind, list(scenes), output
+        self.method: str = options.pop('method')
+        self.weights: str | None = options.pop('weights')
+        self.settings = read_pairs(options.pop('settings'), '--set')
+        self.opening: Sequence[str] = options.pop('opening')
+        self.is_dry: bool = options.pop('dry_run')
+        self.as_json: bool = options.pop('as_json')
+        self.overwrite: bool = options['overwrite']
+        options['device'] = check_device(options['device'])
+        self.options = options
+
+    def build(self, optional: Mapping[str, str] | None = None) -> Any:
+        """Build the method.
+
+        Args:
+            optional: More arguments, which it gets if it knows them.
+
+        Returns:
+            The module.
+        """
+        return build_method(
+            self.method, self.settings, self.weights, self.kind, optional
+        )
+
+    def reading(self) -> dict[str, Any]:
+        """Read the options of the reader of the scene.
+
+        Returns:
+            Options of :func:`~torchgeo_hsi.io.open_cube`.
+        """
+        return read_opening(self.scenes[0], self.opening)
+
+    def run(
+        self,
+        restore: Callable[..., Any],
+        reading: Mapping[str, Any],
+        what: str,
+        size: 'Callable[[CubeInfo], int]' = cube_bytes,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the output, and say so; or say what would be written.
+
+        Args:
+            restore: Function of :mod:`torchgeo_hsi.scenes`, with its model and paths.
+            reading: Options of the reader of the scene.
+            what: What is done, for the last line.
+            size: Returns the largest number of bytes of the output.
+            facts: What else JSON says, known when the output is written.
+        """
+        scene = self.scenes[0]
+        with option_words(['overwrite'], self.output):
+            if self.is_dry:
+                most = size(read_info(scene, reading))
+                plan = {self.output: most}
+                show_plan(self.scenes, plan, self.overwrite, self.as_json)
+                return
+            with show_stages(lambda: cube_bytes(read_info(scene, reading))) as progress:
+                restore(name=self._name(), progress=progress, **self.options)
+        seconds = time.monotonic() - self.start
+        report = {'output': self.output, 'method': self.method, **(facts or {})}
+        report |= {'bytes': size_of(self.output), 'seconds': seconds}
+        if self.as_json:
+            echo_json(report)
+        else:
+            echo_done(f'{what} with {self.method}', self.output, seconds)
+
+    def _name(self) -> str:
+        """Return what the output says about the method."""
+        return (
+            self.method if self.weights is None else f'{self.method} ({self.weights})'
+        )

@@ -4,13 +4,14 @@
 """Files of splits: label maps, rasters of splits, and lists of patches."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import CorruptFileError, EmptyDataError, MetadataError, OutputError
+from ..errors import CorruptFileError, EmptyDataError, MetadataError
+from ._output import is_quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,28 +23,6 @@ _TIFF = ('.tif', '.tiff')
 
 #: CRS for patches of several zones: metres, and every place once.
 _WORLD = 'EPSG:6933'
-
-
-def write_whole(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> None:
-    """Write a file, whole or not at all.
-
-    Args:
-        path: The file.
-        write: Writes to the path that it gets.
-
-    Raises:
-        OutputError: If that fails.
-    """
-    target = Path(path)
-    scratch = target.with_name(f'.{os.getpid()}.{target.name}')
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write(scratch)
-        scratch.replace(target)
-    except OSError as error:
-        raise OutputError(f'{target} cannot be written: {error}.') from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def read_labels(path: str, key: str | None) -> 'tuple[NDArray[Any], dict[str, Any]]':
@@ -66,7 +45,7 @@ def read_labels(path: str, key: str | None) -> 'tuple[NDArray[Any], dict[str, An
 
     if key is None and has_named_arrays(path):
         raise MetadataError(
-            f'{path} holds several arrays. Name the label map by --key.'
+            f'{path} holds several arrays. Name the label map by --label-key.'
         )
     found = read_label_map(path, key=key, ignore=None)
     place = {'crs': found.crs, 'transform': found.transform}
@@ -99,6 +78,8 @@ def write_split(path: str, split: 'PixelSplit', place: dict[str, Any]) -> None:
         k + 1: tuple(round(255 * part) for part in to_rgb(color))
         for k, color in enumerate(split_colors(split.names))
     }
+
+    from ..io._whole import write_whole
 
     def write(scratch: Path) -> None:
         profile = {
@@ -266,6 +247,8 @@ def show_report(
         figure: Picture.
         as_json: Whether to print JSON.
     """
+    from ..io._whole import write_whole
+
     if out is not None:
         write_whole(out, report.to_json)
     if figure is not None:
@@ -275,4 +258,5 @@ def show_report(
         drawn = report.plot()
         write_whole(figure, lambda path: drawn.savefig(path, dpi=150, format=suffix))
         plt.close(drawn)
-    click.echo(report.to_json().rstrip() if as_json else str(report))
+    if as_json or not is_quiet():
+        click.echo(report.to_json().rstrip() if as_json else str(report))

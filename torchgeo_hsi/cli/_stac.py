@@ -10,11 +10,11 @@ package is needed.
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlparse
 
-from ..errors import MetadataError
+from ..errors import CorruptFileError, MetadataError
+from ..physics._text import read_text
 from ._scenes import Scene, is_address
 
 #: Media types and suffixes of files that may be cubes.
@@ -64,18 +64,19 @@ def _items(file: str, seen: frozenset[str]) -> Iterator[tuple[dict[str, Any], st
     if kind == 'Feature' and 'assets' in content:
         yield content, file
     elif kind == 'FeatureCollection':
-        for item in content.get('features', []):
+        for item in _list(content, 'features', file):
             if not isinstance(item, dict) or 'assets' not in item:
                 raise MetadataError(
-                    f'{file} holds features that are no STAC items: they have no assets.'
+                    f'{file} holds features that are no STAC items: they have no '
+                    'assets. Use an item collection.'
                 )
             yield item, _self(item) or file
-    elif kind in ('Catalog', 'Collection') or 'stac_version' in content:
+    elif kind in ('Catalog', 'Collection'):
         yield from _linked(file, content, seen | {os.path.realpath(file)})
     else:
         raise MetadataError(
             f'{file} is not STAC: expected the type Feature, FeatureCollection, Catalog '
-            f'or Collection, got {kind!r}.'
+            f'or Collection, got {kind!r}. Check the file.'
         )
 
 
@@ -83,14 +84,22 @@ def _linked(
     file: str, content: Mapping[str, Any], seen: frozenset[str]
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """Follow the links of a catalog to its children and items."""
-    for link in content.get('links', []):
-        if link.get('rel') not in ('child', 'item'):
+    for link in _list(content, 'links', file):
+        if not isinstance(link, dict) or link.get('rel') not in ('child', 'item'):
             continue
-        target = _resolve(str(link.get('href', '')), file)
+        href = link.get('href')
+        if not isinstance(href, str) or not href:
+            raise MetadataError(f'{file} has a link without an address. Correct it.')
+        target = _resolve(href, file)
         if urlparse(target).scheme in ('http', 'https', 's3'):
             raise MetadataError(
                 f'{file} links to {target}, which is not read from the net. Download '
                 'the catalog, or search it and save the items as an item collection.'
+            )
+        if not os.path.exists(target):
+            raise MetadataError(
+                f'There is no file {target}, to which a STAC catalog links ({file}). '
+                'Copy the whole catalog.'
             )
         # a catalog that links back to its parent would never end
         if os.path.realpath(target) not in seen:
@@ -99,24 +108,37 @@ def _linked(
 
 def _read(file: str) -> dict[str, Any]:
     try:
-        content = json.loads(Path(file).read_text(encoding='utf-8'))
+        text = read_text(file)
     except FileNotFoundError as error:
         raise MetadataError(
             f'There is no file {file}, to which a STAC catalog links. Copy the whole '
             'catalog.'
         ) from error
-    except ValueError as error:
-        raise MetadataError(f'{file} is not JSON: {error}.') from error
+    except CorruptFileError as error:
+        raise MetadataError(f'{file} is not JSON: {error}') from error
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MetadataError(
+            f'{file} is not JSON: {error}. Check the file, or copy it again.'
+        ) from error
     if not isinstance(content, dict):
-        raise MetadataError(f'{file} is not STAC: expected an object.')
+        raise MetadataError(f'{file} is not STAC: expected an object. Check the file.')
     return content
+
+
+def _list(content: Mapping[str, Any], key: str, file: str) -> list[Any]:
+    found = content.get(key) or []
+    if not isinstance(found, list):
+        raise MetadataError(f'Expected a list as {key!r} in {file}. Correct it.')
+    return found
 
 
 def _self(item: Mapping[str, Any]) -> str | None:
     """Return where an item itself says that it is from."""
-    for link in item.get('links', []):
-        if link.get('rel') == 'self':
-            return str(link['href'])
+    for link in item.get('links') or []:
+        if isinstance(link, dict) and link.get('rel') == 'self':
+            return str(link.get('href', '')) or None
     return None
 
 
@@ -138,6 +160,11 @@ def _resolve(href: str, base: str) -> str:
 def _image(item: Mapping[str, Any], name: str, asset: str | None, file: str) -> str:
     """Choose the asset of an item that is the image, by its key."""
     assets: dict[str, Any] = item['assets']
+    if not isinstance(assets, dict) or not all(map(_is_asset, assets.values())):
+        raise MetadataError(
+            f'Item {name} of {file} has assets that are none: each needs an address '
+            '(href). Correct it.'
+        )
     if asset is not None:
         if asset not in assets:
             raise MetadataError(
@@ -157,6 +184,10 @@ def _image(item: Mapping[str, Any], name: str, asset: str | None, file: str) -> 
         f'It is not clear which asset of item {name} of {file} is the image. Choose '
         f'with --asset: {", ".join(assets) or "none"}.'
     )
+
+
+def _is_asset(content: Any) -> bool:
+    return isinstance(content, dict) and isinstance(content.get('href'), str)
 
 
 def _may_be_cube(asset: Mapping[str, Any]) -> bool:

@@ -3,8 +3,11 @@
 
 """``torchgeo-hsi classify``: a land-cover map of a scene from a few labels."""
 
+import math
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,16 +17,35 @@ from ._classify import (
     METHODS,
     check_files,
     keep_bands,
-    parse_ignore,
     parse_list,
     parse_names,
+    probability_path,
     read_options,
     write_results,
 )
 from ._methods import check_device
 from ._opening import check_path, read_opening
-from ._output import echo_json, json_option, option_words
+from ._options import (
+    column_option,
+    device_option,
+    dry_run_option,
+    figure_option,
+    guard_option,
+    ignore_option,
+    json_option,
+    label_key_option,
+    open_option,
+    overwrite_option,
+    quiet_option,
+    report_option,
+    seed_option,
+    set_option,
+    window_option,
+)
+from ._output import echo_done, echo_json, is_quiet, option_words
+from ._plan import read_info, show_plan
 from ._progress import show_stages
+from ._verb import Verb
 
 #: Arguments of the library that are options here, for messages.
 _WORDS = (
@@ -34,7 +56,6 @@ _WORDS = (
     'folds',
     'guard',
     'ignore',
-    'key',
     'label_key',
     'overwrite',
     'split',
@@ -49,11 +70,8 @@ _OPTIONS = (
         show_default=True,
         help='How pixels are classified.',
     ),
-    click.option(
-        '--window',
-        type=click.IntRange(min=1),
-        help='Rows and columns around a pixel that are looked at; odd.',
-    ),
+    set_option('steps=800 or components=20'),
+    window_option,
     click.option(
         '--split',
         default='block',
@@ -67,23 +85,13 @@ _OPTIONS = (
         type=click.IntRange(min=2),
         default=5,
         show_default=True,
+        metavar='N',
         help='Parts of the labels, each of which is tested once.',
     ),
-    click.option(
-        '--guard',
-        type=click.IntRange(min=0),
-        help='Pixels left out between training and test (window // 2).',
-    ),
-    click.option('--seed', type=click.IntRange(min=0), default=0, help='Seed (0).'),
-    click.option('--column', help='Column of a vector file with the class.'),
-    click.option('--label-key', help='Name of the label map in a .mat or HDF5 file.'),
-    click.option(
-        '--ignore',
-        default='0',
-        show_default=True,
-        callback=parse_ignore,
-        help='Code of pixels without a label, or none.',
-    ),
+    guard_option,
+    column_option,
+    label_key_option,
+    ignore_option,
     click.option(
         '--classes',
         metavar='CODE|NAME,...',
@@ -105,37 +113,33 @@ _OPTIONS = (
     click.option(
         '--bad-bands', metavar='BAND,...', help='Positions of bands to leave out.'
     ),
-    click.option('--key', help='Name of the cube in a .mat or HDF5 file.'),
-    click.option(
-        '--open',
-        'opening',
-        multiple=True,
-        metavar='KEY=VALUE',
-        help='More options to read SCENE, e.g. wavelength_unit=nm.',
-    ),
-    click.option(
-        '--set',
-        'settings',
-        multiple=True,
-        metavar='KEY=VALUE',
-        help='Arguments of the method, e.g. steps=800 or components=20.',
-    ),
+    open_option('SCENE', 'key=data or wavelength_unit=nm'),
     click.option(
         '--probabilities/--no-probabilities',
         default=True,
-        help='Write the probability of each class beside OUT (yes).',
+        show_default=True,
+        help='Write the probability of each class beside OUT.',
     ),
-    click.option('--device', help='cpu, cuda, cuda:1 ...; a GPU by default, if any.'),
-    click.option(
-        '--report', type=click.Path(dir_okay=False), help='JSON file to write.'
-    ),
-    click.option('--figure', type=click.Path(dir_okay=False), help='Picture to write.'),
-    click.option('--overwrite', is_flag=True, help='Replace OUT.'),
+    seed_option,
+    device_option,
+    report_option,
+    figure_option,
+    overwrite_option,
+    dry_run_option,
     json_option,
+    quiet_option,
 )
 
 
-@click.command(short_help='Map the classes of a scene from a few labels.')
+@click.command(
+    cls=Verb,
+    short_help='Map the classes of a scene from a few labels.',
+    examples=(
+        'torchgeo-hsi classify scene.tif fields.gpkg map.tif --column crop',
+        'torchgeo-hsi classify scene.mat gt.mat map.tif --open key=cube --method hybridsn',
+        'torchgeo-hsi classify scene.tif labels.tif map.tif --figure map.png --json',
+    ),
+)
 @click.argument('source', metavar='SCENE', callback=check_path)
 @click.argument('labels', metavar='LABELS', callback=check_path)
 @click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
@@ -147,13 +151,11 @@ def classify(
     method: str,
     bands: str | None,
     bad_bands: str | None,
-    key: str | None,
     opening: Sequence[str],
     settings: Sequence[str],
-    device: str | None,
     report: str | None,
     figure: str | None,
-    probabilities: bool,
+    dry_run: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -170,35 +172,57 @@ def classify(
     from ..workflows import classify_scene
 
     start = time.monotonic()
-    check_files(source, labels, output, probabilities, report, figure)
-    device = check_device(device)
+    check_files(source, labels, output, options['probabilities'], report, figure)
+    options['device'] = check_device(options['device'])
     words = {name: value for name, value in options.items() if value is not None}
-    words['ignore'] = options['ignore']
-    words |= read_opening(source, opening) if opening else {}
-    words |= {} if key is None else {'key': key}
+    reading = read_opening(source, opening)
+    words |= {'ignore': options['ignore'], **reading}
     words['options'] = read_options(method, settings)
-    with option_words(_WORDS, source), show_stages() as progress:
+    with option_words(_WORDS, source):
         chosen = keep_bands(source, bands, bad_bands, words)
         words |= {} if chosen is None else {'bands': chosen}
-        found = classify_scene(
-            source,
-            labels,
-            output,
-            method,
-            probabilities=probabilities,
-            device=device,
-            progress=progress,
-            figure=figure,
-            **words,
-        )
+        if dry_run:
+            _plan(source, labels, output, reading, words, as_json)
+            return
+        with show_stages() as progress:
+            found = classify_scene(
+                source,
+                labels,
+                output,
+                method,
+                progress=progress,
+                figure=figure,
+                **words,
+            )
     seconds = round(time.monotonic() - start, 1)
     content = found.to_dict() | {'output': output, 'seconds': seconds}
     write_results(content, report)
     if as_json:
         echo_json(content)
-        return
-    click.echo(str(found))
-    click.echo(f'Map written to {output} after {seconds:.0f} s')
+    elif not is_quiet():
+        click.echo(str(found))
+        echo_done('Map written', output, seconds)
+
+
+def _plan(
+    source: str,
+    labels: str,
+    output: str,
+    reading: Mapping[str, Any],
+    words: Mapping[str, Any],
+    as_json: bool,
+) -> None:
+    """Say what would be read and written."""
+    writes: dict[str, float | None] = {output: None}
+    classes = len(words.get('classes') or ()) or None
+    pixels = None
+    if not os.path.isdir(source):
+        pixels = math.prod(read_info(source, reading).shape[1:])
+        writes[output] = pixels
+    if words['probabilities']:
+        size = pixels * classes if pixels and classes else None
+        writes[str(probability_path(Path(output)))] = size
+    show_plan([source, labels], writes, words['overwrite'], as_json)
 
 
 COMMANDS = (classify,)

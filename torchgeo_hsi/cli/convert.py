@@ -5,19 +5,42 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import OutputError
+from ._arguments import convert_pairs, read_pairs
 from ._dataset import CONTEXT, choose_dataset, dataset_options, split_arguments
-from ._jobs import check_job_options, finish, job_options, show_progress
-from ._output import check_outside, echo_json, json_option, option_words
+from ._jobs import check_job_options, finish, job_options, tell_scenes
+from ._opening import read_opening
+from ._options import (
+    asset_option,
+    dry_run_option,
+    json_option,
+    match_option,
+    open_option,
+    overwrite_option,
+    quiet_option,
+)
+from ._output import (
+    check_outside,
+    echo_done,
+    echo_json,
+    is_quiet,
+    option_words,
+    size_of,
+)
+from ._plan import cube_bytes, read_info, show_plan
+from ._progress import show_jobs
+from ._verb import Verb
 
 if TYPE_CHECKING:
+    from ..datasets.conversion_report import ConversionReport
     from ._dataset import DatasetChoice
+    from ._scenes import Scene
 
 #: Size of a shard in MiB by default.
 _SHARD_MB = 64.0
@@ -35,28 +58,34 @@ _WHOLE = {
 
 @click.command(
     'convert',
+    cls=Verb,
     context_settings=CONTEXT,
     short_help='Turn patches or scenes into stores that are fast to read.',
+    examples=(
+        'torchgeo-hsi convert archive stores --workers 8',
+        'torchgeo-hsi convert cube.mat stores --open key=data --dry-run',
+        'torchgeo-hsi convert data store --dataset SpectralEarthCDL --splits train,val',
+    ),
 )
 @dataset_options
-@click.option(
-    '--splits', metavar='NAME,NAME', help='Splits of the dataset to put into one store.'
-)
 @click.option(
     '--shard-size',
     type=click.FloatRange(min=0, min_open=True),
     default=_SHARD_MB,
     show_default=True,
-    help='MiB in a shard of patches, uncompressed.',
+    metavar='MIB',
+    help='Size of a shard of patches, uncompressed.',
 )
-@click.option('--match', metavar='PATTERN', help='Only scenes with such a name.')
-@click.option('--asset', metavar='KEY', help='Asset of STAC items that is the image.')
-@click.option('--wavelength-unit', metavar='UNIT', help='For scenes that do not say.')
+@match_option
+@asset_option
+@open_option('scenes', 'wavelength_unit=nm')
 @click.option('--verify', is_flag=True, help='Read all again and compare checksums.')
 @click.option('--retry-failed', is_flag=True, help='Try patches again that failed.')
-@click.option('--overwrite', is_flag=True, help='Begin anew where there is something.')
+@overwrite_option
+@dry_run_option
 @job_options
 @json_option
+@quiet_option
 @click.argument('args', nargs=-1, type=click.UNPROCESSED, metavar='[INPUT]... OUT')
 def convert(
     dataset: str | None,
@@ -93,7 +122,7 @@ def convert(
         _convert_scenes(inputs, out, work, options)
         return
     choice = choose_dataset(dataset, config, arguments, inputs)
-    with option_words(['overwrite', 'verify'], out):
+    with option_words(['overwrite', 'verify'], out, readers=False):
         _convert_patches(choice, out, work, options)
 
 
@@ -131,7 +160,10 @@ def _convert_patches(
         if choices
         else choice.open()
     )
-    with show_progress('Converting') as progress:
+    if options['dry_run']:
+        _plan_patches(choice, choices, out, options)
+        return
+    with show_jobs('Converting', 'patches') as progress:
         report = convert_dataset(
             source,
             out,
@@ -143,10 +175,17 @@ def _convert_patches(
             progress=progress,
             **work,
         )
-    if options['as_json']:
+    _tell_patches(report, out, options['as_json'])
+    finish((*report.missing, *report.failures), 'items')
+
+
+def _tell_patches(report: 'ConversionReport', out: str, as_json: bool) -> None:
+    """Say what was written."""
+    if as_json:
         echo_json(
             {
-                'path': os.fspath(report.path),
+                'output': os.fspath(report.path),
+                'bytes': size_of(report.path),
                 'sha256': report.checksum,
                 'items': report.items,
                 'shards': report.shards,
@@ -158,12 +197,36 @@ def _convert_patches(
         )
     elif report.checksum is None:
         click.echo(f'{out} is not complete: run again to write what is missing.')
-    else:
-        click.echo(
-            f'{out}: {report.items - len(report.failures)} samples in {report.shards} '
-            f'shards, {report.written} of them written now; sha256 {report.checksum}'
+    elif not is_quiet():
+        click.echo(f'sha256 {report.checksum}')
+        count = report.items - len(report.failures)
+        what = (
+            f'{count} samples in {report.shards} shards, {report.written} written now'
         )
-    finish((*report.missing, *report.failures), 'items')
+        echo_done(what, out, report.seconds)
+
+
+def _plan_patches(
+    choice: 'DatasetChoice',
+    choices: 'Mapping[str, DatasetChoice]',
+    out: str,
+    options: Mapping[str, Any],
+) -> None:
+    """Say what patches would be read and written."""
+    from torch import Tensor
+
+    total, notes = 0, []
+    for name, chosen in (choices or {'samples': choice}).items():
+        dataset = chosen.open()
+        count = len(dataset)
+        sample = dataset[0] if count else {}
+        tensors = [part for part in sample.values() if isinstance(part, Tensor)]
+        total += count * sum(part.nbytes for part in tensors)
+        notes.append(f'{name}: {count} of {choice.name}')
+    places = [choice.arguments[k] for k in ('root', 'path') if k in choice.arguments]
+    writes = {out: float(total)}
+    # what was begun with the same data goes on
+    show_plan(list(map(str, places)), writes, True, options['as_json'], notes)
 
 
 def _convert_scenes(
@@ -179,15 +242,16 @@ def _convert_scenes(
             'Missing INPUT: name scenes and OUT, or patches by --dataset.'
         )
     check_outside(out, inputs)
-    unit = options['wavelength_unit']
-    reader = {} if unit is None else {'wavelength_unit': unit}
-    records = OutputRecords(Path(out).absolute(), reader)
     scenes = find_scenes(inputs, options['match'], options['asset'])
+    reader = _read_opening(scenes[0], options['opening'])
+    records = OutputRecords(Path(out).absolute(), reader)
     todo = check_outputs(records, scenes, SUFFIX, options['overwrite'])
-    skipped = len(scenes) - len(todo)
+    if options['dry_run']:
+        _plan_scenes(todo, len(scenes) - len(todo), out, reader, options['as_json'])
+        return
     if options['verify']:
         todo = scenes
-    with show_progress('Converting') as progress:
+    with show_jobs('Converting', 'scenes') as progress:
         report = run_jobs(
             ConvertScene(records, reader, options['verify']),
             [scene.absolute() for scene in todo],
@@ -196,20 +260,41 @@ def _convert_scenes(
             fatal=(OutputError,),
             **work,
         )
-    if options['as_json']:
-        echo_json(
-            {
-                'written': report.succeeded,
-                'skipped': skipped,
-                'failed': [vars(failure) for failure in report.failures],
-                'seconds': report.seconds,
-            }
-        )
-    else:
-        there = f', {skipped} were there already' if skipped else ''
-        done = 'written to' if not options['verify'] else 'written to or verified in'
-        click.echo(f'{len(report.succeeded)} scenes {done} {out}{there}')
+    done = 'verified or written' if options['verify'] else 'written'
+    tell_scenes(report, len(scenes), out, 'scenes', options['as_json'], done)
     finish(report.failures, 'scenes')
+
+
+def _read_opening(scene: 'Scene', words: Sequence[str]) -> dict[str, Any]:
+    """Read the options of readers, which are those of the first scene."""
+    from ._scenes import is_address
+
+    if is_address(scene.path):
+        # of what kind it is shows only when it is opened
+        return convert_pairs(read_pairs(words, '--open'), {}, '--open')
+    return read_opening(scene.path, words)
+
+
+def _plan_scenes(
+    todo: 'Sequence[Scene]',
+    finished: int,
+    out: str,
+    reader: Mapping[str, Any],
+    as_json: bool,
+) -> None:
+    """Say what scenes would be read and written."""
+    from ._convert_scene import SUFFIX
+    from ._scenes import is_address
+
+    writes: dict[str, float | None] = {}
+    for scene in todo:
+        path = os.path.join(out, f'{scene.name}{SUFFIX}')
+        known = not is_address(scene.path) and os.path.exists(scene.path)
+        writes[path] = cube_bytes(read_info(scene.path, reader)) if known else None
+    notes = [f'{finished} scenes are there already'] if finished else []
+    # which may be replaced was checked before
+    reads = [scene.path for scene in todo]
+    show_plan(reads, writes or {out: 0}, True, as_json, notes)
 
 
 COMMANDS = (convert,)

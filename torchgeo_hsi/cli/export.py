@@ -3,15 +3,39 @@
 
 """``torchgeo-hsi export``: the backbone of a checkpoint, for others."""
 
-import json
+import os
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from ._arguments import convert_pairs, read_pairs
+from ._opening import check_path
+from ._options import (
+    branch_option,
+    dry_run_option,
+    json_option,
+    model_option,
+    overwrite_option,
+    quiet_option,
+    set_option,
+)
+from ._output import check_free, check_not_inputs, echo_done, echo_json, size_of
+from ._plan import show_plan
+from ._verb import Verb
 
-@click.command(short_help='Save the backbone of a checkpoint for others.')
-@click.argument('checkpoint', type=click.Path(exists=True, dir_okay=False))
-@click.argument('out', type=click.Path(dir_okay=False))
+
+@click.command(
+    cls=Verb,
+    short_help='Save the backbone of a checkpoint for others.',
+    examples=(
+        'torchgeo-hsi export last.ckpt backbone.pth',
+        'torchgeo-hsi export last.ckpt backbone.ckpt --layout torchgeo --branch teacher',
+    ),
+)
+@click.argument('checkpoint', metavar='CHECKPOINT', callback=check_path)
+@click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
 @click.option(
     '--layout',
     type=click.Choice(['official', 'timm', 'torchgeo']),
@@ -19,26 +43,30 @@ import click
     show_default=True,
     help='Keys of the published files, of timm, or a checkpoint for tasks of torchgeo.',
 )
+@branch_option
+@model_option('that of the checkpoint by default')
+@set_option('img_size=64')
 @click.option(
-    '--branch',
-    type=click.Choice(['auto', 'student', 'teacher']),
-    default='auto',
-    show_default=True,
-    help='Which of two networks; auto is the teacher of DINO, the student of others.',
+    '--in-channels',
+    type=click.IntRange(min=1),
+    metavar='N',
+    help='Bands, if the checkpoint does not say how many.',
 )
-@click.option('--model', help='Backbone of timm, if the checkpoint does not say.')
-@click.option('--model-kwargs', help='More of its arguments, as JSON.')
-@click.option(
-    '--in-channels', type=int, help='Bands, if the checkpoint does not say how many.'
-)
+@overwrite_option
+@dry_run_option
+@json_option
+@quiet_option
 def export(
     checkpoint: str,
-    out: str,
+    output: str,
     layout: Any,
     branch: Any,
     model: str | None,
-    model_kwargs: str | None,
+    settings: Sequence[str],
     in_channels: int | None,
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Save the backbone of CHECKPOINT as the file OUT, without heads.
 
@@ -46,46 +74,48 @@ def export(
     our tasks and of torchgeo's take, and "torchgeo-hsi probe --weights". For networks
     without a spectral adapter, "official" is a plain state dict with their own keys.
     """
-    from ..models import export_spectral_earth_weights
-    from ..models.backbones.checkpoint_backbone import backbone_from_checkpoint
+    start = time.monotonic()
+    check_not_inputs([output], [checkpoint])
+    words = read_settings(settings)
+    if not os.path.isfile(checkpoint):
+        raise FileNotFoundError(f'There is no file {checkpoint}. Check the path.')
+    if dry_run:
+        # a checkpoint has heads and the state of an optimizer besides
+        most = size_of(checkpoint)
+        show_plan([checkpoint], {output: most}, overwrite, as_json)
+        return
+    check_free([output], overwrite)
+    from ..models import backbone_from_checkpoint, export_spectral_earth_weights
     from ..models.weights._backbone_search import has_adapter
 
     backbone = backbone_from_checkpoint(
-        checkpoint,
-        in_channels,
-        branch=branch,
-        model=model,
-        model_kwargs=read_kwargs(model_kwargs),
+        checkpoint, in_channels, branch=branch, model=model, model_kwargs=words
     )
-    export_spectral_earth_weights(backbone, out, layout)
+    export_spectral_earth_weights(backbone, output, layout)
     if layout == 'official' and not has_adapter(backbone):
         layout = 'plain state dict'
-    click.echo(f'{checkpoint}: {type(backbone).__name__} written to {out} ({layout})')
+    seconds = time.monotonic() - start
+    name = type(backbone).__name__
+    if as_json:
+        report = {'output': output, 'backbone': name, 'layout': layout}
+        echo_json(report | {'bytes': size_of(output), 'seconds': seconds})
+    else:
+        echo_done(f'{name} of {checkpoint} saved ({layout})', output, seconds)
 
 
-def read_kwargs(text: str | None) -> dict[str, Any] | None:
-    """Read arguments of a model.
+def read_settings(settings: Sequence[str]) -> dict[str, Any] | None:
+    """Read arguments of a backbone.
 
     Args:
-        text: A JSON object, or None.
+        settings: Arguments as the user wrote them.
 
     Returns:
-        The arguments, or None.
+        The arguments, or None if there are none.
 
     Raises:
-        click.BadParameter: If it is no JSON object.
+        click.BadParameter: If one is no KEY=VALUE.
     """
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f'--model-kwargs is no JSON: {error}') from error
-    if not isinstance(found, dict):
-        raise click.BadParameter(
-            '--model-kwargs has to be a JSON object, as \'{"img_size": 64}\'.'
-        )
-    return found
+    return convert_pairs(read_pairs(settings, '--set'), {}, '--set') or None
 
 
 COMMANDS = (export,)

@@ -3,6 +3,7 @@
 
 """``torchgeo-hsi gas``: a map of methane or carbon dioxide above a scene."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +12,29 @@ import click
 from ._arguments import with_options
 from ._methods import check_device
 from ._opening import check_path, read_opening
-from ._output import check_not_inputs, echo_fields, echo_json, json_option, option_words
+from ._options import (
+    compress_option,
+    device_option,
+    dry_run_option,
+    figure_option,
+    gas_option,
+    json_option,
+    open_option,
+    overwrite_option,
+    quiet_option,
+    seed_option,
+)
+from ._output import (
+    check_not_inputs,
+    echo_done,
+    echo_fields,
+    echo_json,
+    is_quiet,
+    option_words,
+)
+from ._plan import cube_bytes, read_info, show_plan
 from ._progress import show_stages
+from ._verb import Verb
 
 #: Arguments of the library that are options here, for messages.
 _WORDS = (
@@ -60,13 +82,7 @@ def parse_windows(
 
 
 _OPTIONS = (
-    click.option(
-        '--gas',
-        default='methane',
-        show_default=True,
-        metavar='NAME',
-        help='methane or carbon_dioxide.',
-    ),
+    gas_option('methane', 'What is looked for'),
     click.option(
         '--background',
         type=click.Choice(_BACKGROUNDS),
@@ -78,17 +94,19 @@ _OPTIONS = (
     click.option(
         '--sun-zenith',
         type=click.FloatRange(0, 75),
-        help='Degrees; that of the product by default, if it says.',
+        metavar='DEGREES',
+        help='Where the sun stood; that of the product by default, if it says.',
     ),
     click.option(
         '--view-zenith',
         type=click.FloatRange(0, 75),
         default=0.0,
         show_default=True,
-        help='Degrees.',
+        metavar='DEGREES',
+        help='Where the sensor stood.',
     ),
     click.option(
-        '--window',
+        '--wavelengths',
         'windows',
         multiple=True,
         metavar='LOW-HIGH',
@@ -103,55 +121,65 @@ _OPTIONS = (
     click.option(
         '--clusters',
         type=click.IntRange(min=1),
+        metavar='N',
         help='Kinds of ground with a background of their own (8).',
     ),
     click.option(
         '--columns',
         type=click.IntRange(min=1),
+        metavar='N',
         help='Columns of the image that share a background, instead of kinds of ground.',
     ),
-    click.option('--seed', type=click.IntRange(min=0), default=0, help='Seed (0).'),
     click.option(
         '--albedo/--no-albedo',
         default=True,
-        help='Correct for the brightness of pixels (yes).',
+        show_default=True,
+        help='Correct for the brightness of pixels.',
     ),
     click.option(
-        '--passes', type=click.IntRange(min=1), help='Looks at the background.'
+        '--passes',
+        type=click.IntRange(min=1),
+        metavar='N',
+        help='How often the scene is looked at for the background (1, or 5).',
     ),
     click.option(
         '--shrinkage',
         type=click.FloatRange(min=0),
+        metavar='SHARE',
         help='Share of the residual variance that is added to the covariance.',
     ),
     click.option(
         '--threshold',
         type=click.FloatRange(min=0, min_open=True),
+        metavar='ERRORS',
         help='Standard errors from which on trimmed leaves pixels out (3).',
     ),
     click.option(
         '--darkest',
         type=click.FloatRange(min=0),
+        metavar='SHARE',
         help='Brightness, as a share of the mean, below which there is no result (0.1).',
     ),
-    click.option('--device', help='cpu, cuda, cuda:1 ...; a GPU by default, if any.'),
-    click.option(
-        '--compress', default='deflate', show_default=True, help='Compression.'
-    ),
-    click.option(
-        '--open',
-        'opening',
-        multiple=True,
-        metavar='KEY=VALUE',
-        help='Options to read SCENE, e.g. wavelength_unit=nm.',
-    ),
-    click.option('--figure', type=click.Path(dir_okay=False), help='Picture to write.'),
-    click.option('--overwrite', is_flag=True, help='Replace OUT.'),
+    open_option('SCENE', 'wavelength_unit=nm'),
+    seed_option,
+    device_option,
+    compress_option,
+    figure_option,
+    overwrite_option,
+    dry_run_option,
     json_option,
+    quiet_option,
 )
 
 
-@click.command(short_help='Map a gas above a scene.')
+@click.command(
+    cls=Verb,
+    short_help='Map a gas above a scene.',
+    examples=(
+        'torchgeo-hsi gas enmap_product methane.tif --figure methane.png',
+        'torchgeo-hsi gas radiance.hdr co2.tif --gas carbon_dioxide --sun-zenith 38',
+    ),
+)
 @click.argument('source', metavar='SCENE', callback=check_path)
 @click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
 @with_options(_OPTIONS)
@@ -162,6 +190,7 @@ def gas(
     device: str | None,
     opening: Sequence[str],
     figure: str | None,
+    dry_run: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -181,21 +210,27 @@ def gas(
     if quality is not None:
         words['quality'] = [] if quality == 'none' else quality.split(',')
     reading = read_opening(source, opening)
-    with option_words(_WORDS, source), show_stages() as progress:
-        report = map_gas(
-            source,
-            output,
-            device=device,
-            figure=figure,
-            reader_options=reading,
-            progress=progress,
-            **words,
-        )
+    with option_words(_WORDS, source):
+        if dry_run:
+            # two bands of float32
+            most = 8 * math.prod(read_info(source, reading).shape[1:])
+            show_plan([source], {output: most}, words['overwrite'], as_json)
+            return
+        with show_stages(lambda: cube_bytes(read_info(source, reading))) as progress:
+            report = map_gas(
+                source,
+                output,
+                device=device,
+                figure=figure,
+                reader_options=reading,
+                progress=progress,
+                **words,
+            )
     if as_json:
         echo_json(report.to_dict())
-        return
-    echo_fields(report.lines())
-    click.echo(f'Map written to {output} after {report.seconds:.0f} s')
+    elif not is_quiet():
+        echo_fields(report.lines())
+        echo_done('Map written', output, report.seconds)
 
 
 COMMANDS = (gas,)

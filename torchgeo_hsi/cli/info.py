@@ -3,12 +3,15 @@
 
 """``torchgeo-hsi info``: what a hyperspectral file holds."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import MetadataError
-from ._output import echo_fields, echo_json, json_option, option_words
+from ._opening import check_path, read_opening
+from ._options import json_option, open_option
+from ._output import echo_fields, echo_json, option_words
+from ._verb import Verb
 
 if TYPE_CHECKING:
     from ..io import CubeInfo, CubeReader
@@ -184,17 +187,17 @@ def _fields(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return fields
 
 
-@click.command
-@click.argument('file', type=click.Path(exists=True))
-@click.option(
-    '--wavelength-unit',
-    metavar='UNIT',
-    help='Unit of the wavelengths, for a file that does not say: nm, um, ...',
+@click.command(
+    cls=Verb,
+    short_help='Show what a file or product holds.',
+    examples=(
+        'torchgeo-hsi info enmap_product',
+        'torchgeo-hsi info scene.hdr --json --no-scan',
+        'torchgeo-hsi info cube.mat --open key=data --open wavelength_unit=nm',
+    ),
 )
-@click.option('--key', metavar='NAME', help='Which array of a .mat file is the cube.')
-@click.option('--variable', metavar='NAME', help='Which variable of a NetCDF file.')
-@click.option('--layout', metavar='AXES', help='Axes of .mat or NetCDF: HWC or CHW.')
-@click.option('--nodata', type=float, help='Value without data, if the file is wrong.')
+@click.argument('source', metavar='IN', callback=check_path)
+@open_option('IN')
 @click.option(
     '--scan/--no-scan',
     default=True,
@@ -202,26 +205,17 @@ def _fields(facts: dict[str, Any]) -> list[tuple[str, str]]:
     help='Read all pixels to measure the share of nodata.',
 )
 @json_option
-def info(file: str, scan: bool, as_json: bool, **options: Any) -> None:
-    """Show what FILE holds: sensor, bands, wavelengths, nodata, size and place.
+def info(source: str, opening: Sequence[str], scan: bool, as_json: bool) -> None:
+    """Show what IN holds: sensor, bands, wavelengths, nodata, size and place.
 
-    FILE is any file or product folder that torchgeo_hsi.io.open_cube reads.
+    IN is any file or product folder that torchgeo_hsi.io.open_cube reads. All options of
+    its reader are given by --open, as for the verbs that work on it.
     """
     from ..io import open_cube
-    from ..io.open import known_options
 
-    # what is not given is left to the reader, which knows only some of the options
-    given = {name: value for name, value in options.items() if value is not None}
-    with option_words(options, file):
-        known = known_options(file)
-        if not set(given) <= set(known):
-            needless = [f'{name}=' for name in given if name not in known]
-            useful = [f'{name}=' for name in options if name in known]
-            raise MetadataError(
-                f'{file} is of a kind that has no {", ".join(needless)}. Options for '
-                f'it: {", ".join(useful)}.'
-            )
-        with open_cube(file, **given) as reader:
+    with option_words((), source):
+        reading = read_opening(source, opening)
+        with open_cube(source, **reading) as reader:
             facts = _facts(reader, scan)
     if as_json:
         echo_json(facts)

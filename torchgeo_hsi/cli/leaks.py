@@ -10,8 +10,21 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import EmptyDataError, MetadataError
-from ._output import check_not_inputs, json_option
+from ._options import (
+    config_option,
+    figure_option,
+    ignore_option,
+    json_option,
+    label_key_option,
+    least_option,
+    quiet_option,
+    report_option,
+    seed_option,
+    window_option,
+)
+from ._output import check_not_inputs
 from ._splits import count_labels, read_boxes, read_labels, read_split, show_report
+from ._verb import Verb
 from .probe import make_datamodule
 
 if TYPE_CHECKING:
@@ -21,43 +34,49 @@ if TYPE_CHECKING:
 _LISTS = ('train', 'val', 'test')
 
 
-@click.command(context_settings={'ignore_unknown_options': True})
-@click.argument('split', required=False, type=click.Path())
-@click.option(
-    '--config',
-    type=click.Path(exists=True, dir_okay=False),
-    help='Configuration whose data module draws the windows.',
+@click.command(
+    cls=Verb,
+    context_settings={'ignore_unknown_options': True},
+    short_help='Report how far training and test are apart.',
+    examples=(
+        'torchgeo-hsi leaks split.tif --labels labels.tif --window 15',
+        'torchgeo-hsi leaks lists --root patches --json',
+        'torchgeo-hsi leaks --config scene.yaml --figure windows.png',
+    ),
 )
+@click.argument('split', required=False, metavar='[SPLIT]', type=click.Path())
+@config_option('a data module, which draws the windows')
 @click.option(
     '--labels',
     type=click.Path(exists=True),
+    metavar='FILE|FOLDER',
     help='Label map of the pixels, or folder of those of the patches.',
 )
 @click.option(
     '--root',
     type=click.Path(exists=True, file_okay=False),
+    metavar='FOLDER',
     help='Folder of the patches that the lists name.',
 )
-@click.option('--window', type=click.IntRange(min=1), help='Window in pixels.')
-@click.option('--key', help='Name of the label map in a .mat or HDF5 file.')
-@click.option('--ignore', type=int, default=0, help='Code of unlabelled pixels (0).')
-@click.option(
-    '--least', type=click.IntRange(min=1), default=5, help='Pixels a split needs (5).'
-)
-@click.option('--seed', default=0, show_default=True, help='Draws those of --config.')
-@click.option('--report', type=click.Path(dir_okay=False), help='JSON file to write.')
-@click.option('--figure', type=click.Path(dir_okay=False), help='Picture to write.')
+@window_option
+@label_key_option
+@ignore_option
+@least_option
+@seed_option
+@report_option
+@figure_option
 @json_option
-@click.argument('args', nargs=-1, type=click.UNPROCESSED)
+@quiet_option
+@click.argument('args', nargs=-1, type=click.UNPROCESSED, metavar='[ARGS]')
 def leaks(
     split: str | None,
     config: str | None,
     labels: str | None,
     root: str | None,
     window: int | None,
-    key: str | None,
-    ignore: int,
-    least: int,
+    label_key: str | None,
+    ignore: int | None,
+    least: int | None,
     seed: int,
     report: str | None,
     figure: str | None,
@@ -79,11 +98,11 @@ def leaks(
     elif split is None or args:
         raise click.UsageError('Expected one SPLIT, or --config.')
     elif not os.path.exists(split):
-        raise click.UsageError(f'There is no {split}.')
+        raise FileNotFoundError(f'There is nothing at {split}. Check the path.')
     elif os.path.isdir(split):
-        found = _of_lists(split, root, labels, ignore, least)
+        found = _of_lists(split, root, labels, ignore, least or 1)
     else:
-        found = _of_raster(split, window, labels, key, ignore, least)
+        found = _of_raster(split, window, labels, label_key, ignore, least or 5)
     show_report(found, report, figure, as_json)
 
 
@@ -106,7 +125,7 @@ def _of_raster(
     window: int | None,
     labels: str | None,
     key: str | None,
-    ignore: int,
+    ignore: int | None,
     least: int,
 ) -> 'LeakReport':
     """Report on splits of pixels."""
@@ -120,7 +139,7 @@ def _of_raster(
 
 
 def _of_lists(
-    folder: str, root: str | None, labels: str | None, ignore: int, least: int
+    folder: str, root: str | None, labels: str | None, ignore: int | None, least: int
 ) -> 'LeakReport':
     """Report on lists of patches."""
     from ..datasets import leak_report

@@ -11,53 +11,64 @@ from typing import Any
 import click
 
 from ..errors import MetadataError, OutputError
-from ._jobs import check_job_options, finish, job_options, show_progress
-from ._output import check_outside, echo_json, json_option
+from ._config_file import read_yaml
+from ._jobs import check_job_options, finish, job_options, tell_scenes
+from ._options import (
+    asset_option,
+    config_option,
+    dry_run_option,
+    json_option,
+    match_option,
+    output_option,
+    overwrite_option,
+    quiet_option,
+)
+from ._output import check_outside
+from ._plan import show_plan
+from ._progress import show_jobs
+from ._verb import Verb
 
 
 @click.command(
     'map',
+    cls=Verb,
     context_settings={'ignore_unknown_options': True, 'allow_extra_args': True},
     short_help='Map many scenes with a trained network.',
+    examples=(
+        'torchgeo-hsi map --config demo.yaml --ckpt_path last.ckpt -o maps archive',
+        'torchgeo-hsi map --config a.yaml --ckpt_path a.ckpt -o maps stac.json --asset b',
+    ),
 )
-@click.option(
-    '--config',
-    required=True,
-    type=click.Path(exists=True, dir_okay=False),
-    help='Configuration of the training, with the network and its data.',
-)
+@config_option('the network and its data, as for the training', required=True)
 @click.option(
     '--ckpt_path',
     '--ckpt-path',
     'checkpoint',
     required=True,
     type=click.Path(exists=True, dir_okay=False),
+    metavar='FILE',
     help='Checkpoint with the weights.',
 )
-@click.option(
-    '--output-dir',
-    required=True,
-    type=click.Path(file_okay=False),
-    help='Folder of the maps, one GeoTIFF for each scene.',
-)
-@click.option('--match', metavar='PATTERN', help='Only scenes with such a name.')
-@click.option('--asset', metavar='KEY', help='Asset of STAC items that is the image.')
-@click.option('--overwrite', is_flag=True, help='Replace maps made in another way.')
+@output_option('Folder of the maps, one GeoTIFF for each scene', folder=True)
+@match_option
+@asset_option
+@overwrite_option
+@dry_run_option
 @job_options
 @json_option
+@quiet_option
 @click.argument('args', nargs=-1, type=click.UNPROCESSED, metavar='INPUT... [ARGS]')
 def map_scenes(
     config: str,
     checkpoint: str,
-    output_dir: str,
+    output: str,
     match: str | None,
     asset: str | None,
     overwrite: bool,
-    workers: int | None,
-    scheduler: str | None,
-    retries: int,
+    dry_run: bool,
     as_json: bool,
     args: tuple[str, ...],
+    **jobs: Any,
 ) -> None:
     """Predict many scenes, one GeoTIFF for each.
 
@@ -69,33 +80,41 @@ def map_scenes(
     Run it again after an interruption: maps that are finished stay. A scene that fails
     is tried again, reported and left out; the exit code is then 3.
     """
-    check_job_options(workers, scheduler)
+    check_job_options(jobs['workers'], jobs['scheduler'])
     from ..jobs import run_jobs
     from ._records import OutputRecords, check_outputs
     from ._scenes import find_scenes
 
     inputs, options = _split(args)
-    check_outside(output_dir, inputs)
+    check_outside(output, inputs)
     content = _read(config)
     recipe = {'config': content, 'args': options, 'weights': _digest(checkpoint)}
-    records = OutputRecords(Path(output_dir).absolute(), recipe)
+    records = OutputRecords(Path(output).absolute(), recipe)
     scenes = find_scenes(inputs, match, asset)
     todo = check_outputs(records, scenes, '.tif', overwrite)
+    if dry_run:
+        maps = {os.path.join(output, f'{scene.name}.tif'): None for scene in todo}
+        notes = [f'{len(scenes) - len(todo)} maps are there already']
+        # which may be replaced was checked above
+        show_plan(
+            [scene.path for scene in todo], maps or {output: 0}, True, as_json, notes
+        )
+        return
     from ._map_scene import MapScene
 
     job = MapScene(content, tuple(options), os.path.abspath(checkpoint), records)
-    with show_progress('Mapping') as progress:
+    with show_jobs('Mapping', 'scenes') as progress:
         report = run_jobs(
             job,
             [scene.absolute() for scene in todo],
-            scheduler=scheduler,
-            workers=_workers(workers, scheduler),
-            retries=retries,
+            scheduler=jobs['scheduler'],
+            workers=_workers(jobs['workers'], jobs['scheduler']),
+            retries=jobs['retries'],
             names=lambda scene: scene.name,
             progress=progress,
             fatal=(OutputError,),
         )
-    _tell(report, len(scenes), output_dir, as_json)
+    tell_scenes(report, len(scenes), output, 'maps', as_json)
     finish(report.failures, 'scenes')
 
 
@@ -120,12 +139,11 @@ def _split(args: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 
 def _read(config: str) -> dict[str, Any]:
-    import yaml
-
-    content = yaml.safe_load(Path(config).read_text(encoding='utf-8'))
+    content = read_yaml(config)
     if not isinstance(content, dict) or not {'model', 'data'} <= set(content):
         raise MetadataError(
-            f'Expected "model:" and "data:" in {config}, as "torchgeo fit" takes it.'
+            f'Expected "model:" and "data:" in {config}, as "torchgeo fit" takes it. '
+            'Correct it.'
         )
     return content
 
@@ -142,23 +160,6 @@ def _workers(workers: int | None, scheduler: str | None) -> int | None:
     import torch
 
     return 1 if torch.cuda.is_available() else None
-
-
-def _tell(report: Any, total: int, output_dir: str, as_json: bool) -> None:
-    """Say what was written."""
-    skipped = total - len(report.results)
-    if as_json:
-        echo_json(
-            {
-                'written': report.succeeded,
-                'skipped': skipped,
-                'failed': [vars(failure) for failure in report.failures],
-                'seconds': report.seconds,
-            }
-        )
-        return
-    there = f', {skipped} were there already' if skipped else ''
-    click.echo(f'{len(report.succeeded)} maps written to {output_dir}{there}')
 
 
 COMMANDS = (map_scenes,)

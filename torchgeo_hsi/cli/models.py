@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..plugins import get_plugin_manager
+from ._complete import complete_models
 from ._methods import kind_of
-from ._output import echo_json, echo_table, json_option
+from ._options import json_option
+from ._output import echo_json, echo_table
+from ._verb import Verb
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,13 +113,18 @@ def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
     return row
 
 
-@click.command
-@click.argument('pattern', default='*')
+@click.command(
+    cls=Verb,
+    short_help='List models with their kind, parameters and input bands.',
+    examples=('torchgeo-hsi models', "torchgeo-hsi models 'spec_vit_*' --json"),
+)
+@click.argument('pattern', default='*', shell_complete=complete_models())
 @json_option
 def models(pattern: str, as_json: bool) -> None:
     """List models with what they are for, their parameters and input bands.
 
-    PATTERN is a shell-style wildcard, e.g. 'spec_vit_*'; put it in quotes.
+    PATTERN is a shell-style wildcard, e.g. 'spec_vit_*'; put it in quotes. The kind says
+    which verb takes a model: a denoiser is a --method of "restore denoise", and so on.
     """
     registry = get_plugin_manager().registry('models')
     names = registry.list(pattern)

@@ -10,7 +10,9 @@ import click
 
 from ..plugins import PluginHost, get_plugin_manager
 from ..plugins.kinds import KINDS
-from ._output import echo_json, echo_table, json_option
+from ._options import json_option
+from ._output import echo_json, echo_table
+from ._verb import Verb
 
 
 def _parts(host: PluginHost) -> dict[str, dict[str, list[str]]]:
@@ -38,7 +40,11 @@ def _echo_people(rows: list[dict[str, Any]], parts: bool) -> None:
             click.echo('  ' + '\n  '.join(names))
 
 
-@click.command
+@click.command(
+    cls=Verb,
+    short_help='List plugins with their hooks and failures.',
+    examples=('torchgeo-hsi plugins', 'torchgeo-hsi plugins --parts --json'),
+)
 @click.option(
     '--parts',
     is_flag=True,
@@ -46,7 +52,11 @@ def _echo_people(rows: list[dict[str, Any]], parts: bool) -> None:
 )
 @json_option
 def plugins(parts: bool, as_json: bool) -> None:
-    """List plugins with their hooks and failures."""
+    """List plugins with their hooks and failures.
+
+    A plugin that fails to load is skipped, and the reason stands here. Our own parts are
+    a plugin as well.
+    """
     host = get_plugin_manager()
     # the hooks first: some failures show only when they are called
     found = _parts(host) if parts else {}

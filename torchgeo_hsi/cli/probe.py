@@ -4,10 +4,9 @@
 """``torchgeo-hsi probe``: what the features of a backbone know."""
 
 import json
-import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,22 @@ import click
 
 from ..errors import MetadataError
 from ..plugins import get_plugin_manager
-from ._output import echo_fields, echo_json, echo_table, json_option
-from .export import read_kwargs
+from ._config_file import read_yaml
+from ._methods import check_device
+from ._options import (
+    branch_option,
+    config_option,
+    device_option,
+    json_option,
+    model_option,
+    quiet_option,
+    report_option,
+    seed_option,
+    set_option,
+)
+from ._output import echo_done, echo_fields, echo_json, echo_table, is_quiet
+from ._verb import Verb
+from .export import read_settings
 
 if TYPE_CHECKING:
     import torch
@@ -42,14 +55,10 @@ def make_datamodule(config: str, args: Sequence[str]) -> Any:
     Raises:
         MetadataError: If the file is no YAML, or has no ``data``.
     """
-    import yaml
     from jsonargparse import ArgumentParser
     from torchgeo.datamodules import BaseDataModule
 
-    try:
-        content = yaml.safe_load(Path(config).read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise MetadataError(f'{config} is not valid YAML: {error}') from error
+    content = read_yaml(config)
     if not isinstance(content, dict) or 'data' not in content:
         raise MetadataError(
             f'Expected "data:" with a class_path in {config}, as "torchgeo fit" takes it.'
@@ -76,15 +85,6 @@ def batches(datamodule: Any, split: str, device: 'torch.device') -> Iterator['Sa
     from ..callbacks._evaluation import evaluation_batches
 
     yield from evaluation_batches(datamodule, split, device)
-
-
-def _write(path: str, report: dict[str, Any]) -> None:
-    """Write a report, whole or not at all."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f'.{target.name}.{os.getpid()}')
-    scratch.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
-    scratch.replace(target)
 
 
 def _sources(
@@ -195,48 +195,62 @@ def _summary(runs: Sequence[Scores]) -> tuple[Scores, Scores]:
 
 @click.command(
     'probe',
+    cls=Verb,
     context_settings={'ignore_unknown_options': True, 'allow_extra_args': True},
     short_help='Evaluate the features of a backbone.',
+    examples=(
+        'torchgeo-hsi probe --config data.yaml --weights last.ckpt --report scores.json',
+        'torchgeo-hsi probe --config data.yaml --model spec_vit_small --pool avg',
+        'torchgeo-hsi probe --config data.yaml --weights last.ckpt --baseline pca --json',
+    ),
 )
+@config_option('the data, as for "torchgeo fit"', required=True)
+@model_option('that of the checkpoint by default')
+@set_option('img_size=64')
 @click.option(
-    '--config',
-    required=True,
-    type=click.Path(exists=True, dir_okay=False),
-    help='Configuration with the data, e.g. one of configs/.',
+    '--weights', metavar='NAME|FILE', help='Weights of the backbone; random without.'
 )
-@click.option(
-    '--model', help='Backbone of timm, e.g. spec_vit_small; that of the checkpoint.'
-)
-@click.option('--model-kwargs', help='More of its arguments, as JSON.')
-@click.option('--weights', help='File or entry of its weights; random ones without.')
-@click.option(
-    '--branch',
-    type=click.Choice(['auto', 'student', 'teacher']),
-    default='auto',
-    show_default=True,
-    help='Which of two networks; auto is the teacher of DINO, the student of others.',
-)
+@branch_option
 @click.option(
     '--pool',
     type=click.Choice(['token', 'avg']),
     help='Pooling of a vision transformer; avg for our masked autoencoders.',
 )
 @click.option(
-    '--knn', default=20, show_default=True, help='Nearest neighbours; 0 for no kNN.'
+    '--knn',
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar='K',
+    help='Nearest neighbours; 0 for no kNN.',
 )
-@click.option('--linear/--no-linear', default=True, help='Fit a linear probe, too.')
 @click.option(
-    '--pixels', default=100, show_default=True, help='Pixels of each image with a mask.'
+    '--linear/--no-linear',
+    default=True,
+    show_default=True,
+    help='Fit a linear probe, too.',
 )
 @click.option(
-    '--shots', type=click.IntRange(1), help='Labels of each class to learn from.'
+    '--pixels',
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar='N',
+    help='Pixels of each image with a mask.',
+)
+@click.option(
+    '--shots',
+    type=click.IntRange(min=1),
+    metavar='N',
+    help='Labels of each class to learn from; all by default.',
 )
 @click.option(
     '--seeds',
-    type=click.IntRange(1),
+    type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help='Do all of it so many times, and show mean and standard deviation.',
+    metavar='N',
+    help='Do all of it so many times, from --seed on, and show mean and deviation.',
 )
 @click.option(
     '--baseline',
@@ -246,7 +260,12 @@ def _summary(runs: Sequence[Scores]) -> tuple[Scores, Scores]:
     help='Probe random weights, or principal components of the spectra, too.',
 )
 @click.option(
-    '--components', default=30, show_default=True, help='Principal components.'
+    '--components',
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    metavar='N',
+    help='Principal components.',
 )
 @click.option(
     '--on',
@@ -255,23 +274,22 @@ def _summary(runs: Sequence[Scores]) -> tuple[Scores, Scores]:
     show_default=True,
     help='What to evaluate on.',
 )
-@click.option('--device', default='cpu', show_default=True, help='cpu, cuda, ...')
-@click.option('--seed', default=0, show_default=True, help='Draws pixels and images.')
-@click.option(
-    '--out', type=click.Path(dir_okay=False), help='Write the scores to this JSON file.'
-)
+@seed_option
+@device_option
+@report_option
 @json_option
-@click.argument('args', nargs=-1, type=click.UNPROCESSED)
+@quiet_option
+@click.argument('args', nargs=-1, type=click.UNPROCESSED, metavar='[ARGS]')
 def probe(
     config: str,
     model: str | None,
-    model_kwargs: str | None,
+    settings: Sequence[str],
     weights: str | None,
     knn: int,
     linear: bool,
     seeds: int,
     baselines: tuple[str, ...],
-    out: str | None,
+    report: str | None,
     as_json: bool,
     args: tuple[str, ...],
     **options: Any,
@@ -282,40 +300,51 @@ def probe(
     "--data.root FOLDER". Images with one or several labels or with numbers are probed
     as a whole; of images with a mask some pixels are.
     """
+    from ..io._whole import write_json
     from ..models.backbones.checkpoint_backbone import find_architecture
 
+    start = time.monotonic()
+    options['device'] = check_device(options['device'])
     datamodule = make_datamodule(config, args)
-    architecture = find_architecture(weights, model, read_kwargs(model_kwargs))
+    architecture = find_architecture(weights, model, read_settings(settings))
     datamodule.prepare_data()
     runs = []
     for seed in range(options['seed'], options['seed'] + seeds):
-        words = options | {'seed': seed}
+        own = options | {'seed': seed}
         features = _features(
-            datamodule, architecture, weights, list(dict.fromkeys(baselines)), words
+            datamodule, architecture, weights, list(dict.fromkeys(baselines)), own
         )
-        runs.append(_probe(features, knn, linear, words))
-    train, test = features['']
+        runs.append(_probe(features, knn, linear, own))
     scores, spread = _summary(runs)
-    report = {
+    content = {
         'model': architecture.model,
         'weights': weights,
         'config': config,
-        'kind': train.kind,
-        'features': train.features.shape[1],
-        'train_samples': len(train.features),
-        'samples': len(test.features),
+        **_sizes(*features['']),
         'seeds': seeds,
         **options,
         'scores': scores,
     }
     if spread:
-        report |= {'std': spread, 'runs': runs}
-    if out:
-        _write(out, report)
+        content |= {'std': spread, 'runs': runs}
+    if report is not None:
+        write_json(report, content)
     if as_json:
-        echo_json(report)
-    else:
-        _show(report, scores, spread)
+        echo_json(content)
+    elif not is_quiet():
+        _show(content, scores, spread)
+        if report is not None:
+            echo_done('Scores written', report, time.monotonic() - start)
+
+
+def _sizes(train: 'ProbeFeatures', test: 'ProbeFeatures') -> dict[str, Any]:
+    """Say what was probed, and how much of it."""
+    return {
+        'kind': train.kind,
+        'features': train.features.shape[1],
+        'train_samples': len(train.features),
+        'samples': len(test.features),
+    }
 
 
 def _show(report: Mapping[str, Any], scores: Scores, spread: Scores) -> None:

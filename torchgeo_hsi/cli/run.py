@@ -12,6 +12,9 @@ from contextlib import contextmanager, nullcontext
 import click
 
 from ..errors import MetadataError
+from ._options import config_option
+from ._output import say_time
+from ._verb import Verb
 from .lightning import hand_over
 
 #: What each stage gets beside the user's own arguments: the weights that fit saved.
@@ -73,11 +76,16 @@ def _no_untrained_network() -> Iterator[None]:
 
 @click.command(
     'run',
+    cls=Verb,
     context_settings={'ignore_unknown_options': True, 'allow_extra_args': True},
     short_help='Fit, test and predict with one configuration.',
+    examples=(
+        'torchgeo-hsi run --config demo.yaml',
+        'torchgeo-hsi run --config demo.yaml --trainer.max_epochs 2',
+    ),
 )
-@click.option('--config', required=True, type=click.Path(exists=True, dir_okay=False))
-@click.argument('args', nargs=-1, type=click.UNPROCESSED)
+@config_option('the task and its data, as for "torchgeo fit"', required=True)
+@click.argument('args', nargs=-1, type=click.UNPROCESSED, metavar='[ARGS]')
 def run(config: str, args: tuple[str, ...]) -> None:
     """Fit, test and predict with one configuration, in one process.
 
@@ -95,7 +103,7 @@ def run(config: str, args: tuple[str, ...]) -> None:
                     hand_over(stage, ['--config', config, *args, *extra])
                 seconds[stage] = time.perf_counter() - start
             click.secho('\n== done', bold=True)
-            click.echo(', '.join(f'{k} {v:.0f} s' for k, v in seconds.items()))
+            click.echo(', '.join(f'{k} {say_time(v)}' for k, v in seconds.items()))
         finally:
             # what is written is there, even if a later stage fails
             for line in dict.fromkeys(lines):

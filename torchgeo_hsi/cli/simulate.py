@@ -3,64 +3,95 @@
 
 """``torchgeo-hsi simulate``: write a simulated EnMAP product."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+import time
 from typing import Any
 
 import click
 
-from ._output import option_words
-
-# steps of the progress bar
-_STEPS = 1000
+from ._opening import check_path
+from ._options import (
+    dry_run_option,
+    gas_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    seed_option,
+)
+from ._output import echo_done, echo_json, option_words, size_of
+from ._plan import show_plan
+from ._progress import show_stages
+from ._verb import Verb
 
 # options of a plume
 _PLUME = ('gas', 'rate', 'wind', 'wind_from', 'position', 'diffusivity', 'duration')
 
 
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[float], None] | None]:
-    """Show a progress bar on a terminal, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with click.progressbar(
-        length=_STEPS, label='Simulating', file=sys.stderr
-    ) as progress_bar:
-        yield lambda share: progress_bar.update(
-            round(share * _STEPS) - progress_bar.pos
-        )
+#: Bands of the sensor, and bytes of a pixel of quality layers and truth besides.
+_BANDS, _BESIDES = 224, 64
 
 
-@click.command
-@click.argument('root', type=click.Path(file_okay=False, writable=True))
-@click.option('--size', type=click.IntRange(min=16), help='Rows and columns.')
-@click.option('--seed', type=click.IntRange(min=0), help='Seed of all random numbers.')
-@click.option('--cloud-cover', type=click.FloatRange(0, 0.9), help='Share of clouds.')
-@click.option('--gas', help='Add a plume: methane or carbon_dioxide.')
-@click.option('--rate', type=float, help='What the plume leaks in kg/h.')
-@click.option('--wind', type=float, help='Wind over the plume in m/s.')
+@click.command(
+    cls=Verb,
+    short_help='Write a simulated EnMAP L2A product with its truth.',
+    examples=(
+        'torchgeo-hsi simulate scene --size 512 --seed 1 --cloud-cover 0.1',
+        'torchgeo-hsi simulate leak --gas methane --rate 2000 --wind 4',
+    ),
+)
+@click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
 @click.option(
-    '--wind-from', type=float, help='Where it blows from, degrees from north.'
+    '--size',
+    type=click.IntRange(min=16),
+    default=256,
+    show_default=True,
+    metavar='PIXELS',
+    help='Rows and columns.',
+)
+@click.option(
+    '--cloud-cover',
+    type=click.FloatRange(0, 0.9),
+    default=0.05,
+    show_default=True,
+    metavar='SHARE',
+    help='Share of clouds.',
+)
+@gas_option(None, 'Add a plume')
+@click.option('--rate', type=float, metavar='KG/H', help='What the plume leaks.')
+@click.option('--wind', type=float, metavar='M/S', help='Wind over the plume.')
+@click.option(
+    '--wind-from',
+    type=float,
+    metavar='DEGREES',
+    help='Where it blows from, clockwise from north.',
 )
 @click.option(
     '--position',
     type=(float, float),
+    metavar='X Y',
     help='Source of the plume: shares of the width and of the height.',
 )
-@click.option('--diffusivity', type=float, help='Horizontal diffusivity in m2/s.')
-@click.option('--duration', type=float, help='How long it has been leaking in s.')
-@click.option('--overwrite', is_flag=True, help='Replace another simulated scene.')
-def simulate(root: str, overwrite: bool, **options: Any) -> None:
-    """Write a simulated EnMAP L2A product with its truth into the folder ROOT.
+@click.option(
+    '--diffusivity', type=float, metavar='M2/S', help='Horizontal diffusivity.'
+)
+@click.option(
+    '--duration', type=float, metavar='SECONDS', help='How long it has been leaking.'
+)
+@seed_option
+@overwrite_option
+@dry_run_option
+@json_option
+@quiet_option
+def simulate(
+    output: str, overwrite: bool, dry_run: bool, as_json: bool, **options: Any
+) -> None:
+    """Write a simulated EnMAP L2A product with its truth into the folder OUT.
 
-    The same options give the same product. What is not given has the default of
-    torchgeo_hsi.datasets.SimulatedEnMAP, and of a plume that of
+    The same options give the same product; if OUT holds it already, nothing happens.
+    What is not given of a plume has the default of
     torchgeo_hsi.physics.simulation.PlumeSource.
     """
-    from ..io import simulate_enmap
-
+    start = time.monotonic()
     given = {name: value for name, value in options.items() if value is not None}
     plume = {name: given.pop(name) for name in _PLUME if name in given}
     if plume:
@@ -70,9 +101,28 @@ def simulate(root: str, overwrite: bool, **options: Any) -> None:
                 'which gas, such as --gas methane.'
             )
         given['plume'] = plume
-    with option_words(['overwrite'], root), _progress_bar() as progress:
-        simulate_enmap(root, **given, overwrite=overwrite, progress=progress)
-    click.echo(f'Simulated EnMAP product in {root}')
+    if dry_run:
+        most = options['size'] ** 2 * (2 * _BANDS + _BESIDES)
+        notes = []
+        if os.path.lexists(output) and not overwrite:
+            notes.append('there is something already: only this very scene would do')
+        show_plan([], {output: most}, True, as_json, notes)
+        return
+    from ..io import simulate_enmap
+
+    with option_words(['overwrite'], output, readers=False), show_stages() as show:
+        simulate_enmap(
+            output,
+            **given,
+            overwrite=overwrite,
+            progress=lambda share: show('Simulating', share),
+        )
+    seconds = time.monotonic() - start
+    if as_json:
+        report = {'output': output, 'bytes': size_of(output), 'seconds': seconds}
+        echo_json(report | {name: options[name] for name in ('size', 'seed')})
+    else:
+        echo_done('Simulated EnMAP product', output, seconds)
 
 
 COMMANDS = (simulate,)

@@ -4,7 +4,8 @@
 """``torchgeo-hsi split``: splits that do not leak, for a label map or for patches."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._arguments import with_options
-from ._output import check_not_inputs, json_option, option_words
+from ._opening import check_path
+from ._options import (
+    column_option,
+    dry_run_option,
+    figure_option,
+    guard_option,
+    ignore_option,
+    json_option,
+    label_key_option,
+    least_option,
+    overwrite_option,
+    quiet_option,
+    report_option,
+    seed_option,
+    window_option,
+)
+from ._output import check_free, check_not_inputs, echo_done, option_words
+from ._plan import show_plan
 from ._splits import (
     count_labels,
     find_patches,
@@ -20,8 +38,8 @@ from ._splits import (
     read_labels,
     show_report,
     write_split,
-    write_whole,
 )
+from ._verb import Verb
 
 if TYPE_CHECKING:
     from ..datasets.splits import LeakReport
@@ -46,11 +64,7 @@ def _parse_shares(
 
 
 _OPTIONS = (
-    click.option(
-        '--window',
-        type=click.IntRange(min=1),
-        help='Window of the classifier in pixels.',
-    ),
+    window_option,
     click.option(
         '--share',
         'shares',
@@ -63,57 +77,63 @@ _OPTIONS = (
         '--by',
         type=click.Choice(['block', 'region', 'random']),
         default='block',
+        show_default=True,
         help='What goes to a split as a whole; random leaks, for comparison.',
     ),
     click.option(
         '--block-size',
         type=click.FloatRange(min=0, min_open=True),
+        metavar='SIZE',
         help='Side of a block: pixels of a map, units of the CRS for patches.',
     ),
-    click.option(
-        '--guard',
-        type=click.IntRange(min=0),
-        help='Pixels of a map left out on either side of a border (window // 2).',
-    ),
+    guard_option,
     click.option(
         '--gap',
         type=click.FloatRange(min=0),
+        metavar='DISTANCE',
         help='Least distance of patches of different splits, in units of the CRS.',
     ),
     click.option(
         '--regions',
         type=click.Path(exists=True),
+        metavar='FILE',
         help='Polygons (any vector file) for patches and --by region.',
     ),
-    click.option('--column', help='Column that names the region of a polygon.'),
+    column_option,
     click.option(
         '--labels',
         type=click.Path(exists=True, file_okay=False),
+        metavar='FOLDER',
         help='Folder with the label map of each patch, by the same name.',
     ),
-    click.option('--key', help='Name of the label map in a .mat or HDF5 file.'),
-    click.option(
-        '--ignore', type=int, default=0, help='Code of pixels without a label (0).'
-    ),
-    click.option(
-        '--least', type=click.IntRange(min=1), help='Pixels of a class a split needs.'
-    ),
-    click.option('--seed', type=click.IntRange(min=0), default=0, help='Seed (0).'),
-    click.option(
-        '--report', type=click.Path(dir_okay=False), help='JSON file to write.'
-    ),
-    click.option('--figure', type=click.Path(dir_okay=False), help='Picture to write.'),
+    label_key_option,
+    ignore_option,
+    least_option,
+    seed_option,
+    report_option,
+    figure_option,
+    overwrite_option,
+    dry_run_option,
+    json_option,
+    quiet_option,
 )
 
 
-@click.command
-@click.argument('source', metavar='LABELS', type=click.Path(exists=True))
-@click.argument('target', metavar='OUT', type=click.Path())
+@click.command(
+    cls=Verb,
+    short_help='Split a label map or patches so that the test says something.',
+    examples=(
+        'torchgeo-hsi split labels.tif split.tif --window 15 --figure split.png',
+        'torchgeo-hsi split gt.mat split.tif --label-key gt --window 9',
+        'torchgeo-hsi split patches lists --labels masks --gap 3840',
+    ),
+)
+@click.argument('source', metavar='LABELS', callback=check_path)
+@click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
 @with_options(_OPTIONS)
-@json_option
 def split(
     source: str,
-    target: str,
+    output: str,
     report: str | None,
     figure: str | None,
     as_json: bool,
@@ -125,12 +145,34 @@ def split(
     first split, 2 for the second, and 0 for none. Or LABELS is a folder of georeferenced
     patches: OUT becomes a folder with a list of names for each split.
     """
-    check_not_inputs([target, report, figure], [source])
-    check_not_inputs([report, figure], [target])
-    with option_words(['shares', 'block_size', 'guard', 'gap', 'column'], source):
+    start = time.monotonic()
+    check_not_inputs([output, report, figure], [source])
+    check_not_inputs([report, figure], [output])
+    if not os.path.exists(source):
+        raise FileNotFoundError(f'There is nothing at {source}. Check the path.')
+    overwrite, dry_run = options.pop('overwrite'), options.pop('dry_run')
+    outputs = _outputs(source, output, options['shares'])
+    if dry_run:
+        # a byte for each pixel, which are no more than bytes of most label maps
+        sizes = dict.fromkeys(outputs)
+        show_plan([source], sizes, overwrite, as_json)
+        return
+    check_free(outputs, overwrite)
+    words = ['shares', 'block_size', 'guard', 'gap', 'column']
+    with option_words(words, source, readers=False):
         work = _split_patches if os.path.isdir(source) else _split_map
-        found = work(source, target, **options)
+        found = work(source, output, **options)
     show_report(found, report, figure, as_json)
+    if not as_json:
+        echo_done('Split written', output, time.monotonic() - start)
+
+
+def _outputs(source: str, output: str, shares: Mapping[str, float] | None) -> list[str]:
+    """List what is written."""
+    if not os.path.isdir(source):
+        return [output]
+    names = shares or ('train', 'val', 'test')
+    return [os.path.join(output, f'{name}.txt') for name in names]
 
 
 def _given(options: dict[str, Any], **names: str) -> dict[str, Any]:
@@ -176,7 +218,7 @@ def _split_map(source: str, target: str, **options: Any) -> 'LeakReport':
         raise click.UsageError('--block-size of a label map is a number of pixels.')
     words = _given(options, shares='shares', guard='guard', least='least')
     words |= {} if size is None else {'block_size': int(size)}
-    labels, place = read_labels(source, options['key'])
+    labels, place = read_labels(source, options['label_key'])
     found = methods[options['by']](
         labels,
         options['window'],
@@ -194,8 +236,9 @@ def _split_patches(source: str, target: str, **options: Any) -> 'LeakReport':
     import torch
 
     from ..datasets import block_patch_split, leak_report, region_patch_split
+    from ..io._whole import write_whole
 
-    _refuse(options, ('window', 'guard', 'key'), 'a folder of patches')
+    _refuse(options, ('window', 'guard', 'label_key'), 'a folder of patches')
     if options['by'] == 'random':
         raise click.UsageError('Patches are split by block or by region.')
     if (options['by'] == 'region') != (options['regions'] is not None):

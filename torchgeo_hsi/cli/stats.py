@@ -4,6 +4,7 @@
 """``torchgeo-hsi stats``: band statistics of any dataset, in a file for data modules."""
 
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +16,27 @@ import click
 from ..errors import CorruptFileError, HSIError, HSIWarning, OutputError
 from ..jobs import JobFailure
 from ._dataset import CONTEXT, choose_dataset, dataset_options, split_arguments
-from ._jobs import check_job_options, finish, job_options, show_progress
-from ._output import check_not_inputs, echo_fields, echo_table
+from ._jobs import check_job_options, finish, job_options
+from ._options import (
+    dry_run_option,
+    json_option,
+    output_option,
+    overwrite_option,
+    quiet_option,
+)
+from ._output import (
+    check_free,
+    check_not_inputs,
+    echo_done,
+    echo_fields,
+    echo_json,
+    echo_table,
+    is_quiet,
+    size_of,
+)
+from ._plan import show_plan
+from ._progress import show_jobs
+from ._verb import Verb
 
 if TYPE_CHECKING:
     from ..physics.statistics import BandSummary
@@ -27,32 +47,42 @@ _WHOLE = {'SpectralEarth': {'item': 'patch', 'dtype': 'int16', 'strict': True}}
 
 
 @click.command(
-    context_settings=CONTEXT, short_help='Compute band statistics of a dataset.'
+    cls=Verb,
+    context_settings=CONTEXT,
+    short_help='Compute band statistics of a dataset.',
+    examples=(
+        'torchgeo-hsi stats scenes --output stats.json --workers 8',
+        'torchgeo-hsi stats --dataset SpectralEarthCDL --dataset.root data -o cdl.json',
+    ),
 )
-@click.argument('args', nargs=-1, type=click.UNPROCESSED, metavar='[PATH]...')
-@click.option(
-    '--output',
-    '-o',
-    required=True,
-    type=click.Path(dir_okay=False, writable=True),
-    help='JSON file to write.',
-)
+@click.argument('args', nargs=-1, type=click.UNPROCESSED, metavar='[INPUT]...')
+@output_option('JSON file for statistics= of data modules')
 @dataset_options
 @click.option(
-    '--splits', metavar='NAME,NAME', help='Splits of the dataset, e.g. train.'
-)
-@click.option(
-    '--nodata', type=float, help='Value without data, where samples do not say it.'
+    '--nodata',
+    type=float,
+    metavar='VALUE',
+    help='Value without data, where samples do not say it.',
 )
 @click.option(
     '--accuracy',
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.001,
     show_default=True,
+    metavar='SHARE',
     help='Bound of the relative error of quantiles.',
 )
-@click.option('--no-covariance', is_flag=True, help='Leave out the covariance.')
+@click.option(
+    '--covariance/--no-covariance',
+    default=True,
+    show_default=True,
+    help='Compute the covariance, which is most of the work and of the file.',
+)
+@overwrite_option
+@dry_run_option
 @job_options
+@json_option
+@quiet_option
 def stats(
     args: tuple[str, ...],
     output: str,
@@ -61,45 +91,62 @@ def stats(
     splits: str | None,
     nodata: float | None,
     accuracy: float,
-    no_covariance: bool,
+    covariance: bool,
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
     **jobs: Any,
 ) -> None:
     """Compute the mean, deviation, quantiles and covariance of each band.
 
-    PATHs are scenes, cubes, folders of these, or a store. Any other dataset is named by
+    INPUT are scenes, cubes, folders of these, or a store. Any other dataset is named by
     --dataset, e.g. "--dataset SpectralEarthCDL --dataset.root data --splits train".
     Only valid pixels count. The file is what data modules take as statistics=.
     """
     check_job_options(jobs['workers'], jobs['scheduler'])
-    check_output(output)
+    start = time.monotonic()
     paths, options = split_arguments(args)
     check_not_inputs([output], [*paths, *([] if config is None else [config])])
+    check_output(output)
+    check_free([output], overwrite or dry_run)
     damaged: list[JobFailure] = []
     if dataset is None and config is None:
         paths, damaged = leave_damaged_out(paths)
-    choice = choose_dataset(dataset, config, options, paths)
-    whole = _WHOLE.get(choice.cls.__name__, {})
-    choice = replace(choice, arguments={**whole, **choice.arguments})
+    choice = _choose(dataset, config, options, paths)
     names = [name for name in (splits or '').split(',') if name]
     choices = [choice.with_split(name) for name in names] or [choice]
+    if dry_run:
+        notes = [f'{_describe(c, ())}: {len(c.open())} samples' for c in choices]
+        show_plan(paths, {output: None}, overwrite, as_json, notes)
+        return
+    _make_folder(output)
     # torchgeo takes seconds to import, and none is needed for a wrong option
     from ..datamodules import dataset_statistics
     from ..io import write_statistics_file
 
-    with show_progress('Reading') as progress:
+    with show_jobs('Reading', 'samples') as progress:
         summary, failures = dataset_statistics(
             [each.open() for each in choices],
             nodata=nodata,
-            covariance=not no_covariance,
+            covariance=covariance,
             accuracy=accuracy,
             progress=progress,
             source=_describe(choice, names),
             **jobs,
         )
     write_statistics_file(output, summary)
-    _show(summary)
-    click.echo(f'Statistics in {output}')
-    finish([*damaged, *failures], 'scenes and samples' if damaged else 'samples')
+    lost = [*damaged, *failures]
+    _tell(summary, output, time.monotonic() - start, lost, as_json)
+    finish(lost, 'scenes and samples' if damaged else 'samples')
+
+
+def _choose(
+    dataset: str | None, config: str | None, options: list[str], paths: list[str]
+) -> 'DatasetChoice':
+    """Choose a dataset, whose files are taken as they are."""
+    choice = choose_dataset(dataset, config, options, paths)
+    whole = _WHOLE.get(choice.cls.__name__, {})
+    return replace(choice, arguments={**whole, **choice.arguments})
 
 
 def leave_damaged_out(paths: list[str]) -> tuple[list[str], list[JobFailure]]:
@@ -145,12 +192,6 @@ def check_output(output: str) -> None:
     Raises:
         OutputError: If it cannot.
     """
-    folder = Path(output).absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise OutputError(
-            f'{output} cannot be written: {folder} is no folder that you may write to. '
-            'Make it, or choose another one.'
-        )
     if os.path.isfile(output):
         with open(output, 'rb') as file:
             start = file.read(1)
@@ -159,6 +200,49 @@ def check_output(output: str) -> None:
                 f'{output} is there already and holds no statistics. Choose another '
                 'name, such as statistics.json.'
             )
+
+
+def _make_folder(output: str) -> None:
+    """Make the folder of the result before the work that it takes."""
+    folder = Path(output).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f'{folder} cannot be made: {error.strerror}. Choose another place for '
+            f'{output}.'
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise OutputError(
+            f'{output} cannot be written: you may not write to {folder}. Choose another '
+            'folder.'
+        )
+
+
+def _tell(
+    summary: 'BandSummary',
+    output: str,
+    seconds: float,
+    failures: Sequence[JobFailure],
+    as_json: bool,
+) -> None:
+    """Say what came out."""
+    if as_json:
+        echo_json(
+            {
+                'output': output,
+                'dataset': summary.source,
+                'bands': len(summary.names),
+                'pixels': int(summary.pixels),
+                'valid': float(summary.valid_share.max()),
+                'failed': [vars(failure) for failure in failures],
+                'bytes': size_of(output),
+                'seconds': seconds,
+            }
+        )
+    elif not is_quiet():
+        _show(summary)
+        echo_done('Statistics written', output, seconds)
 
 
 def _describe(choice: 'DatasetChoice', splits: Sequence[str]) -> str:

@@ -3,8 +3,7 @@
 
 """Data modules: what is trained on, validated, tested and mapped."""
 
-# naming one of our data modules in a config is enough to register our backbones in timm
-from .. import models as _models  # noqa: F401
+from .._timm import import_with_timm as _import_with_timm
 from ._dataset_statistics import dataset_statistics
 from .base import HSIGeoDataModule
 from .denoising import HSIDenoisingDataModule
@@ -34,6 +33,9 @@ from .spectral_earth_downstream import (
 from .statistics import compute_statistics, spectral_earth_statistics
 from .store_loader import StoreLoader
 from .superresolution import HSISuperResolutionDataModule
+
+# naming one of our data modules in a config is enough to register our backbones in timm
+_import_with_timm('torchgeo_hsi.models')
 
 __all__ = (
     'DESISCDLDataModule',

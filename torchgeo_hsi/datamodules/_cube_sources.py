@@ -18,9 +18,9 @@ from torch.utils.data import ConcatDataset
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
+from ..datasets._cube_files import SUFFIXES
 from ..datasets._index import DataNotFoundError
 from ..datasets._stored_numbers import stored_numbers
-from ..datasets.hsi_cube import _SUFFIXES
 from ..errors import EmptyDataError, MetadataError, NodataWarning
 from ..io import CubeReader, open_cube
 from ..io._files import siblings
@@ -84,10 +84,10 @@ def _files(path: str) -> list[str]:
     if is_store(path) or any('spectral_image' in name for name in inside):
         # products of EnMAP and DESIS, and our own stores
         return [path]
-    files = sorted(full for name, full in inside.items() if name.endswith(_SUFFIXES))
+    files = sorted(full for name, full in inside.items() if name.endswith(SUFFIXES))
     if not files:
         raise DataNotFoundError(
-            f'The folder {path} holds no file that ends in {", ".join(_SUFFIXES)}.'
+            f'The folder {path} holds no file that ends in {", ".join(SUFFIXES)}.'
         )
     return files
 

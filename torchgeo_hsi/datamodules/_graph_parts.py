@@ -254,7 +254,6 @@ class GraphMap(SceneMapTiles):
             The batch with ``valid``, ``bounds`` and ``transform`` of the only tile;
             pixels of no node are not valid.
         """
-        tile = super().__getitem__(index)
-        place = {k: tile[k][None] for k in ('bounds', 'transform')}
+        place = {key: value[None] for key, value in self.place(index).items()}
         membership = self.batch['graph'].membership
         return self.batch | place | {'valid': (membership >= 0)[None]}

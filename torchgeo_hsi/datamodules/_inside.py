@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from affine import Affine
 from rasterio.features import geometry_mask
-from shapely import MultiPolygon
+from shapely import MultiPolygon, Polygon
 
 from .._typing import Sample
 
@@ -23,7 +23,7 @@ class InsideRegion:
         region: The region, in the CRS of the dataset.
     """
 
-    def __init__(self, region: MultiPolygon) -> None:
+    def __init__(self, region: Polygon | MultiPolygon) -> None:
         """Initialize a new InsideRegion instance."""
         self.region = region
 
@@ -39,7 +39,7 @@ class InsideRegion:
         transform = Affine(*sample['transform'][:6].tolist())
         shape = sample['valid'].shape
         # a pixel lies inside if its middle does
-        inside = geometry_mask(
-            list(self.region.geoms), shape, transform, invert=True
-        ).astype(np.bool_)
+        inside = geometry_mask([self.region], shape, transform, invert=True).astype(
+            np.bool_
+        )
         return {**sample, 'valid': sample['valid'] & torch.from_numpy(inside)}

@@ -4,15 +4,12 @@
 """Samples of pansharpening: crops, batches, and a scene in tiles."""
 
 from collections.abc import Sequence
-from itertools import product
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 from affine import Affine
 from matplotlib.figure import Figure
-from rasterio.transform import array_bounds
-from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 from torch.utils.data import Dataset, default_collate
 from torchgeo.datasets import GeoDataset, NonGeoDataset
@@ -21,10 +18,10 @@ from .._typing import Sample
 from ..datasets._pair_figure import plot_pair
 from ..datasets.pan_pairs import PanPairs
 from ..errors import BandMismatchError
-from ..io._tiles import tile_spans
 from ..samplers._epochs import EpochSampler
 from ..samplers._grid import PixelGrid
 from ..transforms.pansharpening import RandomPairCrop
+from ._map_tiles import MapTiles, is_north_up
 
 #: Entries of a batch. All of its samples have the first two.
 KEYS = (
@@ -206,7 +203,7 @@ def collate_pairs(samples: Sequence[Sample]) -> Sample:
     return batch
 
 
-class PanTiles(Dataset[Sample]):
+class PanTiles(MapTiles):
     """Overlapping tiles of one pair.
 
     It has the ``bounds``, ``res`` and ``crs`` of the cube that writers of maps look for;
@@ -228,40 +225,16 @@ class PanTiles(Dataset[Sample]):
         _, height, width = info.shape
         ratio = pairs.ratio
         assert ratio is not None
-        place = info.transform
-        self._own_place = (
-            place is not None
-            and place.b == place.d == 0
-            and place.a > 0 > place.e
-            and info.crs is not None
-        )
         grid = Affine(ratio, 0, 0, 0, -ratio, ratio * height)
-        if place is not None and self._own_place:
-            grid = place
-        self._transform = grid
-        self.crs = info.crs if self._own_place else None
-        self.res = (grid.a, -grid.e)
-        west, south, east, north = array_bounds(height, width, grid)
-        self.bounds = (
-            slice(west, east, self.res[0]),
-            slice(south, north, self.res[1]),
-            slice(pd.Timestamp.min, pd.Timestamp.max, 1),
-        )
+        self._own_place = is_north_up(info.transform) and info.crs is not None
+        if self._own_place:
+            assert info.transform is not None
+            grid = info.transform
+        crs = info.crs if self._own_place else None
+        super().__init__((height, width), grid, crs, size, overlap)
         #: The files, so that they are not overwritten by the result.
         self.index = pd.DataFrame({'filepath': [*pairs.files, *pairs.pan_files]})
         self.bandset = pairs.bandset
-        spans = [
-            tile_spans(length, size or length, overlap if size else 0)
-            for length in (height, width)
-        ]
-        self._windows = [
-            Window(c.start, r.start, c.stop - c.start, r.stop - r.start)
-            for r, c in product(*spans)
-        ]
-
-    def __len__(self) -> int:
-        """Return the number of tiles."""
-        return len(self._windows)
 
     def __getitem__(self, index: int) -> Sample:
         """Read a tile.
@@ -272,7 +245,7 @@ class PanTiles(Dataset[Sample]):
         Returns:
             The sample, without a target.
         """
-        window = self._windows[index]
+        window = self.windows[index]
         sample = self.pairs.read_window(0, window)
         sample = {key: sample[key] for key in KEYS if key in sample}
         if not self._own_place:

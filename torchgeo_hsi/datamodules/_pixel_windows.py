@@ -5,23 +5,20 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.transform import array_bounds
-from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from .._typing import BoolArray, Sample
+from ..datasets._place import place_of
 from ..datasets.labelled_scenes.scene import LabelledScene
-from ..io._tiles import tile_spans
+from ._map_tiles import MapTiles, is_north_up
 
 logger = logging.getLogger(__name__)
 
@@ -200,11 +197,10 @@ class EvenBatches(Sampler[list[int]]):
         return torch.randperm(self._count, generator=self._generator)
 
 
-class SceneMapTiles(Dataset[Sample]):
+class SceneMapTiles(MapTiles):
     """The whole scene in overlapping tiles, for maps.
 
-    It has the ``bounds``, ``res`` and ``crs`` that writers of maps look for; a scene
-    without a georeference, or one that is not north up, has pixels of size 1.
+    A scene without a georeference, or one that is not north up, has pixels of size 1.
 
     Args:
         scene: The scene.
@@ -219,33 +215,16 @@ class SceneMapTiles(Dataset[Sample]):
         """Initialize a new SceneMapTiles instance; see the class for the arguments."""
         self._scene, self._bands = scene, bands
         _, height, width = scene.shape
-        place = scene.transform
-        self.crs = scene.crs
-        if place is None or place.b or place.d or not place.a > 0 > place.e:
+        place, crs = scene.transform, scene.crs
+        if not is_north_up(place):
             if place is not None:
                 logger.warning(
                     '%s has a grid that is not north up, so its map is placed by rows '
                     'and columns. torchgeo-hsi classify keeps the grid.',
                     scene.name,
                 )
-            place, self.crs = Affine(1, 0, 0, 0, -1, height), None
-        self._transform = place
-        west, south, east, north = array_bounds(height, width, place)
-        self.res = (place.a, -place.e)
-        self.bounds = (
-            slice(west, east, self.res[0]),
-            slice(south, north, self.res[1]),
-            slice(pd.Timestamp.min, pd.Timestamp.max, 1),
-        )
-        spans = [
-            [slice(span.start, span.stop) for span in tile_spans(length, size, overlap)]
-            for length in (height, width)
-        ]
-        self._spans = list(product(*spans))
-
-    def __len__(self) -> int:
-        """Return the number of tiles."""
-        return len(self._spans)
+            place, crs = Affine(1, 0, 0, 0, -1, height), None
+        super().__init__((height, width), place, crs, size, overlap)
 
     def __getitem__(self, index: int) -> Sample:
         """Cut out a tile.
@@ -256,25 +235,31 @@ class SceneMapTiles(Dataset[Sample]):
         Returns:
             Sample with ``image``, ``valid``, ``bounds`` and ``transform``.
         """
-        rows, columns = self._spans[index]
+        rows, columns = self.windows[index].toslices()
         image = self._scene.image[:, rows, columns].astype(np.float32)
         valid: BoolArray = self._scene.valid[rows, columns]
         image[:, ~valid] = 0
-        height, width = valid.shape
-        window = Window(columns.start, rows.start, width, height)
-        place = window_transform(window, self._transform)
-        west, south, east, north = array_bounds(height, width, place)
-        times = [pd.Timestamp.min.timestamp(), pd.Timestamp.max.timestamp(), 1]
-        xres, yres = self.res
-        bounds = [west, east, xres, south, north, yres, *times]
         return {
             'image': torch.from_numpy(image),
             'valid': torch.from_numpy(valid.copy()),
-            # in float32, a northing is known to half a metre, and pixels may be smaller
-            'bounds': torch.tensor(bounds, dtype=torch.float64),
-            'transform': torch.tensor(tuple(place), dtype=torch.float64),
+            **self.place(index),
             **self._bands,
         }
+
+    def place(self, index: int) -> Sample:
+        """Return where a tile lies.
+
+        Args:
+            index: Its number, row by row.
+
+        Returns:
+            ``bounds`` and ``transform``.
+        """
+        window = self.windows[index]
+        transform = window_transform(window, self._transform)
+        # in float32, a northing is known to half a metre, and pixels may be smaller
+        shape = window.height, window.width
+        return dict(place_of(transform, shape, dtype=torch.float64))
 
 
 def pixel_strips(scene: LabelledScene, use: BoolArray) -> Iterator[Sample]:

@@ -187,7 +187,9 @@ class SceneGraphs:
         parts = self.scene.image, use, labels
         options = self._graph_options | {'basis': self.basis}
         if self.level == 'graph':
-            return tile_graphs(*parts, tile=self.tile_size, nodes=self.nodes, **options)
+            return tile_graphs(
+                *parts, tile_size=self.tile_size, nodes=self.nodes, **options
+            )
         if self.nodes == 'pixel':
             return pixel_graph(*parts, **options)
         return superpixel_graph(*parts, **options)

@@ -14,14 +14,13 @@ from torchgeo.datasets import NonGeoDataset
 
 from .._typing import BoolArray, Sample
 from ..datasets import plot_sample
-from ..datasets.labelled_scenes.scene import LabelledScene
 from ..datasets.splits import LeakReport, PixelSplit, leak_report
 from ..datasets.splits._grid import any_within
 from ..errors import EmptyDataError
 from ..transforms import NormalizeValid
 from ._kept_statistics import KeptStatistics
+from ._labelled_scene import LabelledSceneModule
 from ._pixel_windows import pixel_strips
-from ._scene_source import load_scene
 from ._scene_splits import make_split
 from .statistics import Statistics, compute_statistics
 
@@ -29,7 +28,7 @@ from .statistics import Statistics, compute_statistics
 STATISTICS = ('train', 'scene')
 
 
-class SceneDataModule(KeptStatistics):
+class SceneDataModule(LabelledSceneModule, KeptStatistics):
     """A data module of one labelled scene.
 
     Args:
@@ -71,17 +70,9 @@ class SceneDataModule(KeptStatistics):
         self.window, self.statistics = window, statistics
         self._source, self._split = source, split
         self._split_options = dict(split_options)
-        self._scene: LabelledScene | None = None
         self._pixels: PixelSplit | None = None
         self._leaks: LeakReport | None = None
         self._statistics: Statistics | None = None
-
-    @property
-    def labelled_scene(self) -> LabelledScene:
-        """The scene, opened the first time that it is asked for."""
-        if self._scene is None:
-            self._scene = load_scene(*self._source)
-        return self._scene
 
     @property
     def pixel_split(self) -> PixelSplit:
@@ -99,21 +90,6 @@ class SceneDataModule(KeptStatistics):
         if self._leaks is None and len(split.names) > 1:
             self._leaks = leak_report(split, self.window)
         return self._leaks
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Name of each class."""
-        return self.labelled_scene.class_names
-
-    @property
-    def class_colors(self) -> tuple[str, ...]:
-        """Color of each class."""
-        return self.labelled_scene.class_colors
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return self.labelled_scene.num_classes
 
     @property
     def in_channels(self) -> int:

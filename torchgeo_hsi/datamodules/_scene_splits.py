@@ -45,7 +45,7 @@ def make_split(
     seed: int = 0,
     least: int = 5,
     trials: int = 200,
-    val_share: float = 0.0,
+    val_split_pct: float = 0.0,
 ) -> PixelSplit:
     """Split the labelled pixels of a scene.
 
@@ -65,7 +65,7 @@ def make_split(
         seed: Seed of the split and of *shots*.
         least: How many pixels of each class each split needs.
         trials: Assignments of blocks or regions to draw.
-        val_share: Share of official training pixels to validate with.
+        val_split_pct: Share of official training pixels to validate with.
 
     Returns:
         The split; its labels are those of the scene, -1 where nothing is known.
@@ -79,7 +79,7 @@ def make_split(
         BandMismatchError: If it is a split of a scene of another size.
     """
     generator = torch.Generator().manual_seed(seed)
-    _check_options(kind, shares, guard, block_size, folds, fold, val_share)
+    _check_options(kind, shares, guard, block_size, folds, fold, val_split_pct)
     around: dict[str, Any] = {'ignore_index': UNLABELLED, 'generator': generator}
     if kind != 'random':
         around |= {'guard': guard, 'least': least, 'trials': trials}
@@ -104,7 +104,7 @@ def make_split(
     elif kind == 'all':
         found = _all(scene, window)
     elif kind == 'official':
-        found = _official(scene, window, val_share, generator)
+        found = _official(scene, window, val_split_pct, generator)
     else:
         found = read_pixel_split(kind, scene, window)
     if shots is not None:
@@ -120,7 +120,7 @@ def _check_options(
     block_size: int | None,
     folds: int | None,
     fold: int,
-    val_share: float,
+    val_split_pct: float,
 ) -> None:
     """Refuse options that a kind of split does not have."""
     # a split that was made before has no options any more
@@ -132,7 +132,7 @@ def _check_options(
         'guard': guard is not None and kind not in ('block', 'region'),
         'block_size': block_size is not None and kind != 'block',
         'folds': folds is not None and not made,
-        'val_share': bool(val_share) and kind != 'official',
+        'val_split_pct': bool(val_split_pct) and kind != 'official',
     }
     for option, is_wrong in wrong.items():
         if is_wrong:
@@ -155,7 +155,7 @@ def _all(scene: LabelledScene, window: int) -> PixelSplit:
 
 
 def _official(
-    scene: LabelledScene, window: int, val_share: float, generator: torch.Generator
+    scene: LabelledScene, window: int, val_split_pct: float, generator: torch.Generator
 ) -> PixelSplit:
     if not scene.official:
         raise MetadataError(
@@ -163,7 +163,7 @@ def _official(
             'a split.'
         )
     return official_pixel_split(
-        scene.labels, scene.official, window, UNLABELLED, val_share, generator
+        scene.labels, scene.official, window, UNLABELLED, val_split_pct, generator
     )
 
 

@@ -7,28 +7,25 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from affine import Affine
-from rasterio.transform import array_bounds
-from rasterio.windows import Window
 from torch.utils.data import Dataset
 from torchgeo.datasets import GeoDataset
 from torchgeo.samplers import GriddedPatchSampler
 
 from .._typing import Sample
 from ..datasets._handles import ReaderCache
-from ..datasets.hsi_cube import _place
-from ..io._tiles import tile_spans
+from ..datasets.hsi_cube import place_window
 from ..physics import BandSet
 from ..physics.statistics import QuantileSketch, RunningStatistics
 from ..scenes._numbers import PERCENTILES, REFLECTANCE, Scaling, SceneNumbers
 from ._cube_sources import open_with
 from ._cubes import Cube, band_places
+from ._map_tiles import MapTiles, is_north_up
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ _STEP = 8
 _PLACE = ('bounds', 'transform')
 
 
-class SceneTiles(Dataset[Sample]):
+class SceneTiles(MapTiles):
     """Tiles of a file, as :func:`~torchgeo_hsi.scenes.restore_scene` lays them.
 
     Bands are those that hold data and are not marked as bad. It has the ``bounds``,
@@ -75,7 +72,7 @@ class SceneTiles(Dataset[Sample]):
         self._path = path
         _, height, width = info.shape
         transform = info.transform
-        if transform is None or not _is_north_up(transform):
+        if not is_north_up(transform):
             if transform is not None:
                 logger.warning(
                     '%s has a grid that is not north up, so tiles are placed by rows '
@@ -85,28 +82,12 @@ class SceneTiles(Dataset[Sample]):
             transform = Affine(1, 0, 0, 0, -1, height)
             info = dataclasses.replace(info, crs=None)
         self._info = dataclasses.replace(info, transform=transform)
-        west, south, east, north = array_bounds(height, width, transform)
-        self.crs = info.crs
-        self.res = (transform.a, -transform.e)
-        self.bounds = (
-            slice(west, east, self.res[0]),
-            slice(south, north, self.res[1]),
-            slice(pd.Timestamp.min, pd.Timestamp.max, 1),
-        )
+        super().__init__((height, width), transform, info.crs, size, overlap, _STEP)
         #: The file, so that it is not overwritten by the result.
         self.index = pd.DataFrame({'filepath': [info.path]})
         axis = info.bands
         bands = self._numbers.bands
         self.bandset = None if axis is None else axis.select(bands)
-        spans = [tile_spans(n, size, overlap, _STEP) for n in (height, width)]
-        self._windows = [
-            Window(c.start, r.start, c.stop - c.start, r.stop - r.start)
-            for r, c in product(*spans)
-        ]
-
-    def __len__(self) -> int:
-        """Return the number of tiles."""
-        return len(self._windows)
 
     def __getitem__(self, index: int) -> Sample:
         """Read a tile.
@@ -117,7 +98,7 @@ class SceneTiles(Dataset[Sample]):
         Returns:
             The sample, without a target.
         """
-        window = self._windows[index]
+        window = self.windows[index]
         with self._readers.open(self._path) as reader:
             image, valid = self._numbers.read(reader, window)
         sample: Sample = {
@@ -131,7 +112,7 @@ class SceneTiles(Dataset[Sample]):
                 values = getattr(self.bandset, key)
                 if values is not None:
                     sample[key] = torch.tensor(values, dtype=torch.float32)
-        return sample | _place(self._info, window)
+        return sample | place_window(self._info, window)
 
 
 class DatasetTiles(Dataset[Sample]):
@@ -231,10 +212,6 @@ def _choose(
         bands=[numbers.bands[place] for place in places],
         fill=numbers.fill[places],
     )
-
-
-def _is_north_up(transform: Affine) -> bool:
-    return transform.b == transform.d == 0 and transform.a > 0 > transform.e
 
 
 def _silent(share: float) -> None:

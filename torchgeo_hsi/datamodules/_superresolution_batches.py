@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from .._typing import Sample
-from ..samplers._epochs import EpochSampler, _processes
+from ..samplers._epochs import EpochSampler, process_rank
 from ..transforms import Downscale, RGBToBands, SpectralMixup, SyntheticRGB
 from ._crops import Crop, CropSampler, CubeCrops, StreamedCrops
 from ._cube_windows import CubeWindows
@@ -144,7 +144,7 @@ class MixedSampler(EpochSampler[DrawnBatch]):
         Returns:
             The batches.
         """
-        processes = _processes()[1]
+        processes = process_rank()[1]
         steps = count // processes
         # the epoch has been counted already
         start = (self.epoch - 1) * steps

@@ -7,7 +7,6 @@ import copy
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from torch.utils.data import DataLoader
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
@@ -15,14 +14,7 @@ from ..errors import MetadataError
 from ..samplers._rasters import check_share
 from ..transforms.noise import NoiseTransform, get_noise
 from ._crops import CropSampler, make_crops
-from ._cube_module import (
-    CubeDataModule,
-    Cubes,
-    Reading,
-    check_counts,
-    check_length,
-    check_tiles,
-)
+from ._cube_module import CubeDataModule, Cubes, Reading, check_length
 from ._cube_windows import CubeWindows
 
 #: Scales of training crops, as published.
@@ -164,31 +156,12 @@ class HSIDenoisingDataModule(CubeDataModule):
         self._eval_noise = {k: _own_noise(v, noise) for k, v in others.items()}
 
     def _check_numbers(self) -> None:
-        """Refuse numbers that are out of their range.
-
-        Raises:
-            ValueError: If there is one.
-        """
-        patch_size, num_bands, _ = self._crops
-        check_counts(
-            batch_size=self.batch_size,
-            patch_size=patch_size,
-            eval_batch_size=self.eval_batch_size,
-        )
-        eval_patch_size, eval_num_bands = self._parts
-        check_counts(
-            ' or None',
-            num_bands=num_bands,
-            length=self.length,
-            eval_patch_size=eval_patch_size,
-            eval_num_bands=eval_num_bands,
-        )
+        super()._check_numbers()
         if not 0 <= self._moves[1] <= 1:
             raise ValueError(
                 f'Expected a share from 0 to 1 in reverse=, got {self._moves[1]}.'
             )
         _scales(self.scales, self.train_noise is not None)
-        check_tiles(*self._tiling)
 
     def set_train_noise(self, noise: str | NoiseTransform | None) -> None:
         """Choose another noise for training; validation and test keep theirs.
@@ -210,29 +183,6 @@ class HSIDenoisingDataModule(CubeDataModule):
             )
         self.train_noise = _noise(noise)
 
-    def setup(self, stage: str) -> None:
-        """Read the cubes of a stage.
-
-        Args:
-            stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
-
-        Raises:
-            MetadataError: If no cubes were named for it.
-            EmptyDataError: If there are none, or fewer crops than a batch holds.
-            ValueError: If scales do not go with noise that images bring with them.
-            BandMismatchError: If their samples make no batch.
-        """
-        if stage == 'fit' and self.train_dataset is None:
-            self._setup_training()
-        # training goes without validation, if nothing was named for it
-        wanted = stage == 'fit' and self._is_named('val')
-        if (wanted or stage == 'validate') and self.val_dataset is None:
-            self.val_dataset = self._windows('val')
-        if stage == 'test':
-            self.test_dataset = self._windows('test')
-        if stage == 'predict':
-            self.predict_dataset = self._tiles()
-
     def _setup_training(self) -> None:
         cubes = self._cubes('train', self.train_noise is not None)
         # another noise may have been chosen by now
@@ -252,18 +202,6 @@ class HSIDenoisingDataModule(CubeDataModule):
             noise,
             self.seed,
             self.eval_batch_size > 1,
-        )
-
-    def train_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of training crops."""
-        assert self.train_dataset is not None
-        return DataLoader(
-            self.train_dataset,
-            batch_size=self.batch_size,
-            sampler=self.train_sampler,
-            num_workers=self.num_workers,
-            drop_last=True,
-            persistent_workers=self.num_workers > 0,
         )
 
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:

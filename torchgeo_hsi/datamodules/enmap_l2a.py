@@ -17,12 +17,12 @@ from torchgeo.datasets import DatasetNotFoundError, GeoDataset, IntersectionData
 from ..datasets import EnMAPL2A, LabelRaster, block_geo_split
 from ..datasets.splits import SHARES, GeoSplit
 from ..errors import EmptyDataError, MetadataError, NodataWarning
-from ..physics import BandSet, get_sensor
+from ..physics import BandSet
+from ._enmap_bands import EnMAPBands
 from ._inside import InsideRegion
-from .base import HSIGeoDataModule
 
 
-class EnMAPL2ADataModule(HSIGeoDataModule):
+class EnMAPL2ADataModule(EnMAPBands):
     """Train on EnMAP scenes or tiles and label maps of the same places.
 
     Which file belongs to which split is said by name, or scenes are cut into blocks
@@ -68,7 +68,7 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
         shares: dict[str, float] | None = None,
         block_size: int | None = None,
         guard: int | None = None,
-        split_seed: int = 0,
+        seed: int = 0,
         crops_per_pixel: float | None = None,
         min_valid: float = 0.0,
         balanced: bool = False,
@@ -108,7 +108,7 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
             guard: Pixels left out on either side of a border between splits; half of
                 *patch_size* by default, with which no window of the test touches one
                 of training.
-            split_seed: Seed of the blocks.
+            seed: Seed of the blocks.
             crops_per_pixel: Read training scenes in regions of whole blocks and show
                 each pixel this often in an epoch, which is many times faster where
                 scenes are large and compressed; None reads each window by itself.
@@ -130,7 +130,7 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
         self.predict_paths = paths if predict_paths is None else predict_paths
         self.bands, self.quality = bands, quality
         self.shares = dict(SHARES) if shares is None else shares
-        self.split_by, self.split_seed = split_by, split_seed
+        self.split_by, self.seed = split_by, seed
         self.block_size, self.guard = block_size, guard
         self._blocks: GeoSplit | None = None
         self._check_split(val is not None or test is not None, shares is not None)
@@ -178,7 +178,7 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
                 both.datasets[1],
                 self.block_size,
                 self.guard,
-                generator=torch.Generator().manual_seed(self.split_seed),
+                generator=torch.Generator().manual_seed(self.seed),
             )
         return self._blocks
 
@@ -196,20 +196,9 @@ class EnMAPL2ADataModule(HSIGeoDataModule):
         blocks = self.blocks()
         return blocks.roi(split if split in blocks.names else 'val')
 
-    def band_names(self) -> Sequence[str]:
-        """Return the names of the bands of the samples."""
-        return self._axis().names
-
-    def band_wavelength(self) -> Sequence[float]:
-        """Return the centres of the bands in micrometres."""
-        centres: list[float] = self._axis().wavelength.tolist()
-        return centres
-
-    def _axis(self) -> BandSet:
-        if self.bands is not None:
-            # wavelengths and positions are those of the first scene
-            return self._scenes(self.paths).bandset
-        return get_sensor('enmap').default_bandset.by_wavelength()
+    def _chosen_bands(self) -> BandSet:
+        # wavelengths and positions are those of the first scene
+        return self._scenes(self.paths).bandset
 
     def make_dataset(
         self, split: Literal['train', 'val', 'test', 'predict']

@@ -4,14 +4,11 @@
 """The graph of one labelled scene, under a split that is known."""
 
 from collections import deque
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchgeo.datamodules import BaseDataModule
 from torchgeo.datasets import NonGeoDataset
 
 from .._typing import BoolArray
@@ -20,15 +17,15 @@ from ..datasets.splits import LeakReport, PixelSplit
 from ..graphs import PrincipalComponents, SceneGraph
 from ._cube_module import check_counts
 from ._graph_parts import GraphMap, GraphSteps, move_graph
+from ._labelled_scene import LabelledSceneModule
 from ._scene_graphs import SceneGraphs
-from ._scene_source import load_scene
-from ._trained_pixels import is_known, load_pixels, save_pixels
+from ._trained_pixels import is_known
 
 #: A graph, and what of it counts.
 type GraphBatch = dict[str, Any]
 
 
-class HSIGraphDataModule(BaseDataModule):
+class HSIGraphDataModule(LabelledSceneModule):
     """The graph of one scene: of its pixels, superpixels or tiles.
 
     A step of training sees a whole graph, *steps_per_epoch* of them make an epoch.
@@ -60,9 +57,6 @@ class HSIGraphDataModule(BaseDataModule):
                 nodes: superpixel
                 shots: 10
     """
-
-    #: What a checkpoint kept.
-    _state: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -157,7 +151,7 @@ class HSIGraphDataModule(BaseDataModule):
         """Split and graphs of the scene, which is opened the first time."""
         if self._graphs is None:
             self._graphs = SceneGraphs(
-                load_scene(*self._source),
+                self.labelled_scene,
                 self._split,
                 self._split_options,
                 self._graph_options,
@@ -169,11 +163,6 @@ class HSIGraphDataModule(BaseDataModule):
                 self.shots,
             )
         return self._graphs
-
-    @property
-    def labelled_scene(self) -> LabelledScene:
-        """The scene."""
-        return self.scene_graphs.scene
 
     @property
     def pixel_split(self) -> PixelSplit:
@@ -194,21 +183,6 @@ class HSIGraphDataModule(BaseDataModule):
     def training_graph(self) -> SceneGraph:
         """Graph that training sees."""
         return self.scene_graphs.training_graph
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Name of each class."""
-        return self.labelled_scene.class_names
-
-    @property
-    def class_colors(self) -> tuple[str, ...]:
-        """Color of each class."""
-        return self.labelled_scene.class_colors
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return self.labelled_scene.num_classes
 
     @property
     def in_channels(self) -> int:
@@ -237,11 +211,7 @@ class HSIGraphDataModule(BaseDataModule):
         Those of this split and mode, or those of the training that a checkpoint comes
         from, or both if that goes on; none if it was on another scene.
         """
-        own = self.scene_graphs.seen()
-        loaded = load_pixels(self._state, self.labelled_scene)
-        if loaded is None:
-            return own
-        return own | loaded if 'fit' in self._stages else loaded
+        return self._with_checkpoint(self.scene_graphs.seen())
 
     @property
     def mode(self) -> str:
@@ -258,11 +228,11 @@ class HSIGraphDataModule(BaseDataModule):
             Principal components, and a bit for each pixel that training saw; nothing
             without a training.
         """
-        if 'fit' not in self._stages and not is_known(self._state):
+        if not self._is_trained:
             return {}
         basis = self.scene_graphs.basis
         components = {'mean': basis.mean, 'projection': basis.projection}
-        return components | save_pixels(self.seen, self.labelled_scene)
+        return components | self._saved(self.seen)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the principal components of a checkpoint, and what it has seen.
@@ -291,6 +261,7 @@ class HSIGraphDataModule(BaseDataModule):
             self._stages.append(stage)
         names = self.pixel_split.names[1:]
         if stage == 'fit':
+            self._fits = True
             batch: GraphBatch = {'graph': self.training_graph}
             self.train_dataset = GraphSteps(batch, self.steps_per_epoch)
         if stage == 'validate' or (stage == 'fit' and 'val' in names):

@@ -7,8 +7,8 @@ from typing import Literal
 
 from ..datasets import Hyperview, StoredPatches
 from ..datasets.stored_patches import holds_store
-from ._leakage import warn_of_shared_scenes
 from ._stored import open_stored
+from .leaks import warn_of_shared_scenes
 from .patches import PatchDataModule, Split
 
 

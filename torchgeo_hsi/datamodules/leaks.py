@@ -1,13 +1,18 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Leaks between the windows that a data module draws."""
+"""What training has seen of validation and test."""
+
+import logging
+from typing import Any
 
 from torchgeo.datamodules import BaseDataModule
 
 from ..datasets import leak_report
 from ..datasets.splits import LeakReport
 from ..errors import EmptyDataError
+
+logger = logging.getLogger('torchgeo_hsi')
 
 
 def datamodule_leaks(datamodule: BaseDataModule) -> LeakReport:
@@ -46,3 +51,30 @@ def datamodule_leaks(datamodule: BaseDataModule) -> LeakReport:
             'cannot be compared. For patches, pass their boxes to leak_report.'
         )
     return leak_report(drawn)
+
+
+def warn_of_shared_scenes(name: str, split: str, train: Any, other: Any) -> float:
+    """Log which share of the patches of a split lies in a scene of the training data.
+
+    Args:
+        name: Name of the data set.
+        split: Name of the split.
+        train: Dataset of the training data, with ``scenes``.
+        other: Dataset of the split, with ``scenes``.
+
+    Returns:
+        The share.
+    """
+    # a store may not know the scene
+    seen = set(train.scenes) - {''}
+    shared = [scene in seen for scene in other.scenes]
+    share = sum(shared) / len(shared)
+    if share:
+        logger.warning(
+            '%s: %.1f %% of the %s patches share a scene with training (official '
+            "splits). split_by='scene' makes splits that do not.",
+            name,
+            100 * share,
+            split,
+        )
+    return share

@@ -5,8 +5,7 @@
 
 from typing import Any, Literal, NamedTuple
 
-from torch.utils.data import DataLoader, Dataset
-from torchgeo.datamodules import BaseDataModule
+from torch.utils.data import Dataset
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
@@ -15,7 +14,9 @@ from ..datasets.pan_pairs import PanPairs
 from ..datasets.prisma_pansharpening import PRISMAPansharpening
 from ..errors import EmptyDataError, MetadataError
 from ..samplers._rasters import check_share
+from ._cube_module import check_counts
 from ._cube_sources import find_cubes
+from ._named_sources import NamedSources
 from ._pan_pairs import PairSampler, PairSamples, PanTiles, SceneCubes, collate_pairs
 
 # command lines are made from these, which know no `type` statements of other modules
@@ -33,7 +34,7 @@ class _Wald(NamedTuple):
     pan_range: str | tuple[float, float]
 
 
-class HSIPansharpeningDataModule(BaseDataModule):
+class HSIPansharpeningDataModule(NamedSources):
     """Pairs of a cube and a panchromatic image for pansharpening.
 
     Pairs come from
@@ -75,6 +76,8 @@ class HSIPansharpeningDataModule(BaseDataModule):
                 pans: own
                 crop_size: 32
     """
+
+    _collate = staticmethod(collate_pairs)
 
     def __init__(
         self,
@@ -177,7 +180,7 @@ class HSIPansharpeningDataModule(BaseDataModule):
             ValueError: If there is one.
         """
         tile_size, overlap = self._tiling
-        counts = {
+        counts: dict[str, int | None] = {
             'batch_size': self.batch_size,
             'eval_batch_size': self.eval_batch_size,
             'crop_size': self._crops[0],
@@ -185,36 +188,12 @@ class HSIPansharpeningDataModule(BaseDataModule):
             'tile_size': tile_size,
             **self._parts,
         }
-        for name, count in counts.items():
-            if count is not None and count < 1:
-                raise ValueError(f'Expected a positive {name}, got {count}.')
+        check_counts('', **counts)
         if tile_size is not None and not 0 <= 2 * overlap <= tile_size:
             raise ValueError(
                 'Expected an overlap from 0 to half of tile_size, got '
                 f'{overlap} and {tile_size}.'
             )
-
-    def setup(self, stage: str) -> None:
-        """Find the pairs of a stage.
-
-        Args:
-            stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
-
-        Raises:
-            MetadataError: If nothing was named for it.
-            EmptyDataError: If there are fewer samples than a batch holds.
-            torchgeo.datasets.DatasetNotFoundError: If there are no files.
-        """
-        if stage == 'fit' and self.train_dataset is None:
-            self._setup_training()
-        # training goes without validation, if nothing was named for it
-        wanted = stage == 'fit' and self._is_named('val')
-        if (wanted or stage == 'validate') and self.val_dataset is None:
-            self.val_dataset = PairSamples(self._pairs('val', self.resolution))
-        if stage == 'test':
-            self.test_dataset = PairSamples(self._pairs('test', self.test_resolution))
-        if stage == 'predict':
-            self.predict_dataset = self._tiles()
 
     def _is_named(self, split: str) -> bool:
         return self.sources[split] is not None or self.root is not None
@@ -230,6 +209,10 @@ class HSIPansharpeningDataModule(BaseDataModule):
             )
         self.train_dataset = PairSamples(pairs, *self._crops)
         self.train_sampler = PairSampler(count, length)
+
+    def _windows(self, split: Literal['val', 'test']) -> PairSamples:
+        resolution = self.resolution if split == 'val' else self.test_resolution
+        return PairSamples(self._pairs(split, resolution))
 
     def _pairs(self, split: str, resolution: _Resolution) -> Dataset[Sample]:
         """Return the pairs of a split."""
@@ -296,44 +279,6 @@ class HSIPansharpeningDataModule(BaseDataModule):
                 'which are for tests.'
             )
         return PanTiles(pairs, *self._tiling)
-
-    def train_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of training samples."""
-        assert self.train_dataset is not None
-        return DataLoader(
-            self.train_dataset,
-            batch_size=self.batch_size,
-            sampler=self.train_sampler,
-            num_workers=self.num_workers,
-            collate_fn=collate_pairs,
-            drop_last=True,
-            persistent_workers=self.num_workers > 0,
-        )
-
-    def val_dataloader(self) -> Any:
-        """Return the loader of validation; without one, there are no batches."""
-        return [] if self.val_dataset is None else self._loader(self.val_dataset)
-
-    def test_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of the test."""
-        assert self.test_dataset is not None
-        return self._loader(self.test_dataset)
-
-    def predict_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of tiles, one by one: those at the edge are smaller."""
-        assert self.predict_dataset is not None
-        return self._loader(self.predict_dataset, 1)
-
-    def _loader(
-        self, dataset: Dataset[Sample], batch_size: int | None = None
-    ) -> DataLoader[Sample]:
-        return DataLoader(
-            dataset,
-            batch_size=batch_size or self.eval_batch_size,
-            num_workers=self.num_workers,
-            collate_fn=collate_pairs,
-            persistent_workers=self.num_workers > 0,
-        )
 
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         """Leave a batch as it is.

@@ -3,7 +3,6 @@
 
 """Labelled pixels of one scene, under a split that is known."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from ._pixel_windows import (
     SceneMapTiles,
 )
 from ._scene_module import SceneDataModule
-from ._trained_pixels import is_known, load_pixels, save_pixels
 
 
 class HSIPixelDataModule(SceneDataModule):
@@ -73,7 +71,7 @@ class HSIPixelDataModule(SceneDataModule):
         folds: int | None = None,
         fold: int = 0,
         least: int = 5,
-        val_share: float = 0.0,
+        val_split_pct: float = 0.0,
         batch_size: int = 64,
         eval_batch_size: int = 256,
         length: int | None = None,
@@ -106,7 +104,7 @@ class HSIPixelDataModule(SceneDataModule):
                 validation then.
             fold: Number of the fold, from 0.
             least: How many pixels of each class each split needs.
-            val_share: Share of official training pixels to validate with.
+            val_split_pct: Share of official training pixels to validate with.
             batch_size: Windows per training batch, at most: batches of an epoch are
                 about as large.
             eval_batch_size: Windows per batch of validation and test.
@@ -134,7 +132,7 @@ class HSIPixelDataModule(SceneDataModule):
         check_counts(' or None', length=length, shots=shots)
         areas = {'shares': shares, 'guard': guard, 'block_size': block_size}
         drawn = {'shots': shots, 'folds': folds, 'fold': fold, 'seed': seed}
-        options = areas | drawn | {'least': least, 'val_share': val_share}
+        options = areas | drawn | {'least': least, 'val_split_pct': val_split_pct}
         source = (dataset, scene, labels, scene_options or {})
         super().__init__(
             source, split, options, window, statistics, batch_size, num_workers
@@ -147,8 +145,6 @@ class HSIPixelDataModule(SceneDataModule):
         self.seed, self.length, self.augment = seed, length, augment
         self.eval_batch_size, self.tile_size = eval_batch_size, tile_size
         self._padded: PaddedScene | None = None
-        self._state: Mapping[str, Any] = {}
-        self._fits = False
 
     def setup(self, stage: str) -> None:
         """Open the scene, split it, and prepare the windows of a stage.
@@ -275,10 +271,7 @@ class HSIPixelDataModule(SceneDataModule):
         its training goes on; none if that was on another scene.
         """
         own = self.pixel_split.mask(self.pixel_split.names[0])
-        loaded = load_pixels(self._state, self.labelled_scene)
-        if loaded is None:
-            return own
-        return own | loaded if self._fits else loaded
+        return self._with_checkpoint(own)
 
     @property
     def leaks(self) -> LeakReport | None:
@@ -312,9 +305,7 @@ class HSIPixelDataModule(SceneDataModule):
             each pixel, if there was a training.
         """
         state = super().state_dict()
-        if self._fits or is_known(self._state):
-            state |= save_pixels(self.trained, self.labelled_scene)
-        return state
+        return state | self._saved(self.trained) if self._is_trained else state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the statistics and the trained pixels of a checkpoint.

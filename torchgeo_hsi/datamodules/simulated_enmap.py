@@ -3,24 +3,22 @@
 
 """A simulated scene, cut into regions for training, validation and test."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import shapely
-import torch
 from shapely import Polygon
 
-from .._typing import Sample
 from ..datasets import SimulatedEnMAP
 from ..errors import EmptyDataError
-from ..physics import BandSet, get_sensor
-from .base import HSIGeoDataModule
+from ..physics import BandSet
+from ._enmap_bands import EnMAPBands
+from ._inside import InsideRegion
 
 #: Shares of the width of the scene, from west to east.
 _SHARES = {'train': (0.0, 0.6), 'val': (0.6, 0.75), 'test': (0.75, 1.0)}
 
 
-class SimulatedEnMAPDataModule(HSIGeoDataModule):
+class SimulatedEnMAPDataModule(EnMAPBands):
     """Train, validate, test and map on one :class:`~torchgeo_hsi.datasets.SimulatedEnMAP`.
 
     The scene is cut from west to east: 60 % for training, 15 % for validation, 25 % for
@@ -111,19 +109,8 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
         """Simulate the scene, if it is not there yet; in one process only."""
         self._open()
 
-    def band_names(self) -> Sequence[str]:
-        """Return the names of the bands of the samples."""
-        return self._axis().names
-
-    def band_wavelength(self) -> Sequence[float]:
-        """Return the centres of the bands in micrometres."""
-        centres: list[float] = self._axis().wavelength.tolist()
-        return centres
-
-    def _axis(self) -> BandSet:
-        if self.bands is not None:
-            return self._open().bandset
-        return get_sensor('enmap').default_bandset.by_wavelength()
+    def _chosen_bands(self) -> BandSet:
+        return self._open().bandset
 
     def _open(self) -> SimulatedEnMAP:
         return SimulatedEnMAP(
@@ -181,23 +168,5 @@ class SimulatedEnMAPDataModule(HSIGeoDataModule):
         dataset = self._open()
         region = self.roi(split)
         if region is not None:
-            dataset.truth_transforms = _Inside(region)
+            dataset.transforms = InsideRegion(region)
         return dataset
-
-
-class _Inside:
-    """Makes the columns of a sample invalid that lie outside of a region.
-
-    A grid of windows reaches over the border of the region that it covers; without this
-    the test would count pixels that were trained on.
-    """
-
-    def __init__(self, region: Polygon) -> None:
-        self.left, _, self.right, _ = region.bounds
-
-    def __call__(self, sample: Sample) -> Sample:
-        res, _, x = sample['transform'][:3].double()
-        width = sample['valid'].shape[-1]
-        centers = x + (torch.arange(width, dtype=torch.float64) + 0.5) * res
-        inside = (centers > self.left) & (centers < self.right)
-        return {**sample, 'valid': sample['valid'] & inside}

@@ -60,7 +60,7 @@ class SpectralEarthDataModule(NonGeoDataModule):
         bands: list[str | int | float] | None = None,
         crop_size: int | None = None,
         dtype: Literal['int16', 'float32'] = 'int16',
-        val_fraction: float = 0.0,
+        val_split_pct: float = 0.0,
         seed: int = 0,
         strict: bool = False,
         manifest: str | None = None,
@@ -82,7 +82,7 @@ class SpectralEarthDataModule(NonGeoDataModule):
             bands: Bands in the order wanted; all 202 by default.
             crop_size: Rows and columns of a random crop that is read; all by default.
             dtype: Data type in which images travel to the device.
-            val_fraction: Share of the locations that is kept for validation, with the
+            val_split_pct: Share of the locations that is kept for validation, with the
                 same dates and crops in each epoch. No other location shares a file with
                 them, but scenes are shared.
             seed: Chooses the locations for validation, and their dates and crops.
@@ -99,14 +99,14 @@ class SpectralEarthDataModule(NonGeoDataModule):
                 ``torchgeo-hsi stats`` wrote; the published ones by default.
 
         Raises:
-            ValueError: If *val_fraction* is not at least 0 and less than 1, or
+            ValueError: If *val_split_pct* is not at least 0 and less than 1, or
                 *timestamps* is given for single files.
             UnknownNameError: If there is no such band.
         """
         super().__init__(SpectralEarth, batch_size, num_workers)
-        if not 0 <= val_fraction < 1:
+        if not 0 <= val_split_pct < 1:
             raise ValueError(
-                f'Expected a val_fraction from 0 to less than 1, got {val_fraction}.'
+                f'Expected a val_split_pct from 0 to less than 1, got {val_split_pct}.'
             )
         if item == 'patch' and timestamps is not None:
             raise ValueError("timestamps= chooses among the dates of item='location'.")
@@ -116,7 +116,7 @@ class SpectralEarthDataModule(NonGeoDataModule):
         self.bands = bands
         self.crop_size = crop_size
         self.dtype = dtype
-        self.val_fraction = val_fraction
+        self.val_split_pct = val_split_pct
         self.seed = seed
         self.strict = strict
         self.manifest = manifest
@@ -181,20 +181,20 @@ class SpectralEarthDataModule(NonGeoDataModule):
 
         Raises:
             EmptyDataError: If there are fewer training samples than a batch holds, or
-                *val_fraction* leaves no location for one of the parts.
+                *val_split_pct* leaves no location for one of the parts.
         """
         if stage not in ('fit', 'validate'):
             return
         # prepare_data has listed the files already, if that was asked for
         rebuild = None if self.rebuild else self.rebuild
         train = self._open(None, rebuild)
-        if self.val_fraction:
+        if self.val_split_pct:
             generator = torch.Generator().manual_seed(self.seed)
             order = torch.randperm(train.num_locations, generator=generator).numpy()
-            count = round(self.val_fraction * len(order))
+            count = round(self.val_split_pct * len(order))
             if not 0 < count < len(order):
                 raise EmptyDataError(
-                    f'val_fraction={self.val_fraction} of {len(order)} locations leaves '
+                    f'val_split_pct={self.val_split_pct} of {len(order)} locations leaves '
                     'none for training or validation.'
                 )
             # in their order, on which dates and crops of validation depend
@@ -217,8 +217,8 @@ class SpectralEarthDataModule(NonGeoDataModule):
     def val_dataloader(  # type: ignore[override]
         self,
     ) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        """Return the loader of the validation samples; none without *val_fraction*."""
-        if not self.val_fraction:
+        """Return the loader of the validation samples; none without *val_split_pct*."""
+        if not self.val_split_pct:
             # Lightning leaves out validation, and says so once
             return []
         return self._loader(self.val_dataset, train=False)

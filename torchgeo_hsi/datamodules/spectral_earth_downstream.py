@@ -21,8 +21,8 @@ from ..datasets import (
 )
 from ..datasets.stored_patches import holds_store
 from ..errors import UnknownNameError
-from ._leakage import warn_of_shared_scenes
 from ._stored import open_stored
+from .leaks import warn_of_shared_scenes
 from .patches import PatchDataModule, Split
 
 

@@ -15,7 +15,7 @@ from shapely import Polygon
 from torch import Tensor
 
 from .._typing import PathLike, Sample
-from ..errors import BandMismatchError
+from ..errors import BandMismatchError, CorruptFileError
 from ..io import read_statistics_file
 from ..physics.statistics import (
     RunningStatistics,
@@ -200,9 +200,27 @@ def read_statistics(path: PathLike) -> Statistics | None:
         The statistics; None if there are none, or those of several data modules, or if
         nothing can be read without running code from the file.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'There is no checkpoint {path}. Check the path.')
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError:
+        return None
+    # whatever torch and zipfile make of a damaged file
+    except (
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise CorruptFileError(
+            f'{path} is truncated, damaged or no checkpoint ({str(error)[:200]}). Copy '
+            'it again.'
+        ) from error
+    if not isinstance(checkpoint, dict):
         return None
     found = [
         Statistics(*(torch.as_tensor(state[key]) for key in Statistics._fields))

@@ -16,14 +16,7 @@ from ..physics.rgb import color_positions
 from ..samplers._rasters import check_share
 from ..transforms import Downscale, NoiseTransform, SpectralMixup, SyntheticRGB
 from ._crops import CubeCrops, StreamedCrops, make_crops
-from ._cube_module import (
-    CubeDataModule,
-    Cubes,
-    Reading,
-    check_counts,
-    check_length,
-    check_tiles,
-)
+from ._cube_module import CubeDataModule, Cubes, Reading, check_length
 from ._cube_sources import as_list
 from ._cube_windows import CubeWindows
 from ._superresolution_batches import (
@@ -217,54 +210,13 @@ class HSISuperResolutionDataModule(CubeDataModule):
         return BatchMaker(self._downscale, mixup or SpectralMixup(), channels, camera)
 
     def _check_numbers(self) -> None:
-        """Refuse numbers that are out of their range.
-
-        Raises:
-            ValueError: If there is one.
-        """
-        patch_size, num_bands, _ = self._crops
-        eval_patch_size, eval_num_bands = self._parts
-        check_counts(
-            batch_size=self.batch_size,
-            patch_size=patch_size,
-            eval_batch_size=self.eval_batch_size,
-        )
-        check_counts(
-            ' or None',
-            num_bands=num_bands,
-            length=self.length,
-            eval_patch_size=eval_patch_size,
-            eval_num_bands=eval_num_bands,
-        )
+        super()._check_numbers()
+        eval_patch_size, _ = self._parts
         if eval_patch_size is not None and eval_patch_size % self.scale:
             raise ValueError(
                 f'Expected an eval_patch_size that is a multiple of scale={self.scale}, '
                 f'got {eval_patch_size}.'
             )
-        check_tiles(*self._tiling)
-
-    def setup(self, stage: str) -> None:
-        """Read the cubes of a stage.
-
-        Args:
-            stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
-
-        Raises:
-            MetadataError: If no cubes were named for it, or nobody knows their colors.
-            EmptyDataError: If there are none, or fewer crops than a batch holds.
-            BandMismatchError: If their samples make no batch, or color images are to be
-                made of bands from anywhere.
-        """
-        if stage == 'fit' and self.train_dataset is None:
-            self._setup_training()
-        # training goes without validation, if nothing was named for it
-        wanted = stage == 'fit' and self._is_named('val')
-        if (wanted or stage == 'validate') and self.val_dataset is None:
-            self.val_dataset = self._windows('val')
-        if stage == 'test':
-            self.test_dataset = self._windows('test')
-        if stage == 'predict':
-            self.predict_dataset = self._tiles()
 
     def _setup_training(self) -> None:
         crops = self._training_crops()
@@ -344,13 +296,9 @@ class HSISuperResolutionDataModule(CubeDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the loader of training batches."""
         assert self.train_dataset is not None
-        return DataLoader(
-            self.train_dataset,
-            # the sampler draws whole batches
-            batch_size=None,
-            sampler=self.train_sampler,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+        # the sampler draws whole batches
+        return self._loader(
+            self.train_dataset, batch_size=None, sampler=self.train_sampler
         )
 
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:

@@ -3,8 +3,7 @@
 
 """Hyperspectral datasets with torchgeo's conventions, and their plots."""
 
-# naming one of our datasets in a config is enough to register our backbones in timm
-from .. import models as _models  # noqa: F401
+from .._timm import import_with_timm as _import_with_timm
 from .._typing import resolve_types
 from .convert import convert_dataset
 from .desis_l2a import DESISL2A
@@ -66,6 +65,9 @@ from .temporal_pairs import TemporalPairs
 resolve_types()
 from .pan_pairs import PanPairs
 from .prisma_pansharpening import PRISMAPansharpening
+
+# naming one of our datasets in a config is enough to register our backbones in timm
+_import_with_timm('torchgeo_hsi.models')
 
 __all__ = (
     'DESISCDL',

@@ -14,7 +14,8 @@ import shapely
 from geopandas import GeoDataFrame
 from pyproj import CRS as PROJ_CRS
 from rasterio.transform import array_bounds
-from torchgeo.datasets import DatasetNotFoundError
+from torchgeo.datasets import DatasetNotFoundError, GeoDataset
+from torchgeo.datasets.utils import GeoSlice
 
 from .._typing import PathLike
 from ..errors import EmptyDataError, MetadataError
@@ -22,6 +23,8 @@ from ..io import CubeInfo
 from ..io._enmap_xml import find_product
 from ..io.enmap import count_bands
 from ..io.store import is_store
+from ._grid import Grid
+from ._resolution import to_rasterio
 
 _TIFF = re.compile(r'\.tiff?$', re.IGNORECASE)
 _IMAGE = re.compile(r'SPECTRAL_IMAGE(_COG)?\.tiff?$', re.IGNORECASE)
@@ -129,16 +132,29 @@ def find_enmap(paths: PathLike | Iterable[PathLike]) -> list[str]:
     )
 
 
+def files_below(path: str, is_wanted: Callable[[str], object]) -> list[str]:
+    """Find the files of a folder and of all folders in it.
+
+    Args:
+        path: The folder.
+        is_wanted: Takes the name of a file.
+
+    Returns:
+        The files, in order.
+    """
+    return sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(path)
+        for name in names
+        if is_wanted(name)
+    )
+
+
 def _images(path: str) -> tuple[list[str], str]:
     """Find the images of EnMAP behind one path; say why there are none."""
     if os.path.isfile(path):
         return [find_product(path).image], ''
-    files = sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
-        if _TIFF.search(name)
-    )
+    files = files_below(path, _TIFF.search)
     images = [file for file in files if _IMAGE.search(file)]
     if images:
         return images, ''
@@ -187,6 +203,30 @@ def build_index(infos: Sequence[CubeInfo], crs: PROJ_CRS | None) -> GeoDataFrame
     )
     data = {'filepath': [info.path for info in infos]}
     return GeoDataFrame(data, index=times, geometry=shapes, crs=crs)
+
+
+def query_scenes(dataset: GeoDataset, index: GeoSlice) -> tuple[GeoDataFrame, Grid]:
+    """Find the scenes that a query of torchgeo asks for.
+
+    Args:
+        dataset: The dataset.
+        index: ``[xmin:xmax:xres, ymin:ymax:yres, tmin:tmax:tres]`` coordinates.
+
+    Returns:
+        Rows of the index, and the pixels that are wanted.
+
+    Raises:
+        IndexError: If no scene lies there.
+    """
+    x, y, t = dataset._disambiguate_slice(index)
+    times = dataset.index.index.overlaps(pd.Interval(t.start, t.stop))
+    rows = dataset.index.iloc[times].iloc[:: t.step]
+    rows = rows.cx[x.start : x.stop, y.start : y.stop]
+    if rows.empty:
+        raise IndexError(
+            f'index: {index} not found in dataset with bounds: {dataset.bounds}'
+        )
+    return rows, Grid.from_slices(x, y, to_rasterio(dataset.crs))
 
 
 def _pyproj(info: CubeInfo) -> PROJ_CRS:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._typing import Sample
 from ._spectrum import to_array, usable
-from .plotting import _composite, _views
+from .plotting import composite, sample_views
 
 
 def plot_pair(
@@ -35,7 +35,7 @@ def plot_pair(
     fine = usable(pan, sample.get('pan_valid'))
     panels: list[tuple[str, NDArray[np.float32]]] = [
         _first('Cube', sample, 'image', 'valid'),
-        ('Panchromatic', _composite(pan, (0, 0, 0), fine)),
+        ('Panchromatic', composite(pan, (0, 0, 0), fine)),
     ]
     for key in ('target', 'prediction'):
         if key in sample:
@@ -62,4 +62,4 @@ def _first(
         part['valid'] = sample[mask]
     if 'wavelength' in sample:
         part['wavelength'] = sample['wavelength']
-    return title, _views(part)[0][1]
+    return title, sample_views(part)[0][1]

@@ -13,10 +13,11 @@ from rasterio.windows import Window
 from .._typing import PathLike, Sample
 from ..errors import BandMismatchError, MetadataError
 from ..io import CubeInfo, CubeReader, open_cube
+from ..io._pan_grid import PanGrid
 from ..io.prisma import PRISMAReader
+from ._cube_files import find_files
 from ._handles import ReaderCache
-from ._pan_grid import PanGrid
-from .hsi_cube import HSICube, _find
+from .hsi_cube import HSICube
 
 #: Word for the panchromatic image that the product of the cube holds itself.
 OWN = 'own'
@@ -52,7 +53,7 @@ class FileSource:
         self.paths: list[str] = []
         self.grids: list[PanGrid] = []
         if pans is not None:
-            self.paths = cubes.files if self.own else _find(pans)
+            self.paths = cubes.files if self.own else find_files(pans)
             self._match(ratio)
 
     def _match(self, ratio: int | None) -> None:

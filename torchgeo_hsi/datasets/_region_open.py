@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .._typing import BoolArray, Sample
 from ..errors import MetadataError
+from ..physics.window_sums import window_sums
 from ._crop import Crop
 from ._region_grid import Region
 from ._region_source import Source
@@ -134,23 +135,3 @@ def _inside(region: Region, size: int) -> BoolArray | None:
     covered[: max(top, 0)] = covered[top + scene.height :] = 1
     covered[:, : max(left, 0)] = covered[:, left + scene.width :] = 1
     return np.asarray(window_sums(covered > 0, size) == size**2)
-
-
-def window_sums(mask: BoolArray, size: int) -> NDArray[np.int64]:
-    """Count the pixels in every window.
-
-    Args:
-        mask: Mask of shape ``(H, W)``.
-        size: Rows and columns of a window.
-
-    Returns:
-        Counts of shape ``(H - size + 1, W - size + 1)``.
-    """
-    total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
-    np.cumsum(np.cumsum(mask, axis=0, dtype=np.int64), axis=1, out=total[1:, 1:])
-    return np.asarray(
-        total[size:, size:]
-        - total[:-size, size:]
-        - total[size:, :-size]
-        + total[:-size, :-size]
-    )

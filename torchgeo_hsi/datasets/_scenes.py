@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from geopandas import GeoDataFrame
 from matplotlib.figure import Figure
@@ -31,7 +30,7 @@ from ..physics import BandSet
 from ._empty import EmptyBands
 from ._grid import Grid, Tile, read_tile
 from ._handles import ReaderCache
-from ._index import build_index
+from ._index import build_index, query_scenes
 from ._joined import Joinable
 from ._mosaic import Mosaic
 from ._resolution import check_resolution, native_resolution, to_rasterio
@@ -90,12 +89,15 @@ class SceneDataset(Joinable, RasterDataset):
     A subclass names its :attr:`sensor` and says how scenes are found
     (:meth:`_find_scenes`) and opened (:meth:`_opener`). It may also choose other bands
     (:meth:`_default_bands`), check the names of quality layers
-    (:meth:`_check_quality`), look at each open scene (:meth:`_inspect`) and warn
-    (:meth:`_warn`).
+    (:meth:`_check_quality`), look at each open scene (:meth:`_inspect`), warn
+    (:meth:`_warn`) and add to samples (:meth:`_read_more`).
     """
 
     #: ``CubeInfo.sensor`` of every scene.
     sensor: ClassVar[str]
+
+    #: Quality layers that a product may have; None if nothing is known about that.
+    known_quality: ClassVar[tuple[str, ...] | None] = None
 
     #: Quality layers that flag pixels by default, as far as a scene has them.
     default_quality: ClassVar[tuple[str, ...]] = ()
@@ -170,7 +172,15 @@ class SceneDataset(Joinable, RasterDataset):
     def _check_quality(self, layers: Sequence[str]) -> tuple[str, ...]:
         """Check names of quality layers; each comes once."""
         # a lone string would be taken letter by letter
-        return tuple(dict.fromkeys([layers] if isinstance(layers, str) else layers))
+        names = tuple(dict.fromkeys([layers] if isinstance(layers, str) else layers))
+        known = self.known_quality
+        unknown = [] if known is None else [name for name in names if name not in known]
+        if known is not None and unknown:
+            raise MetadataError(
+                f'Unknown quality layers {", ".join(map(repr, unknown))}. '
+                f'Known: {", ".join(known)}.'
+            )
+        return names
 
     def _inspect(self, reader: CubeReader) -> None:
         """Look at an open scene, while the dataset is made."""
@@ -317,16 +327,7 @@ class SceneDataset(Joinable, RasterDataset):
             IndexError: If *index* is not found in the dataset.
             CorruptFileError: If a file is damaged.
         """
-        x, y, t = self._disambiguate_slice(index)
-        rows = self.index.iloc[
-            self.index.index.overlaps(pd.Interval(t.start, t.stop))
-        ].iloc[:: t.step]
-        rows = rows.cx[x.start : x.stop, y.start : y.stop]
-        if rows.empty:
-            raise IndexError(
-                f'index: {index} not found in dataset with bounds: {self.bounds}'
-            )
-        grid = Grid.from_slices(x, y, self._rasterio_crs())
+        rows, grid = query_scenes(self, index)
         mosaic, main = self._read(rows.filepath, grid)
         sample: Sample = {
             'bounds': self._slice_to_tensor(index),
@@ -337,7 +338,12 @@ class SceneDataset(Joinable, RasterDataset):
         }
         if mosaic.pan is not None:
             sample['pan'] = torch.from_numpy(mosaic.pan)
+        sample |= self._read_more(grid)
         return sample if self.transforms is None else self.transforms(sample)
+
+    def _read_more(self, grid: Grid) -> Sample:
+        """Read what a dataset knows beside the image, before transforms see it."""
+        return {}
 
     def _read(self, paths: Iterable[str], grid: Grid) -> tuple[Mosaic, str]:
         """Read scenes on a grid; name the one that gives most pixels."""

@@ -10,11 +10,11 @@ from typing import ClassVar
 from pyproj import CRS as PROJ_CRS
 
 from .._typing import PathLike, Sample
-from ..errors import BandMismatchError, MetadataError
+from ..errors import BandMismatchError
 from ..io import CubeReader, DESISL2AReader
 from ..io._desis_xml import find_desis_product, is_desis_l2a
 from ..io.desis import QUALITY_LAYERS
-from ._index import find_scenes
+from ._index import files_below, find_scenes
 from ._scenes import SceneDataset
 
 
@@ -51,6 +51,7 @@ class DESISL2A(SceneDataset):
     all_bands = tuple(f'B{n}' for n in range(1, 236))
     rgb_bands = ('B94', 'B61', 'B27')
     sensor: ClassVar[str] = 'DESIS'
+    known_quality: ClassVar[tuple[str, ...]] = tuple(QUALITY_LAYERS)
     #: Snow, land and water are surfaces, and for the user to choose.
     default_quality: ClassVar[tuple[str, ...]] = ('cloud', 'haze', 'shadow')
     quality_hint: ClassVar[str] = (
@@ -110,16 +111,6 @@ class DESISL2A(SceneDataset):
     def _opener(self) -> Callable[[str], CubeReader]:
         return DESISL2AReader
 
-    def _check_quality(self, layers: Sequence[str]) -> tuple[str, ...]:
-        names = super()._check_quality(layers)
-        unknown = [name for name in names if name not in QUALITY_LAYERS]
-        if unknown:
-            raise MetadataError(
-                f'Unknown quality layers {", ".join(map(repr, unknown))}. '
-                f'Known: {", ".join(QUALITY_LAYERS)}.'
-            )
-        return names
-
     def _describe_layer(self, name: str) -> str:
         return f'{name} of QL_QUALITY-2'
 
@@ -139,10 +130,5 @@ def _images(path: str) -> tuple[list[str], str]:
     """Find the scenes behind one path; say why there are none."""
     if os.path.isfile(path):
         return [find_desis_product(path).image], ''
-    images = [
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
-    ]
-    found = sorted(image for image in images if is_desis_l2a(image))
+    found = [file for file in files_below(path, bool) if is_desis_l2a(file)]
     return found, f'{path} holds no DESIS-HSI-L2A-*-SPECTRAL_IMAGE.tif'

@@ -10,14 +10,10 @@ from typing import ClassVar
 from pyproj import CRS as PROJ_CRS
 
 from .._typing import PathLike, Sample
-from ..errors import MetadataError
 from ..io import CubeReader, EMITL2AReader
 from ..io._emit_mask import INTERPOLATED, LAYERS, is_part
-from ._index import find_scenes
+from ._index import files_below, find_scenes
 from ._scenes import SceneDataset
-
-#: Names of quality layers.
-_LAYERS = (*LAYERS, INTERPOLATED)
 
 
 class EMITL2A(SceneDataset):
@@ -59,6 +55,7 @@ class EMITL2A(SceneDataset):
     all_bands = tuple(f'B{n}' for n in range(1, 286))
     rgb_bands = ('B36', 'B24', 'B13')
     sensor: ClassVar[str] = 'EMIT'
+    known_quality: ClassVar[tuple[str, ...]] = (*LAYERS, INTERPOLATED)
     #: Water is a surface, and an aggregate that counts it would drop every lake.
     default_quality: ClassVar[tuple[str, ...]] = (
         'cloud',
@@ -123,16 +120,6 @@ class EMITL2A(SceneDataset):
     def _opener(self) -> Callable[[str], CubeReader]:
         return EMITL2AReader
 
-    def _check_quality(self, layers: Sequence[str]) -> tuple[str, ...]:
-        names = super()._check_quality(layers)
-        unknown = [name for name in names if name not in _LAYERS]
-        if unknown:
-            raise MetadataError(
-                f'Unknown quality layers {", ".join(map(repr, unknown))}. '
-                f'Known: {", ".join(_LAYERS)}.'
-            )
-        return names
-
     def _describe_layer(self, name: str) -> str:
         return f'{name} of EMIT_L2A_MASK'
 
@@ -141,12 +128,7 @@ def _granules(path: str) -> tuple[list[str], str]:
     """Find the scenes behind one path; say why there are none."""
     if os.path.isfile(path):
         return [path], ''
-    files = sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
-        if name.lower().endswith('.nc')
-    )
+    files = files_below(path, lambda name: name.lower().endswith('.nc'))
     found = [file for file in files if is_part(file, 'RFL')]
     others = f', but {len(files)} other NetCDF files' if files else ''
     return found, f'{path} holds no EMIT_L2A_RFL_*.nc{others}'

@@ -4,7 +4,6 @@
 """Cubes of any sensor in files of any supported format."""
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -15,7 +14,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from rasterio.crs import CRS
-from rasterio.transform import array_bounds
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 from torch import Tensor
@@ -26,15 +24,13 @@ from ..errors import BandMismatchError, MetadataError
 from ..io import CubeInfo, CubeReader, open_cube
 from ..io.open import known_options
 from ..physics import BandSet
+from ._cube_files import find_files
 from ._empty import EmptyBands
 from ._handles import ReaderCache
-from ._index import DataNotFoundError
 from ._masks import CubeMasks
+from ._place import place_of
 from ._stored_numbers import keeps_stored
 from .plotting import plot_sample
-
-#: Suffixes of cubes in a folder; the binary files of ENVI are found by their header.
-_SUFFIXES = ('.hdr', '.mat', '.tif', '.tiff', '.nc', '.nc4', '.h5', '.hdf5', '.he5')
 
 
 @dataclass(frozen=True)
@@ -128,7 +124,7 @@ class HSICube(NonGeoDataset):
         """
         self.paths = paths
         self.transforms = transforms
-        files = _find(paths)
+        files = find_files(paths)
         common = {
             'wavelength': wavelength,
             'wavelength_unit': wavelength_unit,
@@ -256,7 +252,7 @@ class HSICube(NonGeoDataset):
             number: Number of the file.
             window: Rows and columns.
         """
-        return _place(self._cubes[number].info, window) if self._has_place else {}
+        return place_window(self._cubes[number].info, window) if self._has_place else {}
 
     def plot(
         self, sample: Sample, show_titles: bool = True, suptitle: str | None = None
@@ -280,40 +276,6 @@ class HSICube(NonGeoDataset):
         return plot_sample(
             sample, show_titles=show_titles, suptitle=suptitle, good=good, scale=None
         )
-
-
-def _find(paths: PathLike | Iterable[PathLike]) -> list[str]:
-    if isinstance(paths, str | os.PathLike):
-        path = os.fspath(paths)
-        _check_exist([path])
-        return _find_in(path) if os.path.isdir(path) else [path]
-    files = [os.fspath(path) for path in paths]
-    if not files:
-        raise DataNotFoundError('Expected cubes in paths=, got an empty list.')
-    _check_exist(files)
-    return files
-
-
-def _check_exist(files: Sequence[str]) -> None:
-    # GDAL's virtual file systems are for GDAL to look into
-    missing = [f for f in files if not os.path.exists(f) and not f.startswith('/vsi')]
-    if missing:
-        raise DataNotFoundError(
-            f'Expected files or folders in paths=, but {", ".join(missing[:3])} '
-            f'({len(missing)} of {len(files)} entries) does not exist.'
-        )
-
-
-def _find_in(folder: str) -> list[str]:
-    names = [n for n in sorted(os.listdir(folder)) if n.lower().endswith(_SUFFIXES)]
-    if not names:
-        raise DataNotFoundError(
-            f'Expected cubes in paths=, but the folder {folder} holds no file that '
-            f'ends in {", ".join(_SUFFIXES)}.'
-        )
-    # a product has more rasters than its spectral image
-    images = [name for name in names if 'SPECTRAL_IMAGE' in name.upper()]
-    return [os.path.join(folder, name) for name in images or names]
 
 
 def _open(
@@ -382,17 +344,20 @@ def _windows(
     ]
 
 
-def _place(info: CubeInfo, window: Window) -> dict[str, Tensor]:
-    """Return bounds and transform of a window, in the form of torchgeo."""
-    transform = window_transform(window, info.transform)
-    west, south, east, north = array_bounds(window.height, window.width, transform)
-    times = [pd.Timestamp.min, pd.Timestamp.max]
+def place_window(info: CubeInfo, window: Window) -> dict[str, Tensor]:
+    """Return where a window of a cube lies.
+
+    Args:
+        info: What is known about the cube.
+        window: Rows and columns.
+
+    Returns:
+        ``bounds`` and ``transform``, in the form of torchgeo.
+    """
     stamp = pd.to_datetime(info.start, errors='coerce', utc=True)
-    if info.start is not None and not pd.isna(stamp):
-        times = [stamp.tz_localize(None)] * 2
-    bounds = [west, east, abs(transform.a), south, north, abs(transform.e)]
-    bounds += [time.timestamp() for time in times] + [1]
-    return {'bounds': _tensor(bounds), 'transform': _tensor(tuple(transform))}
+    time = None if info.start is None or pd.isna(stamp) else stamp.tz_localize(None)
+    transform = window_transform(window, info.transform)
+    return place_of(transform, (window.height, window.width), time)
 
 
 def _tensor(values: Any) -> Tensor:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from pyproj import CRS as PROJ_CRS
@@ -25,8 +24,8 @@ from ..errors import CorruptFileError, EmptyDataError
 from ..io.geotiff import open_raster
 from ._grid import Grid
 from ._handles import ReaderCache
+from ._index import query_scenes
 from ._joined import Joinable
-from ._resolution import to_rasterio
 
 #: Largest error in pixels of the approximate transformation. GDAL's own 1/8 pixel would
 #: take the neighbour of a pixel.
@@ -121,16 +120,7 @@ class LabelRaster(Joinable, RasterDataset):
             IndexError: If *index* is not found in the dataset.
             CorruptFileError: If a file is damaged.
         """
-        x, y, t = self._disambiguate_slice(index)
-        rows = self.index.iloc[
-            self.index.index.overlaps(pd.Interval(t.start, t.stop))
-        ].iloc[:: t.step]
-        rows = rows.cx[x.start : x.stop, y.start : y.stop]
-        if rows.empty:
-            raise IndexError(
-                f'index: {index} not found in dataset with bounds: {self.bounds}'
-            )
-        grid = Grid.from_slices(x, y, to_rasterio(self.crs))
+        rows, grid = query_scenes(self, index)
         mask = np.full((grid.height, grid.width), self.ignore_index, dtype=np.int64)
         for path in rows.filepath:
             codes, valid = self._read(os.fspath(path), grid)

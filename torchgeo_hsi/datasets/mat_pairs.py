@@ -18,8 +18,8 @@ from ..errors import BandMismatchError, MetadataError
 from ..io import MatReader
 from ..io.mat import read_mat_array
 from ..physics import check_micrometres
+from ._cube_files import find_files
 from ._index import DataNotFoundError
-from .hsi_cube import _find
 from .plotting import plot_sample
 
 
@@ -34,8 +34,8 @@ class MatPairs(NonGeoDataset):
     ==========================================  =====================================
     noisy test images of QRNN3D, HSDT, MAN      the defaults
     ICVL, as published, for training            ``noisy_key=None, clean_key='rad',``
-                                                ``crop=1024``
-    ICVL, for tests                             the same with ``crop=512``
+                                                ``crop_size=1024``
+    ICVL, for tests                             the same with ``crop_size=512``
     unmixing sets (Jasper Ridge, Samson ...),   ``noisy_key=None, clean_key='Y',``
     one column of the array for each pixel      ``shape=(100, 100)``
     cubes of other names                        ``noisy_key=None, clean_key='data'``
@@ -57,7 +57,7 @@ class MatPairs(NonGeoDataset):
         .. code-block:: python
 
             pairs = MatPairs('icvl_512_50')
-            clean = MatPairs('icvl', noisy_key=None, clean_key='rad', crop=512)
+            clean = MatPairs('icvl', noisy_key=None, clean_key='rad', crop_size=512)
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class MatPairs(NonGeoDataset):
         sigma_key: str | None = 'sigma',
         layout: str = 'HWC',
         shape: tuple[int, int] | None = None,
-        crop: int | tuple[int, int] | None = None,
+        crop_size: int | tuple[int, int] | None = None,
         rotate: int = 0,
         scale: float | None = None,
         wavelength: Sequence[float] | None = None,
@@ -85,7 +85,7 @@ class MatPairs(NonGeoDataset):
             layout: Order of the axes, ``'HWC'`` or ``'CHW'``.
             shape: Rows and columns of cubes that are stored as bands x pixels, one
                 column of the image after the other, as MATLAB does.
-            crop: Rows and columns to cut out of the middle; everything by default.
+            crop_size: Rows and columns to cut out of the middle; everything by default.
             rotate: Quarter turns against the clock, after the cut.
             scale: Factor from stored numbers to values.
             wavelength: Band centers in micrometres, which such files do not carry: 0.4
@@ -107,7 +107,7 @@ class MatPairs(NonGeoDataset):
         self.sigma_key = sigma_key
         self.layout = layout
         self.shape = None if shape is None else (int(shape[0]), int(shape[1]))
-        self.crop = _pair(crop)
+        self.crop_size = _pair(crop_size)
         self.rotate = rotate
         self.scale = scale
         self.wavelength = None
@@ -172,7 +172,7 @@ class MatPairs(NonGeoDataset):
                     f'{rows} x {columns} pixels, got {flat.shape}.'
                 )
             values = flat.reshape(-1, columns, rows).swapaxes(1, 2)
-        cut = _middle(values, self.crop, path)
+        cut = _middle(values, self.crop_size, path)
         turned = np.rot90(cut, self.rotate, (1, 2)).astype(np.float32)
         if self.scale is not None:
             turned = turned * np.float32(self.scale)
@@ -216,7 +216,7 @@ class MatPairs(NonGeoDataset):
 
 
 def _find_mat(paths: PathLike | Iterable[PathLike]) -> list[str]:
-    files = [file for file in _find(paths) if file.lower().endswith('.mat')]
+    files = [file for file in find_files(paths) if file.lower().endswith('.mat')]
     if not files:
         raise DataNotFoundError(f'Expected MATLAB files in paths=, got none: {paths}.')
     return files
@@ -227,7 +227,7 @@ def _pair(crop: int | Sequence[int] | None) -> tuple[int, int] | None:
         return None
     rows, columns = (crop, crop) if isinstance(crop, int) else crop
     if min(rows, columns) < 1:
-        raise ValueError(f'Expected a positive crop, got {crop}.')
+        raise ValueError(f'Expected a positive crop_size, got {crop}.')
     return int(rows), int(columns)
 
 
@@ -240,6 +240,6 @@ def _middle(
     if min(tops) < 0:
         raise BandMismatchError(
             f'Expected at least {crop[0]} x {crop[1]} pixels in {path}, got '
-            f'{values.shape[1]} x {values.shape[2]}. Lower crop.'
+            f'{values.shape[1]} x {values.shape[2]}. Lower crop_size.'
         )
     return values[:, tops[0] : tops[0] + crop[0], tops[1] : tops[1] + crop[1]]

@@ -64,10 +64,19 @@ _LEGEND = 24
 _LETTERS = 18
 
 
-def _composite(
+def composite(
     image: NDArray[Any], bands: Sequence[int], valid: BoolArray
 ) -> NDArray[np.float32]:
-    """Stretch three bands over the valid pixels; everything else is grey."""
+    """Stretch three bands over the valid pixels; everything else is grey.
+
+    Args:
+        image: Cube of shape ``(C, H, W)``.
+        bands: Positions of red, green and blue.
+        valid: Valid pixels of shape ``(H, W)``.
+
+    Returns:
+        Picture of shape ``(H, W, 3)``, from 0 to 1.
+    """
     rgb = np.empty((*valid.shape, 3), dtype=np.float32)
     rgb[:] = to_rgb(NODATA_GRAY)
     if valid.any():
@@ -107,7 +116,7 @@ def true_color(
     """
     cube = to_array(image)
     centers = check_micrometres(to_array(wavelength), len(cube))
-    return _composite(cube, _visible(centers), usable(cube, valid))
+    return composite(cube, _visible(centers), usable(cube, valid))
 
 
 def _visible(wavelength: FloatArray) -> list[int]:
@@ -141,7 +150,7 @@ def false_color(
         bands = _nearest(centers, targets)
         if bands is not None:
             red, green, blue = (float(centers[band]) for band in bands)
-            return _composite(cube, bands, usable(cube, valid)), (red, green, blue)
+            return composite(cube, bands, usable(cube, valid)), (red, green, blue)
     return None
 
 
@@ -251,7 +260,7 @@ def plot_sample(
         torchgeo.datasets.RGBBandsMissingError: If no known wavelength is visible.
         UnitError: If the wavelengths look like nanometres.
     """
-    panels = _views(sample)
+    panels = sample_views(sample)
     valid = sample.get('valid')
     maps = [key for key in ('mask', 'prediction') if key in sample]
     codes = _codes([sample[key] for key in maps], valid)
@@ -283,15 +292,22 @@ def plot_sample(
     return fig
 
 
-def _views(sample: Sample) -> list[tuple[str, NDArray[np.float32]]]:
-    """Return the colour views of a sample with their titles."""
+def sample_views(sample: Sample) -> list[tuple[str, NDArray[np.float32]]]:
+    """Return the colour views of a sample with their titles.
+
+    Args:
+        sample: Sample with ``image``, and maybe ``valid`` and ``wavelength``.
+
+    Returns:
+        Titles and pictures of shape ``(H, W, 3)``.
+    """
     cube = to_array(sample['image'])
     valid = usable(cube, sample.get('valid'))
     if 'wavelength' not in sample:
         # evenly spaced bands still show where things are
         bands = [len(cube) * part // 4 for part in (3, 2, 1)]
         title = f'Bands {", ".join(str(band + 1) for band in bands)}'
-        return [(title, _composite(cube, bands, valid))]
+        return [(title, composite(cube, bands, valid))]
     centers = check_micrometres(to_array(sample['wavelength']), len(cube))
     shown = format_nm([float(centers[band]) for band in _visible(centers)])
     views = [(f'True color\n{shown}', true_color(cube, centers, valid))]
@@ -308,7 +324,7 @@ def _panchromatic(pan: ArrayLike, valid: BoolArray) -> NDArray[np.float32]:
     image = to_array(pan)
     ratio = image.shape[-1] // valid.shape[-1]
     fine = valid.repeat(ratio, axis=0).repeat(ratio, axis=1)
-    return _composite(image, (0, 0, 0), fine)
+    return composite(image, (0, 0, 0), fine)
 
 
 def _codes(maps: Sequence[ArrayLike], valid: ArrayLike | None) -> list[int]:

@@ -21,7 +21,7 @@ from ..io._prisma_metadata import RATIO, finer, level_of
 from ..io.prisma import QUALITY_LAYERS
 from ..physics import BandSet, get_sensor
 from ._grid import Grid, Tile, aligned_window, read_tile
-from ._index import find_scenes
+from ._index import files_below, find_scenes
 from ._scenes import SceneDataset, SelectedScene
 
 #: Ranges in micrometres where water vapour takes all light: those that the usual 202
@@ -69,6 +69,7 @@ class PRISMAL2D(SceneDataset):
     all_bands = get_sensor('prisma').bands.names
     rgb_bands = ('VNIR37', 'VNIR46', 'VNIR58')
     sensor: ClassVar[str] = 'PRISMA'
+    known_quality: ClassVar[tuple[str, ...]] = tuple(QUALITY_LAYERS)
 
     def __init__(
         self,
@@ -131,16 +132,6 @@ class PRISMAL2D(SceneDataset):
 
     def _opener(self) -> Callable[[str], CubeReader]:
         return functools.partial(PRISMAL2DReader, overlap=self.overlap)
-
-    def _check_quality(self, layers: Sequence[str]) -> tuple[str, ...]:
-        names = super()._check_quality(layers)
-        unknown = [name for name in names if name not in QUALITY_LAYERS]
-        if unknown:
-            raise MetadataError(
-                f'Unknown quality layers {", ".join(map(repr, unknown))}. '
-                f'Known: {", ".join(QUALITY_LAYERS)}.'
-            )
-        return names
 
     def _default_bands(self, axis: BandSet) -> BandSet:
         # by the nominal table: centres are shifted from scene to scene, and each scene
@@ -210,12 +201,7 @@ def _products(path: str) -> tuple[list[str], str]:
     """Find the scenes behind one path; say why there are none."""
     if os.path.isfile(path):
         return [path], ''
-    files = sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
-        if name.lower().endswith('.he5')
-    )
+    files = files_below(path, lambda name: name.lower().endswith('.he5'))
     found: list[str] = []
     levels: set[str] = set()
     for file in files:

@@ -23,7 +23,7 @@ from ..errors import (
     NodataWarning,
     UnitError,
 )
-from ..io._files import check_file
+from ..io._files import check_file, shorten
 from ..io.mat import read_mat_array
 from ..physics import format_nm, to_micrometres
 from ._index import DataNotFoundError
@@ -264,8 +264,9 @@ def _read(path: str, keys: list[str]) -> dict[str, NDArray[Any]]:
     if missing:
         found = ', '.join(name for name, *_ in scipy.io.whosmat(path)) or 'none'
         raise MetadataError(
-            f'There is no {", ".join(missing)} in {path}. Arrays: {found}. Files at '
-            'full resolution have no I_GT.'
+            f'There is no {", ".join(missing)} in {path}. Arrays: {shorten(found, 200)}. '
+            'Files at full resolution have no I_GT. Make it again with the toolbox, or '
+            'copy it again.'
         )
     return {key: np.asarray(content[key]) for key in keys}
 

@@ -16,7 +16,6 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from torch import Tensor
-from torchgeo.datasets.utils import GeoSlice
 
 from .._typing import PathLike, Sample
 from ..errors import CorruptFileError, MetadataError
@@ -157,32 +156,15 @@ class SimulatedEnMAP(EnMAPL2A):
         self.target = target
         self.abundance = abundance
         self.enhancement = enhancement
-        super().__init__(root, crs, res, bands, quality, cache=cache)
-        # applied after the truth was added, not by the base class before it
-        self.truth_transforms = transforms
+        super().__init__(root, crs, res, bands, quality, transforms, cache)
         self._truth = ReaderCache(GeoTIFFReader, keep=cache)
         paths = {part: truth_file(root, part) for part in (*TRUTH_PARTS, GAS_PART)}
         self._truth_paths = {part: path for part, path in paths.items() if path}
         # the truth has all bands of the product, in the same order
         self._clean_bands = self._scenes[self.files[0]].indexes
 
-    def __getitem__(self, index: GeoSlice) -> Sample:
-        """Retrieve a sample.
-
-        Args:
-            index: ``[xmin:xmax:xres, ymin:ymax:yres, tmin:tmax:tres]`` coordinates.
-
-        Returns:
-            The sample, see the class.
-
-        Raises:
-            IndexError: If *index* is not found in the dataset.
-            CorruptFileError: If a file is damaged.
-        """
-        sample = super().__getitem__(index)
-        x, y, _ = self._disambiguate_slice(index)
-        grid = Grid.from_slices(x, y, self._rasterio_crs())
-        sample['mask'] = self._read_classes(grid)
+    def _read_more(self, grid: Grid) -> Sample:
+        sample: Sample = {'mask': self._read_classes(grid)}
         if self.target:
             part = 'TRUTH_CLEAN_IMAGE'
             sample['target'] = self._read_truth(part, self._clean_bands, grid)
@@ -191,8 +173,6 @@ class SimulatedEnMAP(EnMAPL2A):
             sample['abundance'] = self._read_truth('TRUTH_ABUNDANCES', shares, grid)
         if self.enhancement:
             sample['enhancement'] = self._read_truth(GAS_PART, [0], grid)
-        if self.truth_transforms is not None:
-            sample = self.truth_transforms(sample)
         return sample
 
     def _read_classes(self, grid: Grid) -> Tensor:
@@ -233,7 +213,7 @@ class SimulatedEnMAP(EnMAPL2A):
         """Plot a sample: true and false colour, classes and the mean spectrum.
 
         Args:
-            sample: A sample as returned by :meth:`__getitem__`, maybe with a
+            sample: A sample as returned by ``__getitem__``, maybe with a
                 ``prediction``.
             show_titles: Whether to show a title above each panel.
             suptitle: Title of the whole figure.

@@ -137,7 +137,7 @@ def slic_superpixels(
         from skimage import measure, segmentation
     except ImportError as error:
         raise ImportError(
-            'Superpixels need scikit-image: pip install torchgeo-hsi[graph]'
+            "Superpixels need scikit-image: pip install 'torchgeo-hsi[graph]'"
         ) from error
     count = int(inside.sum())
     if not 2 <= segments <= count:

@@ -24,7 +24,7 @@ def tile_graphs(
     valid: BoolArray | Tensor | None = None,
     labels: Map | None = None,
     *,
-    tile: int = 32,
+    tile_size: int = 32,
     nodes: Literal['pixel', 'superpixel'] = 'pixel',
     segments: int = 100,
     compactness: float = 0.1,
@@ -46,7 +46,7 @@ def tile_graphs(
         image: Cube of shape ``(C, H, W)``.
         valid: Which pixels have data in all bands, of shape ``(H, W)``; all by default.
         labels: Class index of each pixel, of shape ``(H, W)``, -1 where it is unknown.
-        tile: Rows and columns of a tile.
+        tile_size: Rows and columns of a tile.
         nodes: ``'pixel'`` or ``'superpixel'``.
         segments: About how many superpixels there are in a full tile.
         compactness: See :func:`superpixel_graph`.
@@ -66,19 +66,19 @@ def tile_graphs(
         BandMismatchError: If shapes do not fit together.
         EmptyDataError: If no tile has enough valid pixels.
         UnitError: If *min_valid* or *drop_dissimilar* is no share.
-        ValueError: If *nodes* is not known, or *tile* below 2.
+        ValueError: If *nodes* is not known, or *tile_size* below 2.
 
     Example:
         >>> import torch
         >>> image = torch.rand(20, 16, 24, generator=torch.Generator().manual_seed(0))
-        >>> graphs = tile_graphs(image, tile=8, components=4)
+        >>> graphs = tile_graphs(image, tile_size=8, components=4)
         >>> torch.bincount(graphs.graph).tolist()
         [64, 64, 64, 64, 64, 64]
     """
     if nodes not in ('pixel', 'superpixel'):
         raise ValueError(f"Expected nodes 'pixel' or 'superpixel', got {nodes!r}.")
-    if tile < 2:
-        raise ValueError(f'Expected tiles of at least 2 pixels, got {tile}.')
+    if tile_size < 2:
+        raise ValueError(f'Expected tiles of at least 2 pixels, got {tile_size}.')
     if not 0 <= min_valid <= 1:
         raise UnitError(f'Expected min_valid from 0 to 1, got {min_valid}.')
     cube, inside, classes = scene_maps(image, valid, labels)
@@ -92,12 +92,12 @@ def tile_graphs(
         'metric': metric,
     }
     found = []
-    for spot in tile_spots(inside, tile, min_valid):
+    for spot in tile_spots(inside, tile_size, min_valid):
         scene = cube[:, *spot], inside[spot], classes[spot]
         if nodes == 'pixel':
             graph = pixel_graph(*scene, **words)
         else:
-            number = max(2, round(segments * float(inside[spot].sum()) / tile**2))
+            number = max(2, round(segments * float(inside[spot].sum()) / tile_size**2))
             graph = superpixel_graph(
                 *scene, segments=number, compactness=compactness, **words
             )
@@ -106,13 +106,13 @@ def tile_graphs(
 
 
 def tile_spots(
-    inside: Tensor, tile: int, min_valid: float
+    inside: Tensor, tile_size: int, min_valid: float
 ) -> list[tuple[slice, slice]]:
     """List the tiles that have enough valid pixels, row by row.
 
     Args:
         inside: Which pixels have data, bool of shape ``(H, W)``.
-        tile: Rows and columns of a tile.
+        tile_size: Rows and columns of a tile.
         min_valid: Share of a full tile that has to be valid.
 
     Returns:
@@ -123,15 +123,15 @@ def tile_spots(
     """
     rows, columns = inside.shape
     found = [
-        (slice(row, row + tile), slice(column, column + tile))
-        for row in range(0, rows, tile)
-        for column in range(0, columns, tile)
-        if int(inside[row : row + tile, column : column + tile].sum())
-        >= max(min_valid * tile**2, 2)
+        (slice(row, row + tile_size), slice(column, column + tile_size))
+        for row in range(0, rows, tile_size)
+        for column in range(0, columns, tile_size)
+        if int(inside[row : row + tile_size, column : column + tile_size].sum())
+        >= max(min_valid * tile_size**2, 2)
     ]
     if not found:
         raise EmptyDataError(
-            f'No tile of {tile} x {tile} pixels is valid by at least {min_valid:.0%}, in '
+            f'No tile of {tile_size} x {tile_size} pixels is valid by at least {min_valid:.0%}, in '
             f'a scene of {rows} x {columns} with {int(inside.sum())} valid pixels. Use '
             'smaller tiles, or lower min_valid.'
         )
@@ -181,7 +181,7 @@ def graph_labels(graph: SceneGraph) -> Tensor:
         >>> import torch
         >>> labels = torch.tensor([[0, 0, 1, -1], [1, 0, 1, -1]])
         >>> image = torch.rand(5, 2, 4)
-        >>> graphs = tile_graphs(image, labels=labels, tile=2, spectral_neighbors=0)
+        >>> graphs = tile_graphs(image, labels=labels, tile_size=2, spectral_neighbors=0)
         >>> graph_labels(graphs)
         tensor([0, 1])
     """

@@ -3,6 +3,9 @@
 
 """Files in, arrays out: readers of sensor products and writers of cubes."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .base import CubeInfo, CubeReader
 from .cog import CubeWriter, write_cog
 from .desis import DESISL2AReader
@@ -16,7 +19,6 @@ from .mat import MatReader
 from .netcdf import NetCDFReader
 from .open import open_cube, read_array
 from .prisma import PRISMAL2DReader, PRISMAReader
-from .simulated import simulate_enmap
 from .statistics_file import read_statistics_file, write_statistics_file
 from .store import (
     FieldSpec,
@@ -36,6 +38,9 @@ from .store import (
     write_stored_scene,
 )
 from .tiff import TIFFInfo, read_tiff, read_tiff_float, tiff_info, to_float
+
+if TYPE_CHECKING:
+    from .simulated import simulate_enmap
 
 __all__ = (
     'CubeInfo',
@@ -80,3 +85,10 @@ __all__ = (
     'write_statistics_file',
     'write_stored_scene',
 )
+
+
+def __getattr__(name: str) -> Any:
+    """Import the simulator when it is used: its spectra take longer than all else."""
+    if name != 'simulate_enmap':
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return import_module(f'{__name__}.simulated').simulate_enmap

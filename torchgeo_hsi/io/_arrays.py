@@ -7,6 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import MetadataError
+from ._files import shorten
+
+#: Arrays that a message lists.
+_LISTED = 20
 
 #: Names, in lower case and without underscores, of arrays with band centres and widths.
 CENTRE_NAMES = frozenset(
@@ -43,24 +47,50 @@ def choose_cube(
         MetadataError: If the name does not exist or is no cube, or if none is given
             and the file has not exactly one array of three dimensions.
     """
-    listing = ', '.join(f'{name} {shape}' for name, shape in shapes.items()) or 'none'
+    listing = listed(f'{name} {shape}' for name, shape in shapes.items())
     if key is not None:
         name = key.strip('/')
         if name not in shapes:
-            raise MetadataError(f'There is no {key!r} in {path}. Arrays: {listing}.')
+            raise MetadataError(
+                f'There is no {key!r} in {path}. Choose one of its arrays: {listing}.'
+            )
         if len(shapes[name]) != 3:
             raise MetadataError(
                 f'Expected an array of 3 dimensions, got {name} {shapes[name]} in '
-                f'{path}. Arrays: {listing}.'
+                f'{path}. Choose another of its arrays: {listing}.'
             )
-        return name
+        return _checked(name, shapes[name], path)
     cubes = [name for name, shape in shapes.items() if len(shape) == 3]
     if len(cubes) != 1:
         raise MetadataError(
             f'Expected one array of 3 dimensions in {path}, found {len(cubes)}. '
             f'Choose with {option}=. Arrays: {listing}.'
         )
-    return cubes[0]
+    return _checked(cubes[0], shapes[cubes[0]], path)
+
+
+def listed(names: Iterable[str]) -> str:
+    """List arrays in a message.
+
+    Args:
+        names: Their names; those of a damaged file may fill pages.
+
+    Returns:
+        The first of them.
+    """
+    words = [shorten(' '.join(name.split())) for name in names]
+    more = [f'{len(words) - _LISTED} more'] if len(words) > _LISTED else []
+    return ', '.join(words[:_LISTED] + more) or 'none'
+
+
+def _checked(name: str, shape: tuple[int, ...], path: str) -> str:
+    """Refuse a cube without pixels."""
+    if min(shape) < 1:
+        raise MetadataError(
+            f'{name} of {path} has no pixels: its shape is {shape}. Choose another '
+            'array, or copy the file again.'
+        )
+    return name
 
 
 def find_named(names: Iterable[str], wanted: frozenset[str], near: str) -> list[str]:

@@ -16,7 +16,7 @@ from rasterio.errors import CRSError
 from .._typing import FloatArray
 from ..errors import MetadataError
 from ._arrays import CENTRE_NAMES, check_layout, plain
-from ._hdf5 import text
+from ._hdf5 import few, text
 
 _BAND_DIMS = CENTRE_NAMES | {'band', 'bands', 'spectral', 'channel', 'channels'}
 _X_DIMS = frozenset(
@@ -183,7 +183,7 @@ def _coordinate(array: Any, axis: int) -> tuple[str, FloatArray] | None:
         empty = (text(scale.attrs.get('NAME')) or '').startswith('This is a netCDF dim')
         if scale.ndim == 1 and not empty and scale.dtype.kind in 'fiu':
             unit = (text(scale.attrs.get('units')) or '').lower()
-            return unit, np.asarray(scale, dtype=float)
+            return unit, np.asarray(few(scale), dtype=float)
     return None
 
 

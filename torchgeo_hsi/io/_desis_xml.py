@@ -10,19 +10,27 @@ the readers hytools (EnSpec/hytools) and EnMAP-Box (EnMAP-Box/enmap-box).
 import os
 import re
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-import defusedxml.ElementTree
 import numpy as np
-from defusedxml import DefusedXmlException
 
 from .._typing import FloatArray
-from ..errors import CorruptFileError, EmptyDataError, MetadataError
-from ._files import check_file, siblings
+from ..errors import MetadataError
+from ._files import siblings
+from ._product_xml import (
+    column,
+    find_image,
+    missing_text,
+    read_root,
+    refuse_level,
+    root_tag,
+    stem_of,
+)
 
 _IMAGE = re.compile(r'^(?P<stem>.*?)-?SPECTRAL_IMAGE\.tiff?$', re.IGNORECASE)
 _NAME = re.compile(r'^DESIS-HSI-(?P<level>L[0-9][A-Z]?)-', re.IGNORECASE)
 _TIME = re.compile(r'-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)-')
+_COUNT = re.compile('[0-9]{1,5}')
 _ROOT = 'hsi_doc'
 _LEVEL = 'L2A'
 
@@ -78,14 +86,14 @@ def is_desis(path: str) -> bool:
         return any(is_desis(file) for key, file in files.items() if _IMAGE.match(key))
     name = os.path.basename(path)
     if name.lower().endswith('.xml'):
-        return _root_of(path) == _ROOT
+        return root_tag(path) == _ROOT
     match = _IMAGE.match(name)
     if match is None:
         # a quality layer, say, is a raster like any other
         return False
     metadata = _metadata_of(match['stem'], siblings(path))
     return bool(_NAME.match(name)) or (
-        metadata is not None and _root_of(metadata) == _ROOT
+        metadata is not None and root_tag(metadata) == _ROOT
     )
 
 
@@ -120,33 +128,7 @@ def find_desis_product(path: str) -> DESISProduct:
         MetadataError: If a folder holds several scenes, or the metadata file or the
             level is missing or wrong.
     """
-    is_folder = os.path.isdir(path)
-    if not is_folder:
-        check_file(path)
-    files = siblings(path)
-    name = os.path.basename(path).lower()
-    images = [file for key, file in files.items() if _IMAGE.match(key)]
-    if not is_folder and name.endswith('.xml'):
-        stem = name.removesuffix('metadata.xml').rstrip('-')
-        images = [file for file in images if _stem(file) == stem]
-    elif not is_folder:
-        images = [path] if _IMAGE.match(name) else []
-    if not images:
-        raise EmptyDataError(
-            f'There is no DESIS-HSI-L2A-*-SPECTRAL_IMAGE.tif in {path} or beside it. '
-            'Unpack the whole product into one folder.'
-        )
-    if len(images) > 1:
-        raise MetadataError(
-            f'{path} holds {len(images)} scenes. Name one of them: '
-            + ', '.join(os.path.basename(image) for image in images)
-        )
-    return _product(images[0], files)
-
-
-def _stem(image: str) -> str:
-    match = _IMAGE.match(os.path.basename(image).lower())
-    return match['stem'] if match else ''
+    return _product(*find_image(path, _IMAGE, 'DESIS-HSI-L2A-*-SPECTRAL_IMAGE.tif'))
 
 
 def _metadata_of(stem: str, files: dict[str, str]) -> str | None:
@@ -156,7 +138,7 @@ def _metadata_of(stem: str, files: dict[str, str]) -> str | None:
 
 def _product(image: str, files: dict[str, str]) -> DESISProduct:
     """Collect what belongs to a spectral image."""
-    stem = _stem(image)
+    stem = stem_of(image, _IMAGE)
     prefix = f'{stem}-' if stem else ''
     metadata = _metadata_of(stem, files)
     if metadata is None:
@@ -166,17 +148,6 @@ def _product(image: str, files: dict[str, str]) -> DESISProduct:
         )
     quality = (files.get(f'{prefix}ql_quality-2.{end}') for end in ('tif', 'tiff'))
     return DESISProduct(image, metadata, next((q for q in quality if q), None))
-
-
-def _root_of(path: str) -> str | None:
-    """Return the tag of the root; None if the file is no XML."""
-    try:
-        for _, element in defusedxml.ElementTree.iterparse(path, events=('start',)):
-            return str(element.tag)
-    except (OSError, ParseError, DefusedXmlException):
-        # whoever reads the file says what is wrong with it
-        return None
-    return None
 
 
 def read_desis_metadata(path: str) -> DESISMetadata:
@@ -192,30 +163,18 @@ def read_desis_metadata(path: str) -> DESISMetadata:
         CorruptFileError: If the file is truncated, damaged or declares XML entities.
         MetadataError: If it is not the metadata of an L2A product.
     """
-    check_file(path)
-    try:
-        # the parser refuses entities, so a file cannot blow up or reach out
-        root = defusedxml.ElementTree.parse(path).getroot()
-    except (ParseError, DefusedXmlException) as error:
-        raise CorruptFileError(
-            f'{path} is truncated, damaged or unsafe XML ({error}). Download or copy '
-            'it again.'
-        ) from error
-    if root is None or root.tag != _ROOT:
-        raise MetadataError(f'Expected DESIS metadata (<{_ROOT}>) in {path}.')
+    root = read_root(path, _ROOT, 'DESIS')
     level = _level(root, path)
-    if level is not None and level != _LEVEL:
-        raise MetadataError(
-            f'Expected an L2A product (surface reflectance), got {level} in {path}.'
-        )
+    if level is not None:
+        refuse_level(level, path)
     bands = _bands(root, path)
     times = (root.findtext(f'base/temporalCoverage/{k}Time') for k in ('start', 'end'))
     start, stop = ((text or '').strip() or None for text in times)
     return DESISMetadata(
-        wavelength=_column(bands, 'wavelengthCenterOfBand', path),
-        fwhm=_column(bands, 'wavelengthWidthOfBand', path),
-        gain=_column(bands, 'gainOfBand', path),
-        offset=_column(bands, 'offsetOfBand', path),
+        wavelength=column(bands, 'wavelengthCenterOfBand', path),
+        fwhm=column(bands, 'wavelengthWidthOfBand', path),
+        gain=column(bands, 'gainOfBand', path),
+        offset=column(bands, 'offsetOfBand', path),
         start=start or _time_of_name(path),
         stop=stop,
     )
@@ -236,21 +195,13 @@ def _bands(root: Element, path: str) -> list[Element]:
     table = root.find('.//bandCharacterisation')
     bands = [] if table is None else table.findall('band')
     if not bands:
-        raise MetadataError(f'There is no bandCharacterisation in {path}.')
+        raise missing_text('bandCharacterisation', path)
     numbers = [(band.findtext('bandNumber') or '').strip() for band in bands]
-    if all(number.isdigit() for number in numbers) and len(set(numbers)) == len(bands):
+    counted = all(_COUNT.fullmatch(number) for number in numbers)
+    if counted and len(set(numbers)) == len(bands):
         order = np.argsort([int(number) for number in numbers])
         return [bands[int(i)] for i in order]
     return bands
-
-
-def _column(bands: list[Element], tag: str, path: str) -> FloatArray:
-    try:
-        return np.array([float(band.findtext(tag) or 'nothing') for band in bands])
-    except ValueError as error:
-        raise MetadataError(
-            f'Expected a number as {tag} of every band in {path}: {error}'
-        ) from error
 
 
 def _time_of_name(path: str) -> str | None:

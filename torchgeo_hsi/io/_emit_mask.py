@@ -13,7 +13,7 @@ from rasterio.windows import Window
 from .._typing import BoolArray
 from ..errors import MetadataError
 from ._files import siblings
-from ._hdf5 import damaged, open_hdf5, text
+from ._hdf5 import damaged, misleading, open_hdf5, text
 from ._swath import LookupTable, gather
 
 #: Quality layers by name, and the band of the mask, reduced to letters and digits.
@@ -78,18 +78,20 @@ class EMITMask:
     Args:
         path: File of the mask.
         swath: Rows and columns that it has to have.
+        bands: Bands of the reflectance.
 
     Raises:
         CorruptFileError: If the file is empty, truncated or not HDF5.
         MetadataError: If it is no mask of EMIT, or that of another scene.
     """
 
-    def __init__(self, path: str, swath: tuple[int, int]) -> None:
+    def __init__(self, path: str, swath: tuple[int, int], bands: int = 0) -> None:
         """Initialize a new EMITMask instance."""
         self.path = path
         self._file = open_hdf5(path)
         try:
-            self._mask, positions = self._check(swath)
+            with misleading(path):
+                self._mask, positions = self._check(swath, bands)
         except Exception:
             self._file.close()
             raise
@@ -99,7 +101,7 @@ class EMITMask:
         }
         self._flags: NDArray[np.uint8] | None = None
 
-    def _check(self, swath: tuple[int, int]) -> tuple[Any, dict[str, int]]:
+    def _check(self, swath: tuple[int, int], bands: int) -> tuple[Any, dict[str, int]]:
         names = 'sensor_band_parameters/mask_bands'
         if 'mask' not in self._file or names not in self._file:
             raise MetadataError(
@@ -107,10 +109,19 @@ class EMITMask:
                 'EMIT_L2A_MASK file: leave it out of mask=.'
             )
         mask = self._file['mask']
-        if mask.ndim != 3 or mask.shape[:2] != swath:
+        others = [self._file['band_mask']] if 'band_mask' in self._file else []
+        for array in (mask, *others):
+            if array.ndim != 3 or array.shape[:2] != swath:
+                raise MetadataError(
+                    f'Expected {swath} rows and columns in {self.path}, as in the '
+                    f'reflectance, got {array.shape[:2]}. It belongs to another scene: '
+                    'leave it out of mask=, or copy the right one.'
+                )
+        if any(8 * array.shape[2] < bands for array in others):
             raise MetadataError(
-                f'Expected {swath} rows and columns in {self.path}, as in the '
-                f'reflectance, got {mask.shape[:2]}. It belongs to another scene.'
+                f'Expected bits for {bands} bands in band_mask of {self.path}, got '
+                f'{8 * others[0].shape[2]}. It belongs to another scene: leave it out '
+                'of mask=, or copy the right one.'
             )
         words = (text(word) or '' for word in self._file[names][:])
         return mask, {

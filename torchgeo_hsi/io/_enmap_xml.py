@@ -11,18 +11,25 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-import defusedxml.ElementTree
 import numpy as np
-from defusedxml import DefusedXmlException
 
 from .._typing import BoolArray, FloatArray
-from ..errors import CorruptFileError, EmptyDataError, MetadataError
-from ._files import check_file, siblings
+from ._files import check_file
+from ._product_xml import (
+    column,
+    find_image,
+    missing_text,
+    read_root,
+    real,
+    refuse_level,
+    stem_of,
+)
 
 _IMAGE = re.compile(r'^(?P<stem>.*?)-?SPECTRAL_IMAGE(_COG)?\.tiff?$', re.IGNORECASE)
 _SCENE_TIME = re.compile(r'_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z_')
+_COUNT = re.compile('[0-9]{1,5}')
 _ROOT = 'level_X'
 _DETECTORS = ('vnir', 'swir')
 #: Channels of each detector in a complete product.
@@ -102,39 +109,17 @@ def find_product(path: str) -> EnMAPProduct:
         EmptyDataError: If there is no spectral image.
         MetadataError: If a folder holds several scenes.
     """
-    if not os.path.isdir(path):
+    is_folder = os.path.isdir(path)
+    name = os.path.basename(path)
+    if not is_folder and not name.lower().endswith('.xml') and not _IMAGE.match(name):
         check_file(path)
-    name = os.path.basename(os.path.normpath(path)).lower()
-    if not os.path.isdir(path) and not name.endswith('.xml'):
-        if _IMAGE.match(name) is None:
-            return EnMAPProduct(path)
-        return _product(path, siblings(path))
-    files = siblings(path)
-    images = [full for key, full in files.items() if _IMAGE.match(key)]
-    if name.endswith('.xml'):
-        stem = name.removesuffix('metadata.xml').rstrip('-')
-        images = [full for full in images if _stem(full) == stem]
-    if not images:
-        raise EmptyDataError(
-            f'There is no *SPECTRAL_IMAGE.TIF in {path} or beside it. Unpack the whole '
-            'product into one folder.'
-        )
-    if len({_stem(image) for image in images}) > 1:
-        raise MetadataError(
-            f'{path} holds {len(images)} scenes. Name one of them: '
-            + ', '.join(os.path.basename(image) for image in images)
-        )
-    return _product(images[0], files)
-
-
-def _stem(image: str) -> str:
-    match = _IMAGE.match(os.path.basename(image).lower())
-    return match['stem'] if match else ''
+        return EnMAPProduct(path)
+    return _product(*find_image(path, _IMAGE, '*SPECTRAL_IMAGE.TIF'))
 
 
 def _product(image: str, files: dict[str, str]) -> EnMAPProduct:
     """Collect what belongs to a spectral image."""
-    stem = _stem(image)
+    stem = stem_of(image, _IMAGE)
     prefix = f'{stem}-' if stem else ''
     quality: dict[str, str] = {}
     for part in QUALITY_PARTS:
@@ -172,36 +157,21 @@ def read_metadata(path: str) -> EnMAPMetadata:
         CorruptFileError: If the file is truncated, damaged or declares XML entities.
         MetadataError: If it is not the metadata of an L2A product.
     """
-    check_file(path)
-    try:
-        # the parser refuses entities, so a file cannot blow up or reach out
-        root = defusedxml.ElementTree.parse(path).getroot()
-    except (ParseError, DefusedXmlException) as error:
-        raise CorruptFileError(
-            f'{path} is truncated, damaged or unsafe XML ({error}). Download or copy '
-            'it again.'
-        ) from error
-    if root is None or root.tag != _ROOT:
-        raise MetadataError(f'Expected EnMAP metadata (<{_ROOT}>) in {path}.')
-    level = _text(root, 'base/level', path)
-    if level != 'L2A':
-        raise MetadataError(
-            f'Expected an L2A product (surface reflectance), got {level} in {path}.'
-        )
+    root = read_root(path, _ROOT, 'EnMAP')
+    refuse_level(_text(root, 'base/level', path), path)
     bands = root.findall('specific/bandCharacterisation/bandID')
     if not bands:
-        raise MetadataError(f'There is no bandCharacterisation in {path}.')
+        raise missing_text('bandCharacterisation', path)
     empty = _empty_bands(root, len(bands))
-    background = root.findtext('specific/backgroundValue')
     return EnMAPMetadata(
-        wavelength=_column(bands, 'wavelengthCenterOfBand', path),
-        fwhm=_column(bands, 'FWHMOfBand', path),
-        gain=_column(bands, 'GainOfBand', path),
-        offset=_column(bands, 'OffsetOfBand', path),
+        wavelength=column(bands, 'wavelengthCenterOfBand', path),
+        fwhm=column(bands, 'FWHMOfBand', path),
+        gain=column(bands, 'GainOfBand', path),
+        offset=column(bands, 'OffsetOfBand', path),
         good=_expected_bands(root, len(bands)) & ~empty,
         empty=empty,
         names=_detector_names(root, len(bands)),
-        background=None if background is None else float(background),
+        background=real(root.findtext('specific/backgroundValue')),
         start=_text(root, 'base/temporalCoverage/startTime', path),
         stop=root.findtext('base/temporalCoverage/stopTime'),
     )
@@ -210,22 +180,16 @@ def read_metadata(path: str) -> EnMAPMetadata:
 def _text(root: Element, where: str, path: str) -> str:
     text = root.findtext(where)
     if text is None or not text.strip():
-        raise MetadataError(f'There is no {where} in {path}.')
+        raise missing_text(where, path)
     return text.strip()
-
-
-def _column(bands: list[Element], tag: str, path: str) -> FloatArray:
-    try:
-        return np.array([float(_text(band, tag, path)) for band in bands])
-    except ValueError as error:
-        raise MetadataError(f'Expected numbers as {tag} in {path}: {error}') from error
 
 
 def _channels(root: Element, detector: str, kind: str, count: int) -> list[int]:
     """Return the positions in the image, from 0, of the channels of a detector."""
     where = f'specific/{detector}ProductQuality/{kind}ChannelsList'
     words = (root.findtext(where) or '').split(',')
-    listed = [int(word) - 1 for word in words if word.strip().isdigit()]
+    # no image has more bands than five digits can count
+    listed = [int(word) - 1 for word in words if _COUNT.fullmatch(word.strip())]
     return [i for i in listed if 0 <= i < count]
 
 
@@ -264,8 +228,8 @@ def _empty_bands(root: Element, count: int) -> BoolArray:
         return np.zeros(count, dtype=bool)
     return np.array(
         [
-            float(band.findtext('mean') or 0) == -1_000_000
-            and float(band.findtext('stdDeviation') or 0) == 0
+            real(band.findtext('mean')) == -1_000_000
+            and not real(band.findtext('stdDeviation'))
             for band in statistics
         ]
     )

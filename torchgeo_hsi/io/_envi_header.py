@@ -8,6 +8,7 @@ Format: https://www.nv5geospatialsoftware.com/docs/ENVIHeaderFiles.html
 
 import math
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from rasterio.errors import CRSError
 
 from .._typing import FloatArray
 from ..errors import CorruptFileError, MetadataError
-from ._files import check_file, siblings
-from ._spectral import FileBands, numbers
+from ._files import check_file, shorten, siblings
+from ._spectral import FileBands, numbers, unreadable
 
 _DTYPES = {
     1: 'u1',
@@ -33,6 +34,9 @@ _DTYPES = {
     15: 'u8',
 }
 _NEEDED = ('samples', 'lines', 'bands', 'data type')
+
+#: Letters of a header that are read: larger files are something else.
+_LONGEST = 1 << 24
 
 #: Suffixes of the binary file beside ``name.hdr``, most telling first.
 DATA_SUFFIXES = ('', '.img', '.dat', '.bsq', '.bil', '.bip', '.raw', '.bin', '.envi')
@@ -63,14 +67,14 @@ def find_pair(path: str) -> tuple[str, str]:
             if candidate in files:
                 return path, files[candidate]
         raise MetadataError(
-            f'There is no binary file beside {path}. Expected one of: '
-            + ', '.join(tried)
+            f'There is no binary file beside {path}. Copy it there, under one of the '
+            f'names {", ".join(tried)}.'
         )
     for candidate in (f'{name}.hdr', f'{os.path.splitext(name)[0]}.hdr'):
         if candidate in files:
             return files[candidate], path
     raise MetadataError(
-        f'There is no header beside {path}. Expected {name}.hdr or '
+        f'There is no header beside {path}. Copy it there, as {name}.hdr or '
         f'{os.path.splitext(name)[0]}.hdr.'
     )
 
@@ -90,10 +94,11 @@ def read_header(path: str) -> Header:
     """
     check_file(path)
     with open(path, encoding='utf-8-sig', errors='replace') as file:
-        lines = file.read().splitlines()
+        lines = file.read(_LONGEST).splitlines()
     if not lines or lines[0].strip().upper() != 'ENVI':
         raise CorruptFileError(
-            f'{path} is not an ENVI header: its first line has to be "ENVI".'
+            f'{path} is not an ENVI header: its first line has to be "ENVI". Check '
+            'that it is the header, or copy it again.'
         )
     fields: Header = {}
     rest = iter(lines[1:])
@@ -102,21 +107,32 @@ def read_header(path: str) -> Header:
             continue
         key, _, value = line.partition('=')
         value = value.strip()
-        while value.startswith('{') and '}' not in value:
-            more = next(rest, None)
-            if more is None:
-                raise CorruptFileError(
-                    f'{path} is truncated: the list {key.strip()!r} does not end.'
-                )
-            if not more.lstrip().startswith(';'):
-                value += '\n' + more
         if value.startswith('{'):
-            value = value[1 : value.index('}')]
+            value = _whole_list(value, rest, key, path)
         fields[' '.join(key.lower().split())] = value.strip()
     missing = [name for name in _NEEDED if name not in fields]
     if missing:
-        raise MetadataError(f'{path} lacks {", ".join(missing)}.')
+        raise MetadataError(
+            f'{path} lacks {", ".join(missing)}. Add what is missing, or copy the '
+            'header again.'
+        )
     return fields
+
+
+def _whole_list(first: str, rest: Iterator[str], key: str, path: str) -> str:
+    """Read a list to its end, and take off its braces."""
+    parts = [first]
+    while '}' not in parts[-1]:
+        more = next(rest, None)
+        if more is None:
+            raise CorruptFileError(
+                f'{path} is truncated: the list {shorten(key)!r} does not end. Copy it '
+                'again.'
+            )
+        if not more.lstrip().startswith(';'):
+            parts.append(more)
+    whole = '\n'.join(parts)
+    return whole[1 : whole.index('}')]
 
 
 def items(fields: Header, name: str) -> list[str]:
@@ -147,7 +163,8 @@ def integer(fields: Header, name: str, default: int, path: str) -> int:
         return int(text)
     except ValueError:
         raise MetadataError(
-            f'Expected a whole number as {name!r} in {path}, got {text!r}.'
+            f'Expected a whole number as {name!r} in {path}, got {shorten(text)!r}. '
+            'Correct the header, or copy it again.'
         ) from None
 
 
@@ -182,7 +199,8 @@ def data_type(fields: Header, path: str) -> np.dtype[Any]:
         raise MetadataError(
             f'{path} holds data type {code}, file type {kind!r}, file compression '
             f'{fields.get("file compression", "0")}. Supported are uncompressed cubes '
-            f'of the real types {", ".join(map(str, _DTYPES))}.'
+            f'of the real types {", ".join(map(str, _DTYPES))}. Convert the file, or '
+            'correct its header.'
         )
     order = '>' if integer(fields, 'byte order', 0, path) else '<'
     spelled: DTypeLike = order + _DTYPES[code]
@@ -204,8 +222,11 @@ def file_bands(fields: Header, count: int) -> FileBands:
     if unit is not None and unit.lower() in ('', 'unknown', 'index'):
         unit = None
     good = _column(fields, 'bbl', count)
+    listed = items(fields, 'wavelength')
+    centres = numbers(listed)
     return FileBands(
-        wavelength=numbers(items(fields, 'wavelength')),
+        wavelength=centres,
+        unreadable=unreadable(listed) if centres is None else None,
         unit=unit,
         fwhm=_column(fields, 'fwhm', count),
         good=None if good is None else good > 0,
@@ -271,7 +292,10 @@ def place_of(fields: Header) -> tuple[CRS | None, Affine | None]:
         for item in info
         if '=' in item
     )
-    turn = math.radians(float(options.get('rotation', 0) or 0))
+    angle = numbers([options.get('rotation') or 0])
+    if angle is None:
+        return None, None
+    turn = math.radians(float(angle[0]))
     cos, sin = math.cos(turn), math.sin(turn)
     a, b, d, e = dx * cos, dx * sin, dy * sin, -dy * cos
     # the reference pixel counts from 1, at the upper left corner of the pixel

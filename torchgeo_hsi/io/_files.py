@@ -3,7 +3,9 @@
 
 """Small helpers on files and folders."""
 
+import json
 import os
+from typing import Any
 
 from ..errors import CorruptFileError
 
@@ -38,5 +40,48 @@ def siblings(path: str) -> dict[str, str]:
     """
     folder = path if os.path.isdir(path) else os.path.dirname(path) or '.'
     with os.scandir(folder) as entries:
-        files = sorted(entry.name for entry in entries if entry.is_file())
+        files = sorted(entry.name for entry in entries if _is_file(entry))
     return {name.lower(): os.path.join(folder, name) for name in files}
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        # links that lead in a circle
+        return False
+
+
+def parse_json(content: str | bytes, path: str, remedy: str) -> Any:
+    """Read JSON, which a damaged or hostile file may only look like.
+
+    Args:
+        content: What the file holds.
+        path: The file, for messages.
+        remedy: What to do about a damaged one.
+
+    Returns:
+        What it says.
+
+    Raises:
+        CorruptFileError: If it is no JSON, or nested deeper than can be read.
+    """
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CorruptFileError(
+            f'{path} is damaged or no JSON ({shorten(str(error), 200)}). {remedy}'
+        ) from error
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """Cut a text for a message: what a damaged file holds may fill pages.
+
+    Args:
+        text: The text.
+        length: Most letters.
+
+    Returns:
+        Its beginning.
+    """
+    return text if len(text) <= length else f'{text[: length - 3]}...'

@@ -1,7 +1,7 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""Two things that GDAL does not do by itself: bound its cache, and notice a loss."""
+"""What GDAL does not do by itself: bound its cache, notice a loss, fail in one way."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,38 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # nowhere public
 from rasterio.env import get_gdal_config, set_gdal_config
+from rasterio.errors import RasterioError
+
+from ..errors import CorruptFileError
+from ._files import shorten
+
+#: What rasterio raises over a file: not all of it is translated from GDAL's errors.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
+
+
+@contextmanager
+def gdal_errors(path: str, what: str = 'what it says about itself') -> Iterator[None]:
+    """Put errors of GDAL into words.
+
+    Args:
+        path: The file.
+        what: What is read.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        CorruptFileError: If GDAL cannot read it.
+    """
+    try:
+        yield
+    except GDAL_ERRORS as error:
+        raise CorruptFileError(
+            f'{path} is truncated or damaged: {what} cannot be read '
+            f'({shorten(str(error), 200)}). Download or copy it again.'
+        ) from error
 
 
 @contextmanager

@@ -76,10 +76,12 @@ def open_detectors(
         matrix = f'{group}/{name}_{metadata.error_matrix(level)}'
         errors = file.get(matrix)
         shapes = {array.shape for array in (cube, errors) if array is not None}
-        if cube.ndim != 3 or len(shapes) > 1:
+        kinds = {array.dtype.kind for array in (cube, errors) if array is not None}
+        if cube.ndim != 3 or len(shapes) > 1 or not kinds <= set('fiu'):
             raise MetadataError(
                 f'Expected {name}_Cube and its error matrix with the same rows, bands '
-                f'and columns in {path}, got {", ".join(map(str, sorted(shapes)))}.'
+                f'and columns in {path}, got {", ".join(map(str, sorted(shapes)))}. '
+                'Download it again.'
             )
         word, count = name.capitalize(), cube.shape[1]
         flags = f'List_Cw_{word}_Flags'
@@ -97,7 +99,7 @@ def open_detectors(
     if vnir.cube.shape[::2] != swir.cube.shape[::2]:
         raise MetadataError(
             f'Expected VNIR and SWIR with the same rows and columns in {path}, got '
-            f'{vnir.cube.shape[::2]} and {swir.cube.shape[::2]}.'
+            f'{vnir.cube.shape[::2]} and {swir.cube.shape[::2]}. Download it again.'
         )
     return vnir, swir
 

@@ -20,6 +20,7 @@ from rasterio.warp import transform as transform_points
 
 from .._typing import FloatArray
 from ..errors import MetadataError
+from ._files import shorten
 from ._hdf5 import text
 
 #: Group of all products, with one group for the cubes and one for the panchromatic image.
@@ -77,7 +78,8 @@ def check_level(file: Any, path: str, levels: Sequence[str]) -> str:
     if level is None:
         group = hyperspectral(levels[-1])
         raise MetadataError(
-            f'Expected a PRISMA {wanted} product (*.he5 with {group}), got {path}.'
+            f'Expected a PRISMA {wanted} product (*.he5 with {group}), got {path}. '
+            'Check the file, or download it again.'
         )
     if level not in levels:
         raise MetadataError(
@@ -150,7 +152,7 @@ def vector(attributes: Mapping[str, Any], name: str, count: int, path: str) -> A
     if values.size != count:
         raise MetadataError(
             f'Expected {count} values in the attribute {name} of {path}, one for each '
-            f'band, got {values.size}.'
+            f'band, got {values.size}. Download it again.'
         )
     return values
 
@@ -164,7 +166,7 @@ def _number(attributes: Mapping[str, Any], name: str, path: str) -> float:
     if not np.isfinite(value):
         raise MetadataError(
             f'Expected a number in the attribute {name} of {path}, got '
-            f'{attributes.get(name)!r}.'
+            f'{attributes.get(name)!r}. Download it again.'
         )
     return value
 
@@ -220,7 +222,10 @@ def crs(attributes: Mapping[str, Any], path: str) -> CRS:
     try:
         return CRS.from_epsg(int(code))
     except CRSError as error:
-        raise MetadataError(f'Unknown Epsg_Code {code:g} in {path}: {error}') from error
+        raise MetadataError(
+            f'Unknown Epsg_Code {code:g} in {path}: {shorten(str(error), 200)}. '
+            'Download it again.'
+        ) from error
 
 
 def place(file: Any, shape: tuple[int, int], path: str) -> tuple[CRS, Affine]:

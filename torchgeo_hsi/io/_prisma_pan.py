@@ -35,12 +35,13 @@ class PanReader(CubeReader):
         _, height, width = cubes.shape
         ratio = metadata.RATIO
         expected = height * ratio, width * ratio
-        found = self._array.shape
+        found = self._array.shape if self._array.dtype.kind in 'fiu' else ()
         # up to a pixel of the cubes more or less is cut off, or has no data
         if len(found) != 2 or np.abs(np.subtract(found, expected)).max() > ratio:
             raise MetadataError(
                 f'Expected {expected[0]} rows and {expected[1]} columns in {name} of '
-                f'{path}, {ratio} times those of the cubes, got {found}.'
+                f'{path}, {ratio} times those of the cubes, got {found}. Download it '
+                'again.'
             )
         gain, offset = uniform(*metadata.scale(file.attrs, 'Pan', path, level), 1)
         transform = cubes.transform

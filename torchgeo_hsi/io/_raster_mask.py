@@ -6,12 +6,11 @@
 from functools import cached_property
 
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from .._typing import BoolArray
-from ..errors import CorruptFileError
+from ._gdal import gdal_errors
 
 
 class RasterMask:
@@ -64,15 +63,10 @@ class RasterMask:
         """
         src = self._src
         found: BoolArray | None = None
-        try:
+        with gdal_errors(str(src.name), f'its mask in {window}'):
             if self._is_apart:
                 found = src.read_masks(1, window=window) != 0
             for band in self.bands:
                 opaque = src.read(band + 1, window=window) != 0
                 found = opaque if found is None else found & opaque
-        except RasterioError as error:
-            raise CorruptFileError(
-                f'{src.name} is truncated or damaged: its mask cannot be read in '
-                f'{window} ({error}). Download or copy it again.'
-            ) from error
         return found

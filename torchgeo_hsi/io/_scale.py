@@ -6,7 +6,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import BandMismatchError
+from ..errors import BandMismatchError, MetadataError
+from ._files import shorten
 
 
 def uniform(
@@ -79,3 +80,31 @@ def per_band(values: ArrayLike, count: int) -> tuple[float, ...]:
             f'Expected 1 or {count} scale values, got shape {array.shape}.'
         )
     return tuple(np.broadcast_to(array, count).tolist())
+
+
+def check_scale(
+    scale: ArrayLike | None, offset: ArrayLike | None, count: int, path: str
+) -> None:
+    """Refuse a scale of a file that no pixel would survive.
+
+    Args:
+        scale: One factor, one for each band, or None.
+        offset: One summand, one for each band, or None.
+        count: Number of bands.
+        path: The file, for messages.
+
+    Raises:
+        MetadataError: If a factor is 0 or a number is not finite, or if there is neither
+            one nor one for each band.
+    """
+    for what, values in (('scale', scale), ('offset', offset)):
+        array = np.zeros(1) if values is None else np.atleast_1d(values)
+        usable = np.isfinite(array) & (
+            (array != 0) | (what == 'offset') | (values is None)
+        )
+        if array.shape not in ((1,), (count,)) or not usable.all():
+            raise MetadataError(
+                f'Expected 1 or {count} finite numbers as the {what} of {path}, and no '
+                f'factor of 0, got {shorten(str(array.tolist()))}. Correct the file, or '
+                'pass scale=.'
+            )

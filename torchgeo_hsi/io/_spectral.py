@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._typing import BoolArray, FloatArray
-from ..errors import BandMismatchError, MetadataError, UnitError
+from ..errors import BandMismatchError, EmptyDataError, MetadataError, UnitError
 from ..physics import BandSet, to_micrometres
+from ._files import shorten
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class FileBands:
         fwhm: Band widths, or None.
         good: Good-band flags, or None.
         names: Band names; empty if there are none.
+        unreadable: What stands in the place of a band centre and is no number, or None.
     """
 
     wavelength: FloatArray | None = None
@@ -31,6 +33,23 @@ class FileBands:
     fwhm: FloatArray | None = None
     good: BoolArray | None = None
     names: tuple[str, ...] = ()
+    unreadable: str | None = None
+
+
+def unreadable(values: Sequence[object]) -> str | None:
+    """Find what stands for a band centre and is no number.
+
+    Args:
+        values: Texts or numbers, one for each band.
+
+    Returns:
+        The first such text; None if all are finite numbers, or some bands have none, as
+        masks.
+    """
+    texts = [str(value).strip() for value in values if value is not None]
+    if len(texts) != len(values) or not all(texts):
+        return None
+    return next((text for text in texts if numbers([text]) is None), None)
 
 
 def numbers(values: Sequence[object]) -> FloatArray | None:
@@ -81,11 +100,7 @@ def spectral_axis(
     source = 'user' if wavelength is not None else 'scene'
     centres = found.wavelength if wavelength is None else np.asarray(wavelength, float)
     if centres is None:
-        if fwhm is not None:
-            raise MetadataError(
-                f'{path} carries no wavelengths, so fwhm= alone says nothing. Pass '
-                'wavelength= as well.'
-            )
+        _refuse_words(path, found.unreadable, fwhm)
         return None, 'none'
     unit = wavelength_unit or ('um' if source == 'user' else found.unit)
     if unit is None:
@@ -109,9 +124,26 @@ def spectral_axis(
     try:
         widths = _widths(count, found, fwhm, wavelength_unit or 'um', unit)
         axis = BandSet(to_micrometres(centres, unit), widths, names, good)
-    except UnitError as error:
-        raise UnitError(f'Bands of {path}: {error}') from error
+    except (BandMismatchError, EmptyDataError, UnitError) as error:
+        raise type(error)(
+            f'Bands of {path}: {error} Correct the file, or pass wavelength=, '
+            'wavelength_unit= and fwhm=.'
+        ) from error
     return axis, source
+
+
+def _refuse_words(path: str, unreadable: str | None, fwhm: ArrayLike | None) -> None:
+    """Refuse words in the place of wavelengths, and widths without wavelengths."""
+    if unreadable is not None:
+        raise MetadataError(
+            f'{path} gives {shorten(unreadable)!r} as a wavelength, which is no finite '
+            'number. Correct the file, or pass wavelength= and wavelength_unit=.'
+        )
+    if fwhm is not None:
+        raise MetadataError(
+            f'{path} carries no wavelengths, so fwhm= alone says nothing. Pass '
+            'wavelength= as well.'
+        )
 
 
 def _widths(

@@ -34,6 +34,9 @@ _BLOCK = 1024
 #: Bytes of the table that are read at a time.
 _TABLE = 4 * 1024**2
 
+#: Pixels of a map: a scene has some ten million.
+_LARGEST = 1 << 27
+
 #: What the tables store where the map shows nothing, besides 0.
 _FILL = -9999
 
@@ -100,6 +103,11 @@ class LookupTable:
 
 def _compact(table: Any, limit: int, path: str) -> NDArray[np.unsignedinteger[Any]]:
     """Load one axis of a table in pieces."""
+    if table.size > _LARGEST:
+        raise CorruptFileError(
+            f'The lookup table of {path} says that it has {table.shape} pixels, far '
+            'more than any scene. The file is damaged: download or copy it again.'
+        )
     compact = np.zeros(table.shape, dtype=np.min_scalar_type(limit))
     # a table that is compressed as one block has to be decoded at once
     chunks = getattr(table, 'chunks', None)
@@ -107,7 +115,8 @@ def _compact(table: Any, limit: int, path: str) -> NDArray[np.unsignedinteger[An
     for top in range(0, table.shape[0], rows):
         part = np.asarray(table[top : top + rows])
         part = np.where(part == _FILL, 0, np.abs(part))
-        if part.max(initial=0) > limit:
+        # the smallest integer has no positive counterpart
+        if part.max(initial=0) > limit or part.min(initial=0) < 0:
             raise CorruptFileError(
                 f'The lookup table of {path} points to pixel {part.max()} of {limit}. '
                 'The file is damaged: download or copy it again.'

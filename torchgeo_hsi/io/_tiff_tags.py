@@ -3,6 +3,7 @@
 
 """The tags of the first image of a TIFF, classic or BigTIFF, of either byte order."""
 
+import errno
 import os
 import struct
 from io import FileIO
@@ -16,6 +17,8 @@ from ..errors import CorruptFileError
 
 #: Bytes that are read at once: enough for all that a patch of 202 bands needs.
 _HEAD = 16384
+#: Nothing there, a folder, a file among the folders, links in a circle, or too long.
+_NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 #: Types of numbers in TIFF 6.0 and BigTIFF, as numpy writes them.
 _TYPES = {
     1: 'u1',
@@ -55,7 +58,9 @@ def open_plain(path: str) -> FileIO:
     """
     try:
         return FileIO(path)
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
         raise FileNotFoundError(f'There is no file {path}. Check the path.') from error
 
 

@@ -4,7 +4,6 @@
 """What every writer shares: the whole output or none of it."""
 
 import os
-import shutil
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from .._typing import PathLike
 from ..errors import HSIError, OutputError
 from ._gdal import gdal_cache
 from ._scratch import ScratchFolder
+from ._whole import not_written
 
 
 class AtomicWriter(ABC):
@@ -85,12 +85,7 @@ class AtomicWriter(ABC):
             if isinstance(error, HSIError) or not isinstance(error, Exception):
                 raise
             reason = error.__cause__ or error
-            free = shutil.disk_usage(self.path.parent).free / 2**30
-            raise OutputError(
-                f'{self.path} could not be written: {reason}. {free:.1f} GiB are free in '
-                f'{self.path.parent.resolve()}; free some space or choose another '
-                'folder. Nothing half-written was left behind.'
-            ) from error
+            raise not_written(self.path, reason, 'choose another folder') from error
 
 
 def open_scratch(path: Path) -> ScratchFolder:

@@ -113,7 +113,7 @@ class DESISL2AReader(CubeReader):
                 raise MetadataError(
                     f'{self.product.metadata} describes {len(meta.wavelength)} bands, '
                     f'but {self.product.image} has {self._src.count}. They belong to '
-                    'different products.'
+                    'different products: download both again.'
                 )
             bands, source = spectral_axis(
                 self.product.metadata,

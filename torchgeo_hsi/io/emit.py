@@ -24,7 +24,7 @@ from ..errors import MetadataError
 from ..physics import BandSet
 from ._cf import nodata_of
 from ._emit_mask import INTERPOLATED, EMITMask, find_mask
-from ._hdf5 import damaged, open_hdf5, text
+from ._hdf5 import damaged, few, misleading, open_hdf5, text
 from ._spectral import FileBands, spectral_axis
 from ._swath import LookupTable, gather
 from .base import CubeInfo, CubeReader, uniform
@@ -117,18 +117,20 @@ class EMITL2AReader(CubeReader):
         self._table: LookupTable | None = None
         self._file = open_hdf5(name)
         try:
-            self._array = _cube(self._file, name)
-            axis = spectral_axis(
-                name,
-                self._array.shape[2],
-                _bands(self._file, name),
-                wavelength=wavelength,
-                wavelength_unit=wavelength_unit,
-                fwhm=fwhm,
-            )
-            self.info = self._info(name, *axis, nodata, scale)
-            if self._mask_path is not None:
-                self._mask = EMITMask(self._mask_path, self._array.shape[:2])
+            with misleading(name):
+                self._array = _cube(self._file, name)
+                axis = spectral_axis(
+                    name,
+                    self._array.shape[2],
+                    _bands(self._file, name),
+                    wavelength=wavelength,
+                    wavelength_unit=wavelength_unit,
+                    fwhm=fwhm,
+                )
+                self.info = self._info(name, *axis, nodata, scale)
+                if self._mask_path is not None:
+                    swath = self._array.shape
+                    self._mask = EMITMask(self._mask_path, swath[:2], swath[2])
         except Exception:
             self.close()
             raise
@@ -247,10 +249,17 @@ def _cube(file: Any, path: str) -> Any:
         )
     array = next(file[name] for name in _CUBES if name in file)
     tables = [file[name].shape for name in _TABLES]
-    if array.ndim != 3 or len(tables[0]) != 2 or tables[0] != tables[1]:
+    if (
+        array.ndim != 3
+        or array.dtype.kind not in 'fiu'
+        or min(array.shape) < 1
+        or len(tables[0]) != 2
+        or tables[0] != tables[1]
+    ):
         raise MetadataError(
             f'Expected an array (downtrack, crosstrack, bands) and two lookup tables of '
-            f'one size in {path}, got {array.shape}, {tables[0]} and {tables[1]}.'
+            f'one size in {path}, got {array.shape} of {array.dtype}, {tables[0]} and '
+            f'{tables[1]}. Download it again.'
         )
     return array
 
@@ -264,7 +273,7 @@ def _bands(file: Any, path: str) -> FileBands:
             'again, or pass its array to NetCDFReader as variable=.'
         )
     found = {
-        name: np.asarray(group[name], dtype=float)
+        name: np.asarray(few(group[name]), dtype=float)
         for name in ('wavelengths', 'fwhm', 'good_wavelengths')
         if name in group
     }
@@ -290,4 +299,6 @@ def _place(attributes: Any, path: str) -> tuple[CRS, Affine]:
     try:
         return CRS.from_wkt(words), Affine.from_gdal(*numbers.tolist())
     except CRSError as error:
-        raise MetadataError(f'spatial_ref of {path} is no CRS: {error}.') from error
+        raise MetadataError(
+            f'spatial_ref of {path} is no CRS: {error}. Download it again.'
+        ) from error

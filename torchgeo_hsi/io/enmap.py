@@ -150,7 +150,7 @@ class EnMAPL2AReader(CubeReader):
             raise MetadataError(
                 f'{self.product.metadata} describes {len(meta.wavelength)} bands, but '
                 f'{self.product.image} has {self._src.count}. They belong to different '
-                'products.'
+                'products: download both again.'
             )
         return FileBands(meta.wavelength, 'nm', meta.fwhm, meta.good, meta.names)
 

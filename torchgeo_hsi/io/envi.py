@@ -23,7 +23,8 @@ from ._envi_header import (
     reflectance_scale,
     scale_of,
 )
-from ._scale import declared, uniform
+from ._files import shorten
+from ._scale import check_scale, declared, uniform
 from ._spectral import spectral_axis
 from .base import CubeInfo, CubeReader
 
@@ -84,6 +85,8 @@ class ENVIReader(CubeReader):
             fwhm=fwhm,
         )
         factor, add = scale_of(fields) if scale is None else (scale, None)
+        if scale is None:
+            check_scale(factor, add, count, header)
         gain, summand = uniform(factor, add, count)
         own = reflectance_scale(fields) if scale is None else None
         crs, transform = place_of(fields)
@@ -121,7 +124,8 @@ def _interleave(name: str, path: str) -> tuple[int, int, int]:
     axes = _INTERLEAVES.get(name.lower())
     if axes is None:
         raise MetadataError(
-            f'Expected interleave bsq, bil or bip in {path}, got {name!r}.'
+            f'Expected interleave bsq, bil or bip in {path}, got {shorten(name)!r}. '
+            'Correct the header.'
         )
     return axes
 
@@ -137,7 +141,7 @@ def _map(
     if min(shape) < 1 or offset < 0:
         raise MetadataError(
             f'Expected a cube with bands, lines and samples of at least 1 for {path}, '
-            f'got {shape} after {offset} bytes.'
+            f'got {shape} after {offset} bytes. Correct its header, or copy it again.'
         )
     expected = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
     actual = os.path.getsize(path)

@@ -13,23 +13,27 @@ import rasterio
 from numpy.typing import ArrayLike, NDArray
 from rasterio._env import del_gdal_config  # nowhere public
 from rasterio.env import get_gdal_config
-from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from .._typing import BoolArray, PathLike
-from ..errors import CorruptFileError
-from ._files import check_file
+from ..errors import CorruptFileError, MetadataError
+from ..physics import BandSet
+from ._files import check_file, shorten
+from ._gdal import GDAL_ERRORS, gdal_errors
 from ._raster_extras import RasterExtras, read_extras
 from ._raster_mask import RasterMask
-from ._scale import declared, uniform
-from ._spectral import FileBands, numbers, spectral_axis
+from ._scale import check_scale, declared, uniform
+from ._spectral import FileBands, numbers, spectral_axis, unreadable
 from ._tiff_regions import Put, TIFFRegions
 from .base import CubeInfo, CubeReader
 
 #: Names under which files keep the same thing, in lower case.
 _WAVELENGTH = ('wavelength', 'wavelengths')
 _UNIT = ('wavelength_units', 'wavelength_unit', 'wavelength units')
+
+#: Bytes of a block up to which nothing has to be checked.
+_SMALL_BLOCK = 1 << 24
 
 _READDIR = 'GDAL_DISABLE_READDIR_ON_OPEN'
 
@@ -74,23 +78,36 @@ class GeoTIFFReader(CubeReader):
         self._regions = TIFFRegions(self._src)
         src = self._src
         try:
-            bands, source = spectral_axis(
-                name,
-                src.count,
-                read_tags(src),
-                wavelength=wavelength,
-                wavelength_unit=wavelength_unit,
-                fwhm=fwhm,
-            )
-            gain, offset = raster_scale(src, scale)
-            own = file_scale(src, scale)
+            with gdal_errors(name):
+                axis = spectral_axis(
+                    name,
+                    src.count,
+                    read_tags(src),
+                    wavelength=wavelength,
+                    wavelength_unit=wavelength_unit,
+                    fwhm=fwhm,
+                )
+                self._mask = RasterMask(src, alpha=axis[0] is None)
+                self.mask_bands = self._mask.bands
+                self.info = self._info(name, *axis, nodata, scale)
         except Exception:
             src.close()
             raise
-        self._mask = RasterMask(src, alpha=bands is None)
-        self.mask_bands = self._mask.bands
+
+    def _info(
+        self,
+        name: str,
+        bands: BandSet | None,
+        source: str,
+        nodata: float | None,
+        scale: float | None,
+    ) -> CubeInfo:
+        """Collect the metadata."""
+        src = self._src
+        gain, offset = raster_scale(src, scale)
+        own = file_scale(src, scale)
         has_place = not src.transform.is_identity
-        self.info = CubeInfo(
+        return CubeInfo(
             path=name,
             sensor='unknown',
             shape=(src.count, src.height, src.width),
@@ -145,15 +162,21 @@ def open_raster(path: str, *, complete: bool = True) -> DatasetReader:
     try:
         with _beside(path):
             src = rasterio.open(path)
-    except RasterioIOError as error:
+    except UnicodeEncodeError as error:
+        raise MetadataError(
+            f'GDAL cannot open {path!r}, whose name is not UTF-8. Rename the file or '
+            'its folder.'
+        ) from error
+    except GDAL_ERRORS as error:
         raise CorruptFileError(
             f'{path} cannot be opened as a raster: it is damaged or no raster at all '
-            f'({error}). Download or copy it again.'
+            f'({shorten(str(error), 200)}). Download or copy it again.'
         ) from error
-    if not complete:
-        return src
     try:
-        _check_length(src, path)
+        with gdal_errors(path):
+            _check_block(src, path)
+            if complete:
+                _check_length(src, path)
     except CorruptFileError:
         src.close()
         raise
@@ -176,6 +199,21 @@ def _beside(path: str) -> Iterator[None]:
     if _READDIR in os.environ:
         # rasterio leaves an option behind, which would outlive the variable
         del_gdal_config(_READDIR)
+
+
+def _check_block(src: DatasetReader, path: str) -> None:
+    """Refuse blocks that are larger than the file: GDAL makes room before it looks."""
+    if src.driver != 'GTiff' or src.compression is not None or not os.path.isfile(path):
+        return
+    height, width = src.block_shapes[0]
+    # masks and the like take less than a byte
+    needed = height * width // 8 * np.dtype(src.dtypes[0]).itemsize
+    actual = os.path.getsize(path)
+    if needed > max(actual, _SMALL_BLOCK):
+        raise CorruptFileError(
+            f'{path} is truncated or damaged: its blocks have {height} x {width} '
+            f'pixels, and the file has {actual} bytes. Download or copy it again.'
+        )
 
 
 def _check_length(src: DatasetReader, path: str) -> None:
@@ -219,13 +257,8 @@ def read_raster(
     Raises:
         CorruptFileError: If the pixels cannot be decoded.
     """
-    try:
+    with gdal_errors(str(src.name), f'the pixels of {window}'):
         values: NDArray[Any] = src.read([i + 1 for i in indexes], window=window)
-    except RasterioError as error:
-        raise CorruptFileError(
-            f'{src.name} is truncated or damaged: the pixels of {window} cannot be '
-            f'read ({error}). Download or copy it again.'
-        ) from error
     return values
 
 
@@ -243,6 +276,7 @@ def raster_scale(
     """
     if scale is not None:
         return uniform(scale, None, src.count)
+    check_scale(src.scales, src.offsets, src.count, str(src.name))
     scales, offsets = file_scale(src, None)
     if scales is None or offsets is None:
         return None, None
@@ -317,7 +351,8 @@ def _whole_file_tags(src: DatasetReader, good: Any, names: Any) -> FileBands:
     tags = _lower(src.tags()) | _lower(src.tags(ns='ENVI'))
     wavelength = _list(_first(tags, _WAVELENGTH), src.count)
     if wavelength is None:
-        return FileBands(good=good, names=names)
+        each = [_first(_lower(src.tags(i + 1)), _WAVELENGTH) for i in range(src.count)]
+        return FileBands(good=good, names=names, unreadable=unreadable(each))
     flags = _list(tags.get('bbl'), src.count)
     return FileBands(
         wavelength=wavelength,

@@ -7,15 +7,21 @@ import os
 from typing import Any
 
 import numpy as np
-import scipy.io
 from numpy.typing import ArrayLike, NDArray
 from rasterio.windows import Window
 
 from .._typing import FloatArray, PathLike
 from ..errors import CorruptFileError, MetadataError
-from ._arrays import CENTRE_NAMES, WIDTH_NAMES, check_layout, choose_cube, find_named
-from ._files import check_file
-from ._hdf5 import arrays, open_hdf5
+from ._arrays import (
+    CENTRE_NAMES,
+    WIDTH_NAMES,
+    check_layout,
+    choose_cube,
+    find_named,
+    listed,
+)
+from ._files import check_file, shorten
+from ._hdf5 import arrays, damaged, few, misleading, open_hdf5
 from ._spectral import FileBands, spectral_axis
 from .base import CubeInfo, CubeReader, uniform
 
@@ -73,23 +79,24 @@ class MatReader(CubeReader):
         name = os.fspath(path)
         # axes of the stored array that are bands, rows and columns
         self._axes = (2, 0, 1) if check_layout(layout, name) == 'HWC' else (0, 1, 2)
-        self._file, variables, reverse = _open(name)
+        self._file, variables, reverse = open_mat(name)
         try:
-            chosen = _choose(variables, key, name, reverse)
-            self._array: Any = variables[chosen]
-            if reverse:
-                # MATLAB writes column by column, HDF5 states the axes the other way
-                a, b, c = self._axes
-                self._axes = (2 - a, 2 - b, 2 - c)
-            count, height, width = (int(self._array.shape[axis]) for axis in self._axes)
-            bands, source = spectral_axis(
-                name,
-                count,
-                _bands(variables, chosen, count),
-                wavelength=wavelength,
-                wavelength_unit=wavelength_unit,
-                fwhm=fwhm,
-            )
+            with misleading(name):
+                chosen = _choose(variables, key, name, reverse)
+                self._array: Any = variables[chosen]
+                if reverse:
+                    # MATLAB writes column by column, HDF5 states the axes the other way
+                    a, b, c = self._axes
+                    self._axes = (2 - a, 2 - b, 2 - c)
+                count, height, width = _shape(self._array, self._axes)
+                bands, source = spectral_axis(
+                    name,
+                    count,
+                    _bands(variables, chosen, count),
+                    wavelength=wavelength,
+                    wavelength_unit=wavelength_unit,
+                    fwhm=fwhm,
+                )
         except Exception:
             self.close()
             raise
@@ -110,7 +117,8 @@ class MatReader(CubeReader):
         if self._array is None:
             raise CorruptFileError(f'{self.info.path} is closed. Open it again.')
         rows, columns = window.toslices()
-        return read_axes(self._array, self._axes, indexes, rows, columns)
+        with damaged(self.info.path):
+            return read_axes(self._array, self._axes, indexes, rows, columns)
 
     def close(self) -> None:
         """Close the file; further reads fail."""
@@ -166,20 +174,26 @@ def read_mat_array(path: PathLike, key: str) -> NDArray[Any]:
         CorruptFileError: If the file is empty, truncated or no MATLAB file.
     """
     name = os.fspath(path)
-    file, variables, reverse = _open(name)
+    file, variables, reverse = open_mat(name)
     try:
         if key not in variables:
-            listing = ', '.join(variables) or 'none'
-            raise MetadataError(f'There is no {key!r} in {name}. Arrays: {listing}.')
-        values = np.asarray(variables[key])
+            listing = listed(variables)
+            raise MetadataError(
+                f'There is no {key!r} in {name}. Choose one of its arrays: {listing}.'
+            )
+        with damaged(name):
+            values = np.asarray(variables[key])
         return values.T if reverse else values
     finally:
         if file is not None:
             file.close()
 
 
-def _open(path: str) -> tuple[Any, dict[str, Any], bool]:
+def open_mat(path: str) -> tuple[Any, dict[str, Any], bool]:
     """Open a file of any version.
+
+    Args:
+        path: The file.
 
     Returns:
         The handle, or None for version 5; its arrays; and whether their axes are the
@@ -194,16 +208,25 @@ def _open(path: str) -> tuple[Any, dict[str, Any], bool]:
         start[_USER_BLOCK:],
     ):
         file = open_hdf5(path)
+        try:
+            with misleading(path):
+                found = arrays(file)
+        except CorruptFileError:
+            file.close()
+            raise
         # names that start with # are MATLAB's own storage of cells
-        named = {k: v for k, v in arrays(file).items() if not k.startswith('#')}
+        named = {k: v for k, v in found.items() if not k.startswith('#')}
         return file, named, reverse
+    # which takes its time, and most files are no .mat
+    import scipy.io
+
     try:
         content = scipy.io.loadmat(path)
     # scipy raises whatever its parser runs into
     except Exception as error:
         raise CorruptFileError(
-            f'{path} is truncated, damaged or no MATLAB file ({error}). Download or '
-            'copy it again.'
+            f'{path} is truncated, damaged or no MATLAB file '
+            f'({shorten(str(error), 200)}). Download or copy it again.'
         ) from error
     named = {
         name: value
@@ -211,6 +234,12 @@ def _open(path: str) -> tuple[Any, dict[str, Any], bool]:
         if isinstance(value, np.ndarray) and value.dtype.kind in 'fiu'
     }
     return None, named, False
+
+
+def _shape(array: Any, axes: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return bands, rows and columns."""
+    bands, rows, columns = (int(array.shape[axis]) for axis in axes)
+    return bands, rows, columns
 
 
 def _choose(
@@ -228,7 +257,7 @@ def _bands(variables: dict[str, Any], cube: str, count: int) -> FileBands:
     def vector(wanted: frozenset[str]) -> FloatArray | None:
         for name in find_named(variables, wanted, cube):
             if variables[name].size == count:
-                return np.asarray(variables[name], dtype=float).ravel()
+                return np.asarray(few(variables[name], name), dtype=float).ravel()
         return None
 
     return FileBands(wavelength=vector(CENTRE_NAMES), fwhm=vector(WIDTH_NAMES))

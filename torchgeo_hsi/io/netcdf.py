@@ -14,8 +14,8 @@ from .._typing import FloatArray, PathLike
 from ..physics import BandSet
 from ._arrays import CENTRE_NAMES, GOOD_NAMES, WIDTH_NAMES, choose_cube, find_named
 from ._cf import axes_of, nodata_of, place_of, reflectance_scale, scale_of
-from ._hdf5 import arrays, damaged, open_hdf5, text
-from ._scale import declared, uniform
+from ._hdf5 import arrays, damaged, few, misleading, open_hdf5, text
+from ._scale import check_scale, declared, uniform
 from ._spectral import FileBands, spectral_axis
 from .base import CubeInfo, CubeReader
 from .mat import read_axes
@@ -66,24 +66,27 @@ class NetCDFReader(CubeReader):
         name = os.fspath(path)
         self._file = open_hdf5(name)
         try:
-            found = arrays(self._file)
-            shapes = {key: tuple(value.shape) for key, value in found.items()}
-            chosen = choose_cube(shapes, variable, name, 'variable')
-            self._array: Any = found[chosen]
-            about = _bands(found, chosen)
-            known = about.wavelength if wavelength is None else np.asarray(wavelength)
-            self._axes = axes_of(
-                self._array, None if known is None else known.size, layout, name
-            )
-            axis = spectral_axis(
-                name,
-                self._array.shape[self._axes[0]],
-                about,
-                wavelength=wavelength,
-                wavelength_unit=wavelength_unit,
-                fwhm=fwhm,
-            )
-            self.info = self._info(name, *axis, nodata, scale)
+            with misleading(name):
+                found = arrays(self._file)
+                shapes = {key: tuple(value.shape) for key, value in found.items()}
+                chosen = choose_cube(shapes, variable, name, 'variable')
+                self._array: Any = found[chosen]
+                about = _bands(found, chosen)
+                known = (
+                    about.wavelength if wavelength is None else np.asarray(wavelength)
+                )
+                self._axes = axes_of(
+                    self._array, None if known is None else known.size, layout, name
+                )
+                axis = spectral_axis(
+                    name,
+                    self._array.shape[self._axes[0]],
+                    about,
+                    wavelength=wavelength,
+                    wavelength_unit=wavelength_unit,
+                    fwhm=fwhm,
+                )
+                self.info = self._info(name, *axis, nodata, scale)
         except Exception:
             self._file.close()
             raise
@@ -101,6 +104,8 @@ class NetCDFReader(CubeReader):
         count, height, width = (array.shape[axis] for axis in self._axes)
         crs, transform = place_of(self._file, array, self._axes)
         factor, add = scale_of(array) if scale is None else (scale, None)
+        if scale is None:
+            check_scale(factor, add, count, path)
         gain, offset = uniform(factor, add, count)
         own = reflectance_scale(array) if scale is None else (None, None)
         file_scale, file_offset = declared(*own, count)
@@ -158,4 +163,4 @@ def _bands(found: dict[str, Any], cube: str) -> FileBands:
 
 
 def _values(array: Any) -> FloatArray:
-    return np.asarray(array, dtype=float)
+    return np.asarray(few(array), dtype=float)

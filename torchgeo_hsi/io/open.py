@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from .._typing import PathLike
 from ..errors import BandMismatchError, EmptyDataError, MetadataError
+from ._arrays import listed
 from ._desis_xml import is_desis
 from ._enmap_xml import find_product
 from ._envi_header import DATA_SUFFIXES
 from ._files import check_file, siblings
-from ._hdf5 import arrays, open_hdf5
+from ._hdf5 import arrays, misleading, open_hdf5
 from .base import CubeReader
 from .desis import DESISL2AReader
 from .emit import EMITL2AReader, is_emit
@@ -28,6 +29,7 @@ from .mat import MatReader, read_mat_array
 from .netcdf import NetCDFReader
 from .prisma import PRISMAReader, is_prisma
 from .store import StoredSceneReader, is_store
+from .store._folder import GROUP
 
 _TIFF = ('.tif', '.tiff')
 _HDF5 = ('.nc', '.nc4', '.h5', '.hdf5', '.he5')
@@ -171,11 +173,13 @@ def read_array(path: PathLike, key: str) -> NDArray[Any]:
     name = os.fspath(path)
     if name.lower().endswith('.mat'):
         return read_mat_array(name, key)
-    with open_hdf5(name) as file:
+    with open_hdf5(name) as file, misleading(name):
         found = arrays(file)
         if key.strip('/') not in found:
-            listing = ', '.join(found) or 'none'
-            raise MetadataError(f'There is no {key!r} in {name}. Arrays: {listing}.')
+            listing = listed(found)
+            raise MetadataError(
+                f'There is no {key!r} in {name}. Choose one of its arrays: {listing}.'
+            )
         return np.asarray(found[key.strip('/')])
 
 
@@ -201,7 +205,7 @@ def _reader_of(path: str) -> Callable[..., CubeReader]:
     if suffix == '.hdr' or suffix in DATA_SUFFIXES or header in siblings(path):
         return ENVIReader
     raise MetadataError(
-        f'It is not known how to read {path}. Supported are products of EnMAP L2A, '
+        f'It is not known how to read {path}. Check its name; supported are products of EnMAP L2A, '
         'PRISMA L1, L2C and L2D, DESIS L2A and EMIT L2A, GeoTIFF (.tif), ENVI (.hdr), MATLAB (.mat) and NetCDF or HDF5 (.nc, .h5).'
     )
 
@@ -209,7 +213,8 @@ def _reader_of(path: str) -> Callable[..., CubeReader]:
 def _reader_of_folder(path: str) -> Callable[..., CubeReader]:
     if not os.listdir(path):
         raise EmptyDataError(f'The folder {path} is empty. Check the path.')
-    if is_store(path):
+    # a damaged store says itself what is wrong with it
+    if is_store(path) or os.path.lexists(os.path.join(path, GROUP)):
         return StoredSceneReader
     if is_desis(path):
         return DESISL2AReader
@@ -220,7 +225,7 @@ def _reader_of_folder(path: str) -> Callable[..., CubeReader]:
 
 def _reader_of_hdf5(path: str) -> Callable[..., CubeReader]:
     """Choose a reader by what the file holds."""
-    with open_hdf5(path) as file:
+    with open_hdf5(path) as file, misleading(path):
         if is_prisma(file):
             return _open_prisma
         return _open_emit if is_emit(file) else NetCDFReader

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from .._typing import BoolArray, FloatArray, PathLike
 from ..errors import MetadataError
 from . import _prisma_metadata as metadata
-from ._hdf5 import damaged, open_hdf5, text
+from ._hdf5 import damaged, misleading, open_hdf5, text
 from ._prisma_cubes import OVERLAP, band_order, open_detectors, probes, read_array
 from ._prisma_pan import PanReader
 from ._spectral import FileBands, spectral_axis
@@ -128,20 +128,21 @@ class PRISMAReader(CubeReader):
         name = os.fspath(path)
         self._file = open_hdf5(name)
         try:
-            #: Level of the product, ``'1'``, ``'2C'`` or ``'2D'``.
-            self.level = metadata.check_level(self._file, name, self.levels)
-            self._detectors = open_detectors(self._file, name, self.level)
-            self._places = band_order(self._detectors, overlap)
-            self._probes = probes(self._detectors)
-            axis = spectral_axis(
-                name,
-                len(self._places),
-                self._bands(),
-                wavelength=wavelength,
-                wavelength_unit=wavelength_unit,
-                fwhm=fwhm,
-            )
-            self.info = self._info(name, *axis, nodata, scale)
+            with misleading(name):
+                #: Level of the product, ``'1'``, ``'2C'`` or ``'2D'``.
+                self.level = metadata.check_level(self._file, name, self.levels)
+                self._detectors = open_detectors(self._file, name, self.level)
+                self._places = band_order(self._detectors, overlap)
+                self._probes = probes(self._detectors)
+                axis = spectral_axis(
+                    name,
+                    len(self._places),
+                    self._bands(),
+                    wavelength=wavelength,
+                    wavelength_unit=wavelength_unit,
+                    fwhm=fwhm,
+                )
+                self.info = self._info(name, *axis, nodata, scale)
         except Exception:
             self._file.close()
             raise
@@ -286,7 +287,8 @@ class PRISMAReader(CubeReader):
             MetadataError: If the file has none, or not on the extent of the cubes.
         """
         if self._pan is None:
-            self._pan = PanReader(self._file, self.info, self.level)
+            with misleading(self.info.path):
+                self._pan = PanReader(self._file, self.info, self.level)
         return self._pan
 
     def read_pan(self, window: Window | None = None) -> tuple[FloatArray, BoolArray]:

@@ -28,9 +28,14 @@ from ..physics.simulation import (
 )
 from ..physics.simulation.instrument import is_vnir
 from ..physics.simulation.scene import NODATA, PIXEL, SUN_AZIMUTH, SUN_ZENITH
+from ._files import shorten
+from ._scratch import remove_leftovers
 from ._writer import is_taken
 from .enmap_layers import BACKGROUND, LAND, WATER, ProductLayer, blocks
 from .enmap_writer import EnMAPL2AWriter, scene_name
+
+#: What is raised over a description that is damaged.
+_BROKEN = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
 
 #: Start of the acquisition of every simulated scene, UTC.
 START = datetime(2023, 7, 15, 10, 45, 12)
@@ -103,6 +108,8 @@ def simulate_enmap(
     )
     path = Path(root)
     if _is_there(path, config, overwrite):
+        # of a run that was killed when it had finished
+        remove_leftovers(path.parent, f'.{path.name}.')
         return path
     scene = EnMAPScene(config)
     done, vnir = 0, is_vnir(scene.bands)
@@ -162,13 +169,14 @@ def read_config(root: PathLike) -> SceneConfig | None:
         plume = PlumeSource.of(scene.get('plume'))
         config = SceneConfig(**scene | {'plume': plume})
         missing = [name for name in content['parts'] if not truth_file(root, name)]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except _BROKEN as error:
         raise CorruptFileError(
-            f'{found[0]} is damaged ({error}). Delete the folder and simulate again.'
+            f'{found[0]} is damaged ({shorten(str(error), 200)}). Delete the folder and simulate again.'
         ) from error
     if missing:
         raise CorruptFileError(
-            f'{root} lacks {", ".join(missing)}. Delete the folder and simulate again.'
+            f'{root} lacks {", ".join(missing)}, which {found[0].name} names. Delete '
+            'the folder and simulate again.'
         )
     return config
 

@@ -13,8 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import PathLike
-from ..errors import BandMismatchError, CorruptFileError, OutputError
+from ..errors import CorruptFileError
 from ..physics.statistics import BandSummary
+from ._files import check_file, parse_json, shorten
+from ._whole import write_whole
+
+#: What is raised over fields that are not what they should be.
+_BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 #: What a file says it is, and the version of its fields.
 _FORMAT, _VERSION = 'torchgeo-hsi statistics', 1
@@ -54,16 +59,7 @@ def write_statistics_file(path: PathLike, summary: BandSummary) -> None:
         if matrix is None
         else [row[: i + 1].tolist() for i, row in enumerate(matrix)],
     }
-    part = target.with_name(f'.{target.name}.{os.getpid()}.part')
-    try:
-        part.write_text(_dump(content), encoding='utf-8')
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f'{target} could not be written: {error}. Free some space or choose another '
-            'folder. An older file is as it was.'
-        ) from error
+    write_whole(target, lambda part: part.write_text(_dump(content), encoding='utf-8'))
 
 
 def read_statistics_file(path: PathLike) -> BandSummary:
@@ -79,27 +75,23 @@ def read_statistics_file(path: PathLike) -> BandSummary:
         FileNotFoundError: If there is no such file.
         CorruptFileError: If it is damaged or something else.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CorruptFileError(
-            f'{path} is no file of band statistics, or damaged: {error}. Make one by '
-            '"torchgeo-hsi stats".'
-        ) from error
+    check_file(os.fspath(path))
+    remedy = 'Make such a file by "torchgeo-hsi stats".'
+    content = parse_json(Path(path).read_bytes(), str(path), remedy)
     if not isinstance(content, dict) or content.get('format') != _FORMAT:
         raise CorruptFileError(
             f'{path} holds no band statistics. Make such a file by "torchgeo-hsi stats".'
         )
     if content.get('version') != _VERSION:
         raise CorruptFileError(
-            f'{path} has version {content.get("version")}, and this package knows '
+            f'{path} has version {shorten(str(content.get("version")))}, and this package knows '
             f'version {_VERSION}. Make the file again by "torchgeo-hsi stats".'
         )
     try:
         return _parse(content)
-    except (KeyError, TypeError, ValueError, BandMismatchError) as error:
+    except _BROKEN as error:
         raise CorruptFileError(
-            f'{path} is damaged: {error!r}. Make it again by "torchgeo-hsi stats".'
+            f'{path} is damaged: {shorten(repr(error), 200)}. Make it again by "torchgeo-hsi stats".'
         ) from error
 
 

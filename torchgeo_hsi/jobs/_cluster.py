@@ -52,7 +52,7 @@ def import_distributed() -> Any:
     except ImportError as error:
         raise ImportError(
             'dask and distributed are needed for more than one worker or a scheduler. '
-            'Install them with "pip install torchgeo-hsi[parallel]", or use one worker.'
+            "Install them with pip install 'torchgeo-hsi[parallel]', or use one worker."
         ) from error
     return distributed
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._precision import full_precision
 from ..errors import BandMismatchError, EmptyDataError
 
 
@@ -72,7 +73,7 @@ class ScenePool(nn.Module):
         dtype = torch.promote_types(x.dtype, torch.float32)
         weight = weight.to(x.device, dtype)
         share = _shrink(weight, x.shape[-2:]).flatten(1)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             features = x.to(dtype).reshape(len(x), -1, share.shape[1])
             sums = torch.bmm(features, share.unsqueeze(2)).squeeze(2).double()
         shares, totals = share.sum(1).double(), weight.sum((1, 2)).double()

@@ -9,6 +9,8 @@ from lightly.models.utils import concat_all_gather
 from lightly.utils.dist import world_size
 from torch import Tensor, nn
 
+from .._precision import full_precision
+
 
 class QueueContrastLoss(nn.Module):
     """InfoNCE loss of MoCo: which of many keys belongs to a query.
@@ -92,7 +94,7 @@ class QueueContrastLoss(nn.Module):
                 f'{tuple(query.shape)} and {tuple(key.shape)}.'
             )
         dtype = torch.promote_types(query.dtype, torch.float32)
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device):
             query = F.normalize(query.to(dtype), dim=1)
             key = F.normalize(key.detach().to(dtype), dim=1)
             same = (query * key).sum(dim=1, keepdim=True)

@@ -87,35 +87,3 @@ def _cut(image: Tensor, row: Tensor, column: Tensor, block: int) -> Tensor:
     part = image[:, row][..., column]
     part = part.reshape(*part.shape[:2], -1, block)
     return torch.movedim(part, 2, 0).flatten(2)
-
-
-def window_sums(image: Tensor, window: int) -> Tensor:
-    """Sum the pixels of all windows that lie in an image.
-
-    Args:
-        image: Images of shape ``(..., H, W)``.
-        window: Pixels along a side.
-
-    Returns:
-        Sums of shape ``(..., H - window + 1, W - window + 1)``.
-    """
-    return _line_sums(_line_sums(image, window, -2), window, -1)
-
-
-def _line_sums(image: Tensor, window: int, axis: int) -> Tensor:
-    """Sum runs of pixels; windows of powers of two double, as no digits are lost so."""
-    length = image.shape[axis] - window + 1
-    result: Tensor | None = None
-    start, size, block = 0, 1, image
-    while True:
-        if window & size:
-            part = block.narrow(axis, start, length)
-            result = part if result is None else result + part
-            start += size
-        if 2 * size > window:
-            break
-        kept = block.shape[axis] - size
-        block = block.narrow(axis, 0, kept) + block.narrow(axis, size, kept)
-        size *= 2
-    assert result is not None
-    return result

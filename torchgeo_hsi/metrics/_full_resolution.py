@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from .._precision import full_precision
 from ..errors import BandMismatchError
 from ..physics.resampling import mtf_decimate
 from ..physics.resampling.decimate import repeat_pixels
-from ._images import Cubes, Scores
+from ._blocks import check_block
+from ._images import Cubes, Scores, pixel_mask
+from ._mean_score import MeanScore
 
 #: How far the weight of the valid pixels under a kernel may be from all of it.
 _LACK = 0.1
@@ -63,18 +64,6 @@ def ratio_of(fused: Tensor, cube: Tensor) -> int:
     return ratio
 
 
-def _mask(mask: Tensor | None, image: Tensor, word: str) -> Tensor:
-    """Return which pixels of an image count, shape (B, 1, H, W)."""
-    pixels = (*image.shape[:-3], *image.shape[-2:])
-    if mask is None:
-        mask = torch.ones(pixels, dtype=torch.bool, device=image.device)
-    if mask.shape != pixels:
-        raise BandMismatchError(
-            f'Expected {word} of shape {pixels}, got {tuple(mask.shape)}.'
-        )
-    return mask.to(image.device, torch.bool).unsqueeze(-3)
-
-
 def _check_pan(pan: Tensor, fused: Tensor) -> None:
     shape = (*fused.shape[:-3], 1, *fused.shape[-2:])
     if pan.shape != shape:
@@ -108,9 +97,9 @@ def prepare_scene(
         BandMismatchError: If the shapes do not fit.
     """
     ratio = ratio_of(fused, cube)
-    known = _mask(valid, cube, 'valid')
+    known = pixel_mask(valid, cube)
     covered = repeat_pixels(known, ratio)
-    fine = _mask(pan_valid, fused, 'pan_valid') & covered.to(fused.device)
+    fine = pixel_mask(pan_valid, fused, 'pan_valid') & covered.to(fused.device)
     dtype = torch.promote_types(fused.dtype, cube.dtype)
     dtype = dtype if dtype == torch.float64 else torch.float32
     if pan is None:
@@ -165,23 +154,13 @@ def whole(part: Tensor) -> Tensor:
     return (part - 1).abs() <= _LACK
 
 
-class FullResolutionMetric(Metric, ABC):
+class FullResolutionMetric(MeanScore, ABC):
     """Mean over images of a score of sharpened cubes without a truth."""
 
     is_differentiable = False
-    full_state_update = False
 
     #: Whether the PAN is looked at.
     needs_pan = False
-
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        """Initialize a new FullResolutionMetric instance."""
-        super().__init__()
-        self.add_state('total', torch.zeros(()), dist_reduce_fx='sum')
-        self.add_state('count', torch.zeros(()), dist_reduce_fx='sum')
 
     @abstractmethod
     def score(self, scene: Scene) -> Scores:
@@ -227,9 +206,28 @@ class FullResolutionMetric(Metric, ABC):
         pan = pan if self.needs_pan else None
         with torch.no_grad(), full_precision(cube.device):
             scores = self.score(prepare_scene(fused, cube, pan, valid, pan_valid))
-        self.total += scores.values.masked_fill(~scores.known, 0).sum()
-        self.count += scores.known.sum()
+        self._add(*scores)
 
-    def compute(self) -> Tensor:
-        """Return the mean over the images so far; NaN if none could be scored."""
-        return self.total / self.count
+
+class SensedQ2nMetric(FullResolutionMetric):
+    """Base of metrics with Q2n between the cube and what its sensor would see."""
+
+    def __init__(
+        self, gain: float | Tensor = 0.3, block: int = 32, rounded: bool = False
+    ) -> None:
+        """Initialize a new instance.
+
+        Args:
+            gain: Gain of the sensor at the Nyquist frequency of the cube, one or one for
+                each band.
+            block: Pixels of the cube along a side of a block of Q2n.
+            rounded: Whether to round values to integers for Q2n, as the toolbox does.
+
+        Raises:
+            ValueError: If a block has fewer than 2 pixels along a side.
+        """
+        super().__init__()
+        check_block(block)
+        self.gain = gain
+        self.block = block
+        self.rounded = rounded

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from .._precision import full_precision
 from ..errors import BandMismatchError
+from ._mean_score import MeanScore
 
 #: Lowest and highest value that predictions are clamped to.
 type Clamp = tuple[float, float] | None
@@ -51,6 +51,31 @@ def check_clamp(clamp: Clamp) -> None:
         )
 
 
+def pixel_mask(mask: Tensor | None, image: Tensor, word: str = 'valid') -> Tensor:
+    """Check which pixels of an image count.
+
+    Args:
+        mask: Mask of shape ``(B, H, W)`` or ``(H, W)``; all pixels by default.
+        image: Images of shape ``(B, C, H, W)`` or ``(C, H, W)``.
+        word: Name of the mask, for a message.
+
+    Returns:
+        Mask of shape ``(B, 1, H, W)`` or ``(1, H, W)``, on the device of the image.
+
+    Raises:
+        BandMismatchError: If the shapes do not fit.
+    """
+    pixels = (*image.shape[:-3], *image.shape[-2:])
+    if mask is None:
+        mask = torch.ones(pixels, dtype=torch.bool, device=image.device)
+    if mask.shape != pixels:
+        raise BandMismatchError(
+            f'Expected {word} of shape {pixels}, as images of shape '
+            f'{tuple(image.shape)} have, got {tuple(mask.shape)}.'
+        )
+    return mask.to(image.device, torch.bool).unsqueeze(-3)
+
+
 def prepare(
     prediction: Tensor, target: Tensor, valid: Tensor | None, clamp: Clamp
 ) -> Cubes:
@@ -76,15 +101,7 @@ def prepare(
             'Expected a prediction and a target of the same shape (B, C, H, W) or '
             f'(C, H, W), got {tuple(prediction.shape)} and {tuple(target.shape)}.'
         )
-    pixels = (*target.shape[:-3], *target.shape[-2:])
-    if valid is None:
-        valid = torch.ones(pixels, dtype=torch.bool, device=target.device)
-    if valid.shape != pixels:
-        raise BandMismatchError(
-            f'Expected valid of shape {pixels}, as the cubes of shape '
-            f'{tuple(target.shape)}, got {tuple(valid.shape)}.'
-        )
-    valid = valid.to(target.device, torch.bool).unsqueeze(-3)
+    valid = pixel_mask(valid, target)
     dtype = torch.promote_types(prediction.dtype, target.dtype)
     dtype = dtype if dtype == torch.float64 else torch.float32
     prediction = prediction.to(target.device, dtype).masked_fill(~valid, 0)
@@ -139,14 +156,10 @@ def finish(scores: Scores, ndim: int) -> Tensor:
     return values[0] if ndim == 3 else values
 
 
-class ImageMetric(Metric, ABC):
+class ImageMetric(MeanScore, ABC):
     """Mean of a score over images."""
 
     is_differentiable = True
-    full_state_update = False
-
-    total: Tensor
-    count: Tensor
 
     def __init__(self, clamp: Clamp = None) -> None:
         """Initialize a new ImageMetric instance.
@@ -160,8 +173,6 @@ class ImageMetric(Metric, ABC):
         super().__init__()
         check_clamp(clamp)
         self.clamp = clamp
-        self.add_state('total', torch.zeros(()), dist_reduce_fx='sum')
-        self.add_state('count', torch.zeros(()), dist_reduce_fx='sum')
 
     @abstractmethod
     def score(self, cubes: Cubes) -> Scores:
@@ -191,9 +202,4 @@ class ImageMetric(Metric, ABC):
         cubes = prepare(prediction, target, valid, self.clamp)
         with full_precision(target.device):
             scores = self.score(cubes)
-        self.total += scores.values.masked_fill(~scores.known, 0).sum()
-        self.count += scores.known.sum()
-
-    def compute(self) -> Tensor:
-        """Return the mean over the images so far; NaN if none could be scored."""
-        return self.total / self.count
+        self._add(*scores)

@@ -5,9 +5,9 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from ._features import unit_features
+from ._mean_score import MeanScore
 
 
 def _check(alpha: float) -> None:
@@ -57,7 +57,7 @@ def alignment(features: Tensor, others: Tensor, alpha: float = 2.0) -> Tensor:
     return _distances(features, others, alpha).mean()
 
 
-class Alignment(Metric):
+class Alignment(MeanScore):
     """Mean distance of the features of two views of the same images.
 
     See :func:`alignment`.
@@ -72,10 +72,6 @@ class Alignment(Metric):
     """
 
     higher_is_better = False
-    full_state_update = False
-
-    total: Tensor
-    count: Tensor
 
     def __init__(self, alpha: float = 2.0) -> None:
         """Initialize a new Alignment instance.
@@ -89,8 +85,6 @@ class Alignment(Metric):
         super().__init__()
         _check(alpha)
         self.alpha = alpha
-        self.add_state('total', torch.zeros(()), dist_reduce_fx='sum')
-        self.add_state('count', torch.zeros(()), dist_reduce_fx='sum')
 
     def update(self, features: Tensor, others: Tensor) -> None:
         """Take a batch into account.
@@ -105,7 +99,3 @@ class Alignment(Metric):
         distances = _distances(features, others, self.alpha)
         self.total += distances.sum().to(self.total)
         self.count += len(distances)
-
-    def compute(self) -> Tensor:
-        """Return the mean over the samples so far; NaN without one."""
-        return self.total / self.count

@@ -5,17 +5,14 @@
 
 from torch import Tensor
 
-from ._blocks import check_block
-from ._full_resolution import FullResolutionMetric, Scene, sensed
+from ._full_resolution import FullResolutionMetric, Scene, SensedQ2nMetric, sensed
 from ._images import Scores
-from .ergas import _score as score_ergas
+from .ergas import score_ergas
 from .q2n import score_q2n
-from .spectral_angle import AngleUnit
-from .spectral_angle import _check as check_unit
-from .spectral_angle import _score as score_angle
+from .spectral_angle import AngleUnit, check_unit, score_angle
 
 
-class RQ2n(FullResolutionMetric):
+class RQ2n(SensedQ2nMetric):
     """Hypercomplex quality index of reprojection, mean over images.
 
     :func:`q2n` between the sharpened cube, as the sensor of the cube would see it, and
@@ -32,26 +29,6 @@ class RQ2n(FullResolutionMetric):
     """
 
     higher_is_better = True
-
-    def __init__(
-        self, gain: float | Tensor = 0.3, block: int = 32, rounded: bool = False
-    ) -> None:
-        """Initialize a new RQ2n instance.
-
-        Args:
-            gain: Gain of the sensor at the Nyquist frequency of the cube, one or one for
-                each band.
-            block: Pixels of the cube along a side of a block.
-            rounded: Whether to round values to integers first.
-
-        Raises:
-            ValueError: If a block has fewer than 2 pixels along a side.
-        """
-        super().__init__()
-        check_block(block)
-        self.gain = gain
-        self.block = block
-        self.rounded = rounded
 
     def score(self, scene: Scene) -> Scores:
         """Score each image."""

@@ -6,7 +6,8 @@
 import torch
 from torch import Tensor
 
-from ._blocks import blocks_of, check_block, window_sums
+from ..physics.local_windows import window_sums
+from ._blocks import blocks_of, check_block
 from ._full_resolution import FullResolutionMetric, Scene, prepare_scene
 from ._images import Scores, finish
 from .quality_index import Windows, block_sums, centered, enough, index_of, windows_of

@@ -6,7 +6,7 @@
 from torch import Tensor
 
 from ._blocks import check_block
-from ._full_resolution import FullResolutionMetric, Scene, prepare_scene, sensed
+from ._full_resolution import Scene, SensedQ2nMetric, prepare_scene, sensed
 from ._images import Scores, finish
 from .q2n import score_q2n
 
@@ -78,7 +78,7 @@ def d_lambda_k(
     return finish(score_d_lambda_k(scene, gain, block, rounded), cube.ndim)
 
 
-class DLambdaK(FullResolutionMetric):
+class DLambdaK(SensedQ2nMetric):
     """Spectral distortion of Khan's protocol, mean over images.
 
     See :func:`d_lambda_k` for its definition.
@@ -92,26 +92,6 @@ class DLambdaK(FullResolutionMetric):
     """
 
     higher_is_better = False
-
-    def __init__(
-        self, gain: float | Tensor = 0.3, block: int = 32, rounded: bool = False
-    ) -> None:
-        """Initialize a new DLambdaK instance.
-
-        Args:
-            gain: Gain of the sensor at the Nyquist frequency of the cube, one or one for
-                each band.
-            block: Pixels of the cube along a side of a block.
-            rounded: Whether to round values to integers first.
-
-        Raises:
-            ValueError: If a block has fewer than 2 pixels along a side.
-        """
-        super().__init__()
-        check_block(block)
-        self.gain = gain
-        self.block = block
-        self.rounded = rounded
 
     def score(self, scene: Scene) -> Scores:
         """Score each image."""

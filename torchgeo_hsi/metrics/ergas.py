@@ -25,7 +25,16 @@ def _check(ratio: float) -> None:
         )
 
 
-def _score(cubes: Cubes, ratio: float) -> Scores:
+def score_ergas(cubes: Cubes, ratio: float) -> Scores:
+    """Compute ERGAS of each image.
+
+    Args:
+        cubes: The checked cubes.
+        ratio: Ratio of pixel sizes.
+
+    Returns:
+        Scores of shape ``(B,)``.
+    """
     error = band_means((cubes.prediction - cubes.target).square(), cubes.valid)
     mean = band_means(cubes.target, cubes.valid)
     known = mean != 0
@@ -74,7 +83,7 @@ def ergas(
     """
     _check(ratio)
     cubes = prepare(prediction, target, valid, clamp)
-    return finish(_score(cubes, ratio), target.ndim)
+    return finish(score_ergas(cubes, ratio), target.ndim)
 
 
 class ERGAS(ImageMetric):
@@ -108,4 +117,4 @@ class ERGAS(ImageMetric):
 
     def score(self, cubes: Cubes) -> Scores:
         """Score each image."""
-        return _score(cubes, self.ratio)
+        return score_ergas(cubes, self.ratio)

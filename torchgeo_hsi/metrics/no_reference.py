@@ -6,7 +6,7 @@
 from torch import Tensor
 
 from ._blocks import check_block
-from ._full_resolution import FullResolutionMetric, Scene
+from ._full_resolution import FullResolutionMetric, Scene, SensedQ2nMetric
 from ._images import Scores
 from .d_lambda import score_d_lambda
 from .d_lambda_k import score_d_lambda_k
@@ -59,7 +59,7 @@ class QNR(FullResolutionMetric):
         return _product(spectral, score_d_s(scene, self.window, sliding=True))
 
 
-class HQNR(FullResolutionMetric):
+class HQNR(SensedQ2nMetric):
     """Hybrid quality with no reference, mean over images.
 
     ``(1 - D_lambda^K) (1 - D_S)``, of :func:`d_lambda_k` and :func:`d_s`. 1 is best.
@@ -97,12 +97,8 @@ class HQNR(FullResolutionMetric):
         Raises:
             ValueError: If a block or window has fewer than 2 pixels along a side.
         """
-        super().__init__()
-        check_block(block)
+        super().__init__(gain, block, rounded)
         check_block(window, 'window')
-        self.gain = gain
-        self.block = block
-        self.rounded = rounded
         self.window = window
 
     def score(self, scene: Scene) -> Scores:
@@ -111,7 +107,7 @@ class HQNR(FullResolutionMetric):
         return _product(spectral, score_d_s(scene, self.window, sliding=True))
 
 
-class RQNR(FullResolutionMetric):
+class RQNR(SensedQ2nMetric):
     """Quality with no reference by regression, mean over images.
 
     ``(1 - D_lambda^K) (1 - D_S^R)``, of :func:`d_lambda_k` and :func:`d_s_regression`. 1
@@ -130,26 +126,6 @@ class RQNR(FullResolutionMetric):
 
     higher_is_better = True
     needs_pan = True
-
-    def __init__(
-        self, gain: float | Tensor = 0.3, block: int = 32, rounded: bool = False
-    ) -> None:
-        """Initialize a new RQNR instance.
-
-        Args:
-            gain: Gain of the sensor at the Nyquist frequency of the cube, one or one for
-                each band.
-            block: Pixels of the cube along a side of a block of Q2n.
-            rounded: Whether to round values to integers for Q2n, as the toolbox does.
-
-        Raises:
-            ValueError: If a block has fewer than 2 pixels along a side.
-        """
-        super().__init__()
-        check_block(block)
-        self.gain = gain
-        self.block = block
-        self.rounded = rounded
 
     def score(self, scene: Scene) -> Scores:
         """Score each image."""

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import BandMismatchError
-from ._blocks import blocks_of, check_block, window_sums
-from ._images import Scores, finish, mean_where
+from ..physics.local_windows import window_sums
+from ._blocks import blocks_of, check_block
+from ._images import Scores, finish, mean_where, pixel_mask
 
 #: Values of bands that are looked at together; 32 MB in float64.
 _VALUES = 2**22
@@ -230,15 +231,7 @@ def quality_index(
     """
     check_block(window, 'window')
     _check(first, second)
-    pixels = (*first.shape[:-3], *first.shape[-2:])
-    if valid is None:
-        valid = torch.ones(pixels, dtype=torch.bool, device=first.device)
-    if valid.shape != pixels:
-        raise BandMismatchError(
-            f'Expected valid of shape {pixels}, as the images of shape '
-            f'{tuple(first.shape)}, got {tuple(valid.shape)}.'
-        )
-    mask = valid.to(first.device, torch.bool).unsqueeze(-3)
+    mask = pixel_mask(valid, first)
     images = [x.to(first.device).masked_fill(~mask, 0) for x in (first, second)]
     if first.ndim == 3:
         images, mask = [x[None] for x in images], mask[None]

@@ -14,12 +14,29 @@ from ._images import Clamp, Cubes, ImageMetric, Scores, finish, mean_where, prep
 type AngleUnit = Literal['radians', 'degrees']
 
 
-def _check(unit: str) -> None:
+def check_unit(unit: str) -> None:
+    """Check the unit of an angle.
+
+    Args:
+        unit: ``'radians'`` or ``'degrees'``.
+
+    Raises:
+        ValueError: If it is neither.
+    """
     if unit not in ('radians', 'degrees'):
         raise ValueError(f"Expected the unit 'radians' or 'degrees', got {unit!r}.")
 
 
-def _score(cubes: Cubes, unit: str) -> Scores:
+def score_angle(cubes: Cubes, unit: str) -> Scores:
+    """Compute the mean angle of each image.
+
+    Args:
+        cubes: The checked cubes.
+        unit: ``'radians'`` or ``'degrees'``.
+
+    Returns:
+        Scores of shape ``(B,)``.
+    """
     angle = spectral_angle(cubes.prediction, cubes.target)
     known = cubes.valid.squeeze(1) & (cubes.target != 0).any(1)
     scores = mean_where(angle.flatten(1), known.flatten(1))
@@ -66,9 +83,9 @@ def mean_spectral_angle(
         >>> mean_spectral_angle(a[:, None, None], b[:, None, None], unit='degrees')
         tensor(45.)
     """
-    _check(unit)
+    check_unit(unit)
     cubes = prepare(prediction, target, valid, clamp)
-    return finish(_score(cubes, unit), target.ndim)
+    return finish(score_angle(cubes, unit), target.ndim)
 
 
 class SpectralAngle(ImageMetric):
@@ -98,9 +115,9 @@ class SpectralAngle(ImageMetric):
             ValueError: If an option is out of its range.
         """
         super().__init__(clamp)
-        _check(unit)
+        check_unit(unit)
         self.unit = unit
 
     def score(self, cubes: Cubes) -> Scores:
         """Score each image."""
-        return _score(cubes, self.unit)
+        return score_angle(cubes, self.unit)

@@ -69,7 +69,7 @@ def add_lora(
     except ImportError as error:
         raise ImportError(
             'peft is needed for protocol="lora". Install it with '
-            '"pip install torchgeo-hsi[lora]".'
+            "pip install 'torchgeo-hsi[lora]'."
         ) from error
     config = LoraConfig(
         r=rank,

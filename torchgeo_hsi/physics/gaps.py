@@ -10,6 +10,31 @@ from torch import Tensor
 from ..errors import BandMismatchError, EmptyDataError
 
 
+def known_pixels(image: Tensor, valid: Tensor | None, word: str = 'valid') -> Tensor:
+    """Tell which pixels have finite data in all bands.
+
+    Args:
+        image: Images of shape ``(B, C, H, W)``.
+        valid: True for pixels with data, shape ``(B, H, W)``; all by default.
+        word: Name of *valid*, for a message.
+
+    Returns:
+        Mask of shape ``(B, H, W)``.
+
+    Raises:
+        BandMismatchError: If *valid* has another shape.
+    """
+    finite = image.isfinite().all(1)
+    if valid is None:
+        return finite
+    if valid.shape != finite.shape:
+        raise BandMismatchError(
+            f'Expected {word} of shape {tuple(finite.shape)}, as the image of shape '
+            f'{tuple(image.shape)}, got {tuple(valid.shape)}.'
+        )
+    return finite & valid.to(image.device, torch.bool)
+
+
 def fill_gaps(image: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Put the nearest valid pixel where there are no data.
 
@@ -25,14 +50,7 @@ def fill_gaps(image: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | Non
         BandMismatchError: If *valid* has another shape.
         EmptyDataError: If an image has no valid pixel.
     """
-    finite = image.isfinite().all(1)
-    if valid is not None:
-        if valid.shape != finite.shape:
-            raise BandMismatchError(
-                f'Expected valid of shape {tuple(finite.shape)}, as the image of shape '
-                f'{tuple(image.shape)}, got {tuple(valid.shape)}.'
-            )
-        finite = finite & valid.to(image.device, torch.bool)
+    finite = known_pixels(image, valid)
     if bool(finite.all()):
         return image, None
     if not bool(finite.flatten(1).any(1).all()):

@@ -39,26 +39,34 @@ def box_sums(image: Tensor, half: int) -> Tensor:
     """
     if half < 1:
         raise ValueError(f'Expected half a window from 1 on, got {half}.')
-    flat = image.reshape(-1, 1, *image.shape[-2:])
-    for axis in (-2, -1):
-        flat = _line_sums(flat, half, axis)
-    return flat.reshape(image.shape)
+    return window_sums(F.pad(image, (half - 1, half) * 2), 2 * half)
 
 
-def _line_sums(image: Tensor, half: int, axis: int) -> Tensor:
-    pad = (0, 0, half - 1, half) if axis == -2 else (half - 1, half, 0, 0)
-    padded = F.pad(image, pad)
-    length, width = image.shape[axis], 2 * half
+def window_sums(image: Tensor, window: int) -> Tensor:
+    """Sum the pixels of all windows that lie in an image.
+
+    Args:
+        image: Images of shape ``(..., H, W)``.
+        window: Pixels along a side.
+
+    Returns:
+        Sums of shape ``(..., H - window + 1, W - window + 1)``.
+    """
+    return _line_sums(_line_sums(image, window, -2), window, -1)
+
+
+def _line_sums(image: Tensor, window: int, axis: int) -> Tensor:
+    length = image.shape[axis] - window + 1
     # windows of powers of two double themselves; their sums are exact, where the
     # difference of two running sums would lose digits
     result: Tensor | None = None
-    start, block, size = 0, padded, 1
+    start, size, block = 0, 1, image
     while True:
-        if width & size:
+        if window & size:
             part = block.narrow(axis, start, length)
             result = part if result is None else result + part
             start += size
-        if 2 * size > width:
+        if 2 * size > window:
             break
         kept = block.shape[axis] - size
         block = block.narrow(axis, 0, kept) + block.narrow(axis, size, kept)

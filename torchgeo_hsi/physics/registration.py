@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import BandMismatchError, EmptyDataError
+from .gaps import known_pixels
 from .resampling import mtf_filter, mtf_kernel
 from .shifting import move_image, sample_axis
 
@@ -155,14 +156,7 @@ class _Images:
             )
         images = []
         for image, mask in ((cube, valid), (pan, pan_valid)):
-            known = image.isfinite().all(1)
-            if mask is not None:
-                if mask.shape != known.shape:
-                    raise BandMismatchError(
-                        f'Expected a mask of shape {tuple(known.shape)}, got '
-                        f'{tuple(mask.shape)}.'
-                    )
-                known = known & mask.to(known.device, torch.bool)
+            known = known_pixels(image, mask, 'a mask')
             images.append((*_center(image.detach().double(), known), known))
         (cube, bands, known), (pan, light, pan_known) = images
         _check_varies(bands, 'cube')

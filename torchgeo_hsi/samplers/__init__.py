@@ -3,14 +3,16 @@
 
 """Samplers that torchgeo lacks."""
 
-# naming one of our samplers in a config is enough to register our backbones in timm
-from .. import models as _models  # noqa: F401
+from .._timm import import_with_timm as _import_with_timm
 from .balanced import BalancedWindowSampler
 from .pairs import TemporalPairSampler
 from .patches import BalancedPatchSampler
 from .shard_batch import ShardBatchSampler
 from .weighted import WeightedWindowSampler
 from .window import RandomWindowSampler
+
+# naming one of our samplers in a config is enough to register our backbones in timm
+_import_with_timm('torchgeo_hsi.models')
 
 __all__ = (
     'BalancedPatchSampler',

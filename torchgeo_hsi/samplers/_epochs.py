@@ -61,7 +61,7 @@ class EpochSampler[T](DistributedSampler[T]):
 
     def __len__(self) -> int:
         """Return the number of samples per epoch for this process."""
-        return math.ceil(self._total / _processes()[1])
+        return math.ceil(self._total / process_rank()[1])
 
     def __iter__(self) -> Iterator[T]:
         """Draw the share of this process in the next epoch.
@@ -69,7 +69,7 @@ class EpochSampler[T](DistributedSampler[T]):
         Yields:
             Samples.
         """
-        rank, processes = _processes()
+        rank, processes = process_rank()
         if processes > 1 and not self._is_agreed:
             seed: list[Any] = [self._seed]
             dist.broadcast_object_list(seed, src=0)
@@ -80,8 +80,12 @@ class EpochSampler[T](DistributedSampler[T]):
         yield from order[rank::processes]
 
 
-def _processes() -> tuple[int, int]:
-    """Return the number of this process and how many there are."""
+def process_rank() -> tuple[int, int]:
+    """Return the number of this process and how many there are.
+
+    Returns:
+        Rank and number of processes; 0 and 1 without distributed training.
+    """
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1

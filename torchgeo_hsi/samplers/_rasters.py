@@ -13,8 +13,8 @@ from torchgeo.datasets import GeoDataset, IntersectionDataset
 
 from .._typing import BoolArray, Sample
 from ..errors import EmptyDataError
+from ..physics.window_sums import window_sums
 from ._grid import PixelGrid, Scene, blocks
-from ._positions import window_sums
 
 #: Pixels of a side of what is read at once.
 _BLOCK = 512

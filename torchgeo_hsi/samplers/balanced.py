@@ -13,8 +13,9 @@ from torchgeo.datasets import GeoDataset
 from torchgeo.datasets.utils import GeoSlice
 
 from ..errors import EmptyDataError, MetadataError
+from ..physics.window_sums import window_sums
 from ._grid import Scene, to_query
-from ._positions import Positions, window_sums
+from ._positions import Positions
 from ._rasters import class_map, labels_of, read_scene
 from .window import RandomWindowSampler, draw_scenes
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import EmptyDataError, MetadataError
-from ._epochs import EpochSampler, _processes
+from ._epochs import EpochSampler, process_rank
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class ShardBatchSampler(EpochSampler[list[int]]):
 
     def _left(self) -> int:
         """Return the batches for each process that follow the loaded state."""
-        processes = _processes()[1]
+        processes = process_rank()[1]
         if self._total < processes:
             raise EmptyDataError(
                 f'{self._total} samples cannot be shared by {processes} processes. Use '
@@ -155,7 +155,7 @@ class ShardBatchSampler(EpochSampler[list[int]]):
         Returns:
             The batches that follow the loaded state.
         """
-        parts = count - self._steps * _processes()[1]
+        parts = count - self._steps * process_rank()[1]
         if not parts:
             return []
         rest = self._order(generator)[self._samples :]
@@ -182,7 +182,7 @@ class ShardBatchSampler(EpochSampler[list[int]]):
         Returns:
             Seed and number of the epoch, and what has been used of it.
         """
-        processes = _processes()[1]
+        processes = process_rank()[1]
         used = self.used - unfinished
         batches, parts = used * processes, self._left() * processes
         samples = self._samples
@@ -221,7 +221,7 @@ class ShardBatchSampler(EpochSampler[list[int]]):
         self._seed, self._is_agreed = state_dict['seed'], True
         self._samples, self._steps = state_dict['samples'], state_dict['batches']
         self._is_loaded = True
-        missed = self._total - self._samples - self._left() * _processes()[1]
+        missed = self._total - self._samples - self._left() * process_rank()[1]
         if self._left() == 0 and missed > 0:
             logger.warning(
                 '%d samples are left of the epoch, too few for all processes; they are '

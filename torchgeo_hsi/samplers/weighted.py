@@ -15,8 +15,9 @@ from torchgeo.datasets import GeoDataset
 
 from .._typing import BoolArray
 from ..errors import MetadataError, UnknownNameError
+from ..physics.window_sums import window_sums
 from ._grid import Scene
-from ._positions import Positions, window_sums
+from ._positions import Positions
 from ._rasters import read_scene, weight_map
 from .window import RandomWindowSampler
 

@@ -69,7 +69,7 @@ class SceneNumbers:
         levels = SceneLevels(len(chosen))
         windows = list(_windows(reader))
         for done, window in enumerate(windows, start=1):
-            values, valid = _read_values(reader, chosen, window)
+            values, valid = read_values(reader, chosen, window)
             moments.update(values, valid)
             if scaling == 'percentile':
                 levels.update(values, valid)
@@ -123,7 +123,7 @@ class SceneNumbers:
             Numbers as of :meth:`read`, and True where there are data, shape ``(C, h,
             w)``.
         """
-        values, valid = _read_values(reader, self.bands, window)
+        values, valid = read_values(reader, self.bands, window)
         # in the precision of the values: those far from 0 have no digits to lose
         kind = values.dtype.type
         image = ((values - kind(self.offset)) / kind(self.scale)).astype(
@@ -297,7 +297,7 @@ def _candidates(reader: CubeReader) -> list[int]:
     return [int(band) for band in np.flatnonzero(good)]
 
 
-def _read_values(
+def read_values(
     reader: CubeReader, bands: list[int], window: Window
 ) -> tuple[FloatArray, BoolArray]:
     """Read as :meth:`CubeReader.read` does, with all digits that the file has."""

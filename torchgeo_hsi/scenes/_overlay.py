@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from affine import Affine
 from rasterio.crs import CRS
 
-from ..errors import MetadataError
+from ..errors import EmptyDataError, MetadataError
 from ..io import CubeInfo
+from ..io._pan_grid import PanGrid
 
-#: How far the two grids may drift apart over a scene, in pixels of the PAN.
+#: How far the two grids may drift apart over a scene, in pixels of the PAN. Images may
+#: lie beside each other by more, which a shift mends.
 _DRIFT = 0.5
 
 
@@ -63,72 +65,37 @@ def find_overlay(cube: CubeInfo, pan: CubeInfo, ratio: int | None = None) -> Ove
         The overlay.
 
     Raises:
-        MetadataError: If the grids do not fit, or do not overlap.
+        BandMismatchError: If the grids do not fit, or the ratio is another one.
+        EmptyDataError: If they share no whole pixel of the cube.
+        MetadataError: If the PAN has several bands, or coordinate systems differ.
     """
     if pan.shape[0] != 1:
         raise MetadataError(
             f'Expected one panchromatic band in {pan.path}, got {pan.shape[0]} bands. '
             'Write the band to a file of its own.'
         )
-    placed = cube.transform is not None and pan.transform is not None
-    if placed and _is_upright(cube) and _is_upright(pan):
-        found = _by_coordinates(cube, pan)
-    else:
-        found = _by_sizes(cube, pan)
-    if ratio is not None and ratio != found.ratio:
-        raise MetadataError(
-            f'Expected a ratio of {ratio}, but the pixels of {pan.path} are '
-            f'{found.ratio} times as small as those of {cube.path}.'
-        )
-    return found
-
-
-def _is_upright(info: CubeInfo) -> bool:
-    """Whether rows go to the east and columns to the south."""
-    where = info.transform
-    assert where is not None
-    return where.b == where.d == 0 and where.a > 0 and where.e < 0
-
-
-def _by_coordinates(cube: CubeInfo, pan: CubeInfo) -> Overlay:
-    if cube.crs is not None and pan.crs is not None and cube.crs != pan.crs:
-        raise MetadataError(
-            f'{cube.path} is in {cube.crs} and {pan.path} in {pan.crs}. Bring the PAN to '
-            'the grid of the cube first, e.g. with gdalwarp -t_srs.'
-        )
-    assert cube.transform is not None
-    assert pan.transform is not None
-    coarse, fine = cube.transform, pan.transform
-    steps = coarse.a / fine.a, coarse.e / fine.e
-    ratio = round(steps[0])
-    largest = max(cube.shape[1:])
-    if ratio < 2 or max(abs(step - ratio) for step in steps) * largest > _DRIFT:
-        raise MetadataError(
-            f'The pixels of {cube.path} are {steps[0]:.6g} x {steps[1]:.6g} times as '
-            f'large as those of {pan.path}; expected the same whole number from 2 on. '
-            'Resample the PAN, e.g. with gdalwarp -tr.'
-        )
-    # where the cube begins, in pixels of the PAN
-    down = round((coarse.f - fine.f) / fine.e)
-    right = round((coarse.c - fine.c) / fine.a)
-    rows = _shared(down, cube.shape[1], pan.shape[1], ratio)
-    cols = _shared(right, cube.shape[2], pan.shape[2], ratio)
+    grid = PanGrid.of(cube, pan, ratio, tolerance=_DRIFT)
+    rows = _shared(grid.row, cube.shape[1], pan.shape[1], grid.ratio)
+    cols = _shared(grid.column, cube.shape[2], pan.shape[2], grid.ratio)
     if rows is None or cols is None:
-        raise MetadataError(
+        raise EmptyDataError(
             f'{pan.path} covers no whole pixel of {cube.path}. Check that both show the '
             'same place.'
         )
-    transform = coarse @ Affine.translation(cols[0], rows[0])
+    place = cube.transform
+    if place is not None:
+        place = place @ Affine.translation(cols[0], rows[0])
+        place = place @ Affine.scale(1 / grid.ratio)
     return Overlay(
-        ratio,
+        grid.ratio,
         rows[0],
         cols[0],
         rows[1],
         cols[1],
-        down + ratio * rows[0],
-        right + ratio * cols[0],
-        transform @ Affine.scale(1 / ratio),
-        cube.crs or pan.crs,
+        grid.row + grid.ratio * rows[0],
+        grid.column + grid.ratio * cols[0],
+        place,
+        cube.crs or (pan.crs if pan.transform is not None and place else None),
     )
 
 
@@ -137,28 +104,3 @@ def _shared(start: int, coarse: int, fine: int, ratio: int) -> tuple[int, int] |
     first = max(0, math.ceil(-start / ratio))
     count = min(coarse, (fine - start) // ratio) - first
     return (first, count) if count > 0 else None
-
-
-def _by_sizes(cube: CubeInfo, pan: CubeInfo) -> Overlay:
-    (_, height, width), (_, rows, cols) = cube.shape, pan.shape
-    ratio = max(round(rows / height), round(cols / width))
-    # up to a pixel of the cube more or less is cut off
-    off = max(abs(rows - ratio * height), abs(cols - ratio * width))
-    if ratio < 2 or off >= ratio:
-        raise MetadataError(
-            f'{pan.path} has {rows} x {cols} pixels and {cube.path} {height} x {width}; '
-            'expected the same whole number of times as many, from 2 on. Files that '
-            'cover different areas need map coordinates.'
-        )
-    place = cube.transform
-    return Overlay(
-        ratio,
-        0,
-        0,
-        min(height, rows // ratio),
-        min(width, cols // ratio),
-        0,
-        0,
-        None if place is None else place @ Affine.scale(1 / ratio),
-        cube.crs,
-    )

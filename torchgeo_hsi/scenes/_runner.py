@@ -20,6 +20,7 @@ from .._typing import BoolArray, PathLike
 from ..errors import OutputError
 from ..io import CubeReader, open_cube
 from ..io._tiles import Span, tile_weights
+from ..io._whole import free_space
 from ._numbers import SceneNumbers
 from ._strip import Strip
 
@@ -221,6 +222,7 @@ def _strip(folder: Path, shape: tuple[int, int, int]) -> Strip:
         return Strip(folder, shape)
     except OSError as error:
         raise OutputError(
-            f'The tiles cannot be kept in {folder}: {error}. Free some space, or write '
-            'to another folder.'
+            f'The tiles cannot be kept in {folder}: {error}. '
+            f'{free_space(folder / "tiles")}. Free some space, or write to another '
+            'folder.'
         ) from error

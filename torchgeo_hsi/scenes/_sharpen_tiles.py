@@ -16,8 +16,9 @@ from torch import Tensor
 from .._typing import BoolArray
 from ..io import CubeReader
 from ..models.pansharpening.pair import Margins
+from ..physics.gaps import fill_gaps
 from ..physics.shifting import move_image
-from ._numbers import SceneNumbers, _read_values
+from ._numbers import SceneNumbers, read_values
 from ._overlay import Overlay
 
 #: Pixels around a tile of the PAN that move into it if it is shifted.
@@ -157,7 +158,7 @@ class SharpenTiles:
         )
 
     def _read_cube(self, window: Window) -> tuple[Tensor, Tensor]:
-        values, known = _read_values(self.reader, self._numbers.bands, window)
+        values, known = read_values(self.reader, self._numbers.bands, window)
         valid = known.mean(0) >= _ENOUGH
         if not known.all():
             # single bands may lack data where the others have them
@@ -178,16 +179,11 @@ class SharpenTiles:
         image, valid = self._tensor(values), torch.from_numpy(known).to(self._device)
         if edge:
             # to the left and up by as much as it lies to the right and down
-            image = move_image(self._filled(image, valid), -rest[0], -rest[1])
+            filled = fill_gaps(image, valid)[0] if valid.any() else image
+            image = move_image(filled, -rest[0], -rest[1])
             image = image[..., edge:-edge, edge:-edge]
             valid = valid[..., edge:-edge, edge:-edge]
         return image, valid
-
-    @staticmethod
-    def _filled(image: Tensor, valid: Tensor) -> Tensor:
-        known = image[0][valid]
-        mean = known.mean() if len(known) else image.new_zeros(())
-        return torch.where(valid[None], image, mean)
 
     def _tensor(self, values: NDArray[np.floating]) -> Tensor:
         return torch.from_numpy(values)[None].to(self._device, self._dtype)

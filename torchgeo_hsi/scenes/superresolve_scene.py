@@ -63,8 +63,8 @@ def superresolve_scene(
 
     Memory holds a few tiles, never the scene. Tiles fade into each other in the middle
     of their overlap. Methods that look at the whole scene (such as
-    :class:`SubspaceSuperResolver`) see it once more before, so all tiles share the same
-    statistics.
+    :class:`~torchgeo_hsi.models.SubspaceSuperResolver`) see it once more before, so all
+    tiles share the same statistics.
 
     What comes out covers the same area: the upper left corner stays, and pixels are
     *scale* times smaller. All else is like what went in: data type, scale, nodata, mask,
@@ -79,8 +79,9 @@ def superresolve_scene(
         output: GeoTIFF to write (``.tif``), a Cloud Optimized one.
         scaling: What becomes 0 and 1 for the network, see :func:`restore_scene`.
         tile: Largest number of rows and columns of a tile, in pixels of the scene.
-            Networks with statistics of the tile, such as :class:`ESSAformer`, do best
-            with tiles about as large as the images of their training.
+            Networks with statistics of the tile, such as
+            :class:`~torchgeo_hsi.models.ESSAformer`, do best with tiles about as large
+            as the images of their training.
         overlap: Rows and columns that two tiles share at least, in pixels of the scene;
             at most half of a tile.
         device: Device of the network; where its parameters are by default.

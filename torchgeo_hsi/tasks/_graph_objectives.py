@@ -27,13 +27,18 @@ class GRACE(GraphObjective):
         encoder: The encoder.
         level: See :class:`GraphObjective`.
         width: Width of the projector.
-        tau: Temperature.
+        temperature: Temperature.
         sample: Nodes that are drawn for each loss, which needs memory and time by the
             square of their number; 0 for all.
     """
 
     def __init__(
-        self, encoder: GraphEncoder, level: Level, width: int, tau: float, sample: int
+        self,
+        encoder: GraphEncoder,
+        level: Level,
+        width: int,
+        temperature: float,
+        sample: int,
     ) -> None:
         """Initialize a new GRACE instance; see the class for arguments."""
         super().__init__(level)
@@ -43,7 +48,7 @@ class GRACE(GraphObjective):
             nn.Linear(out, width), nn.ELU(), nn.Linear(width, out)
         )
         self.sample = sample
-        self.criterion = NTXentLoss(temperature=tau)
+        self.criterion = NTXentLoss(temperature=temperature)
 
     def forward(
         self,
@@ -142,13 +147,13 @@ def make_objective(
     objective: Objective,
     level: Level,
     in_channels: int,
-    hidden: int,
-    out: int,
+    hidden_dim: int,
+    output_dim: int,
     layers: int,
     activation: Any,
     batch_norm: bool,
     projector: int,
-    tau: float,
+    temperature: float,
     sample_nodes: int,
     diffusion: bool,
     diffusion_options: Mapping[str, Any],
@@ -159,13 +164,13 @@ def make_objective(
         objective: ``'grace'``, ``'bgrl'``, ``'mvgrl'`` or ``'barlow_twins'``.
         level: What is compared.
         in_channels: Number of features of a node.
-        hidden: Width of all layers of the encoder but the last.
-        out: Number of features of the embedding.
+        hidden_dim: Width of all layers of the encoder but the last.
+        output_dim: Number of features of the embedding.
         layers: Graph convolutions.
         activation: What follows each of them.
         batch_norm: Whether a batch normalization stands in front of it.
         projector: Width of the projector or predictor.
-        tau: Temperature of GRACE.
+        temperature: Temperature of GRACE.
         sample_nodes: Nodes of a loss of GRACE.
         diffusion: Whether the second view of MVGRL shows the diffusion.
         diffusion_options: Its options.
@@ -183,13 +188,13 @@ def make_objective(
         )
     if level not in ('node', 'graph'):
         raise ValueError(f"Expected the level 'node' or 'graph', got {level!r}.")
-    sizes: tuple[Any, ...] = (hidden, out, layers, activation, batch_norm)
+    sizes: tuple[Any, ...] = (hidden_dim, output_dim, layers, activation, batch_norm)
     if objective == 'mvgrl':
         both = TwoViewEncoder(in_channels, *sizes)
         return MVGRL(both, level, projector, diffusion, diffusion_options)
     encoder = GraphEncoder(in_channels, *sizes)
     if objective == 'grace':
-        return GRACE(encoder, level, projector, tau, sample_nodes)
+        return GRACE(encoder, level, projector, temperature, sample_nodes)
     if objective == 'bgrl':
         return BGRL(encoder, level, projector)
     return GraphBarlowTwins(encoder, level)

@@ -45,7 +45,7 @@ def graph_probabilities(
         >>> from torchgeo_hsi.graphs import pixel_graph
         >>> from torchgeo_hsi.tasks import GraphContrast
         >>> graph = pixel_graph(torch.rand(20, 8, 8), components=4)
-        >>> task = GraphContrast('grace', 4, num_classes=3, hidden=16, out=8)
+        >>> task = GraphContrast('grace', 4, num_classes=3, hidden_dim=16, output_dim=8)
         >>> known = torch.full((64,), -1)
         >>> known[:6] = torch.tensor([0, 1, 2, 0, 1, 2])
         >>> graph_probabilities(task, graph, known).shape

@@ -48,9 +48,20 @@ def load_trunk(model: nn.Module, weights: Any) -> bool:
             for key, value in content['state_dict'].items()
             if key.startswith(_PREFIX)
         }
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+    # whatever torch and zipfile make of a damaged file
+    except (
+        pickle.UnpicklingError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise CorruptFileError(
-            f'{weights} is no checkpoint that can be read: {error}.'
+            f'{weights} is no checkpoint that can be read: {str(error)[:200]}. Train '
+            'again, or copy it again.'
         ) from error
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, nn.Module) or not state:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
+from .._precision import full_precision
+
 #: Length that rows of zeros count as.
 _LEAST = 1e-12
 
@@ -79,7 +81,7 @@ class PrototypeHead(nn.Module):
         """
         # the type of the weights, which is another one where all of them were cast
         features = features.to(next(self.mlp.parameters()).dtype)
-        with torch.autocast(features.device.type, enabled=False):
+        with full_precision(features.device):
             found = self.last_layer(F.normalize(self.mlp(features), dim=1))
         return cast(Tensor, found)
 

@@ -173,6 +173,19 @@ def training_steps(trainer: Trainer) -> int:
     return max(int(steps), 1)
 
 
+def training_progress(trainer: Trainer) -> float:
+    """Return which share of a training is done, counted in steps.
+
+    Args:
+        trainer: Lightning's trainer.
+
+    Returns:
+        The share, from 0 to 1.
+    """
+    steps = float(trainer.estimated_stepping_batches)
+    return min(trainer.global_step / max(steps, 1.0), 1.0)
+
+
 def build_schedule(
     optimizer: Optimizer, recipe: Recipe, steps: int, epochs: float
 ) -> LambdaLR:

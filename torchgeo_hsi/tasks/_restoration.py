@@ -16,11 +16,13 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torchgeo.tasks import BaseTask
+from torchmetrics import MetricCollection
 
 from ..errors import BandMismatchError
 from ..losses import RestorationLoss
 from ..models import get_builder, get_model, list_models
-from ._recipes import rate_factor, training_steps
+from ._recipes import rate_factor, training_progress, training_steps
+from ._scene_pass import run_scene_pass, valid_pixels
 
 #: Entries of a batch that say where a prediction belongs.
 PLACE = ('bounds', 'transform', 'crs', 'wavelength', 'fwhm', 'valid')
@@ -105,16 +107,47 @@ class RestorationTask(BaseTask):
                     f'model_kwargs={kwargs}, or with the weights that it began with.'
                 )
 
+    def on_predict_start(self) -> None:
+        """Show the scene to a network that looks at all of it."""
+        run_scene_pass(self, self.model, self.model_inputs)
+
     def on_predict_end(self) -> None:
         """Forget the scene."""
         if getattr(self.model, 'needs_scene', False):
             self.model.forget()
 
+    def model_inputs(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return what the network wants to know beside the image.
+
+        Args:
+            batch: A batch.
+
+        Returns:
+            More arguments of the network.
+        """
+        return {}
+
+    def _counted(self, batch: Mapping[str, Any]) -> Tensor:
+        """Return which pixels of the target count."""
+        return valid_pixels(batch)
+
+    def _target_loss(self, batch: Mapping[str, Any], image: Tensor) -> Tensor:
+        """Compute the loss of a result."""
+        loss: Tensor = self.criterion(image, batch['target'], self._counted(batch))
+        return loss
+
+    def _score(
+        self, batch: Mapping[str, Any], image: Tensor, metrics: MetricCollection
+    ) -> None:
+        """Compare a result with the target."""
+        metrics.update(image, batch['target'], self._counted(batch))
+        self.log_dict(metrics, batch_size=len(image))
+
     def _share_done(self) -> float:
         """Return which share of the training is done, and 1 where nothing is trained."""
         if self.trainer.state.fn != TrainerFn.FITTING:
             return 1.0
-        return self.global_step / max(float(self.trainer.estimated_stepping_batches), 1)
+        return training_progress(self.trainer)
 
     def _in_units(self, batch: Mapping[str, Any], image: Tensor) -> Tensor:
         """Return images in physical units: times ``scale``, plus ``offset``."""
@@ -123,6 +156,10 @@ class RestorationTask(BaseTask):
             if name in batch:
                 image = operation(image, batch[name].reshape(-1, 1, 1, 1))
         return image
+
+    def _placed(self, batch: Mapping[str, Any], image: Tensor) -> dict[str, Any]:
+        """Return a prediction, and what says where it belongs."""
+        return {'image': image} | {key: batch[key] for key in PLACE if key in batch}
 
     def _log_loss(self, name: str, loss: Tensor, batch: Any) -> None:
         self.log(name, loss, batch_size=len(batch['image']), sync_dist=True)

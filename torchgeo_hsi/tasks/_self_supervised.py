@@ -6,12 +6,11 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
-from lightly.models.utils import deactivate_requires_grad, update_momentum
+from lightly.models.utils import update_momentum
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchvision.models._api import WeightsEnum
@@ -56,20 +55,6 @@ def num_features(backbone: nn.Module) -> int:
     # some networks widen their features once more behind the pooling
     wide: int | None = getattr(backbone, 'head_hidden_size', None)
     return wide or int(cast(int, backbone.num_features))
-
-
-def slow_copy(network: nn.Module) -> nn.Module:
-    """Copy a network that the copy will follow as a moving average.
-
-    Args:
-        network: The network.
-
-    Returns:
-        A copy that learns nothing by itself.
-    """
-    copied = deepcopy(network)
-    deactivate_requires_grad(copied)
-    return copied
 
 
 class SelfSupervisedTask(SteppedTask):
@@ -373,21 +358,6 @@ def _check_dates(batch: Sample, channels: int) -> None:
             f'spectrum, so they are no two dates of {channels} bands. Set in_channels= '
             'of the task to the number of bands of the data.'
         )
-
-
-def check_views(views: Sequence[Sample], most: int | None = None) -> None:
-    """Refuse views that are too few to be compared, or too many.
-
-    Args:
-        views: The views.
-        most: Their number; 2 or more by default.
-
-    Raises:
-        ValueError: If there is another number of them.
-    """
-    if len(views) != most if most is not None else len(views) < 2:
-        words = '2 or more' if most is None else f'{most} view' + 's' * (most > 1)
-        raise ValueError(f'Expected views= to make {words}, got {len(views)}.')
 
 
 def _check_statistics(task: nn.Module) -> None:

@@ -15,8 +15,7 @@ from torchvision.models._api import WeightsEnum
 
 from ..losses import MaskedBinaryCrossEntropy, MaskedCrossEntropy
 from ..metrics import KnownAveragePrecision
-from ..models import get_model
-from ._protocols import Protocol, ProtocolMixin, Schedule, check_names
+from ._protocols import Protocol, ProtocolMixin, Schedule, build_classifier, check_names
 
 #: The loss of each kind of classification.
 _LOSSES = {'multiclass': 'ce', 'multilabel': 'bce'}
@@ -109,10 +108,7 @@ class HSIClassification(ProtocolMixin, Classification):
             loss=_LOSSES[self.hparams['task']],
             num_labels=self.hparams['num_classes'] if multilabel else None,
         )
-        names = ('backbone', 'head', 'pool', 'in_channels', 'num_classes')
-        words = {name: self.hparams[name] for name in names}
-        words |= {k: self.hparams[k] for k in ('backbone_kwargs', 'head_kwargs')}
-        self.model = get_model('classifier', **words)
+        self.model = build_classifier(self.hparams, self.hparams['num_classes'])
         self.prepare_backbone()
 
     def configure_losses(self) -> None:

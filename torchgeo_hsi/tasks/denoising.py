@@ -12,9 +12,9 @@ from torchmetrics import Metric, MetricCollection
 from ..errors import MetadataError
 from ..metrics import MPSNR, MSSIM, SpectralAngle
 from ..physics.noise import noise_levels
-from ._restoration import PLACE, RestorationTask
+from ._restoration import RestorationTask
 from ._restoration_options import check_options, check_range, check_sigma
-from ._scene_pass import run_scene_pass, valid_pixels
+from ._scene_pass import valid_pixels
 from ._supervision import estimate_sigma, neighbor_loss, recorrupted_loss
 
 Supervision = Literal['clean', 'recorrupted', 'neighbors']
@@ -137,8 +137,9 @@ class HSIDenoising(RestorationTask):
         clean = self.hparams['supervision'] == 'clean'
         self._check(batch, batch_idx, clean)
         if 'target' in batch:
-            denoised = self._score(batch, self.val_metrics)
-        loss = self._clean_loss(batch, denoised) if clean else self._loss(batch)
+            denoised = self._denoise(batch)
+            self._score(batch, denoised, self.val_metrics)
+        loss = self._target_loss(batch, denoised) if clean else self._loss(batch)
         self._log_loss('val_loss', loss, batch)
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -154,17 +155,10 @@ class HSIDenoising(RestorationTask):
             UnitError: If the images are not in [0, 1].
         """
         self._check(batch, batch_idx, clean=True)
-        denoised = self._score(batch, self.test_metrics)
-        self.test_noisy_metrics.update(
-            batch['image'], batch['target'], valid_pixels(batch)
-        )
-        self.log_dict(self.test_noisy_metrics, batch_size=len(denoised))
-        loss = self._clean_loss(batch, denoised)
-        self._log_loss('test_loss', loss, batch)
-
-    def on_predict_start(self) -> None:
-        """Show the scene to a network that looks at all of it."""
-        run_scene_pass(self, self.model, self.model_inputs)
+        denoised = self._denoise(batch)
+        self._score(batch, denoised, self.test_metrics)
+        self._score(batch, batch['image'], self.test_noisy_metrics)
+        self._log_loss('test_loss', self._target_loss(batch, denoised), batch)
 
     def predict_step(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -184,8 +178,7 @@ class HSIDenoising(RestorationTask):
             UnitError: If the images are not in [0, 1].
         """
         self._check(batch, batch_idx, clean=False)
-        image = self._in_units(batch, self(batch['image'], **self.model_inputs(batch)))
-        return {'image': image} | {k: batch[k] for k in PLACE if k in batch}
+        return self._placed(batch, self._in_units(batch, self._denoise(batch)))
 
     def model_inputs(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return what the network wants to know beside the image.
@@ -222,23 +215,16 @@ class HSIDenoising(RestorationTask):
             sigma = [sigma] if isinstance(sigma, list | tuple) else sigma
         return None if sigma is None else noise_levels(sigma, batch['image'])
 
-    def _score(self, batch: Any, metrics: MetricCollection) -> Tensor:
-        """Denoise, and update and log metrics."""
+    def _denoise(self, batch: Mapping[str, Any]) -> Tensor:
         denoised: Tensor = self(batch['image'], **self.model_inputs(batch))
-        metrics.update(denoised, batch['target'], valid_pixels(batch))
-        self.log_dict(metrics, batch_size=len(denoised))
         return denoised
-
-    def _clean_loss(self, batch: Any, denoised: Tensor) -> Tensor:
-        loss: Tensor = self.criterion(denoised, batch['target'], valid_pixels(batch))
-        return loss
 
     def _loss(self, batch: Any) -> Tensor:
         """Compute the loss of the kind of supervision."""
-        inputs = self.model_inputs(batch)
         kind = self.hparams['supervision']
         if kind == 'clean':
-            return self._clean_loss(batch, self(batch['image'], **inputs))
+            return self._target_loss(batch, self._denoise(batch))
+        inputs = self.model_inputs(batch)
         image, valid = batch['image'], valid_pixels(batch)
         if kind == 'neighbors':
             share = self._share_done()

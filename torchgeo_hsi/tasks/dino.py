@@ -19,8 +19,8 @@ from ..models.backbones._features import is_vit, make_backbone, network_of
 from ..transforms import MultiView, dino_views
 from ._prototype_head import PrototypeHead
 from ._recipes import OptimizerName, Recipe, ScheduleName
-from ._self_supervised import SelfSupervisedTask, check_views, num_features
-from ._steps import check_shares
+from ._self_supervised import SelfSupervisedTask, num_features
+from ._steps import check_shares, check_views
 
 #: What the published small crops are of the large ones, 48 of 128 pixels.
 _LOCAL_SHARE = 3 / 8

@@ -3,7 +3,6 @@
 
 """Contrastive learning on graphs of pixels, superpixels or tiles."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torchgeo.tasks import BaseTask
 
 from ..errors import BandMismatchError
 from ..graphs import SceneGraph
@@ -28,9 +26,10 @@ from ._graph_scores import (
 )
 from ._graph_views import ViewOptions, make_views
 from ._recipes import Recipe, ScheduleName, build_both
+from ._steps import SteppedTask, check_shares
 
 
-class GraphContrast(BaseTask):
+class GraphContrast(SteppedTask):
     """Learn features of pixels, superpixels or tiles from views of their graph.
 
     Two random views of the graph of a scene are encoded by graph convolutions and
@@ -57,7 +56,7 @@ class GraphContrast(BaseTask):
     Example:
         >>> from torchgeo_hsi.graphs import pixel_graph
         >>> graph = pixel_graph(torch.rand(20, 8, 8), components=4)
-        >>> task = GraphContrast('barlow_twins', in_channels=4, hidden=16, out=8)
+        >>> task = GraphContrast('barlow_twins', in_channels=4, hidden_dim=16, output_dim=8)
         >>> task.embed(graph).shape
         torch.Size([64, 8])
     """
@@ -68,25 +67,22 @@ class GraphContrast(BaseTask):
     #: Scores of the last validation or test.
     report: ClassificationReport | None = None
 
-    #: What the random numbers of all steps follow from.
-    _seed: int | None = None
-
     def __init__(
         self,
         objective: Objective = 'grace',
         in_channels: int = 30,
         num_classes: int | None = None,
-        hidden: int = 256,
-        out: int = 128,
+        hidden_dim: int = 256,
+        output_dim: int = 128,
         layers: int = 2,
         activation: Activation = 'relu',
         batch_norm: bool = False,
         views: Sequence[dict[str, Any]] | None = None,
         level: Level = 'node',
         projector: int = 128,
-        tau: float = 0.4,
+        temperature: float = 0.4,
         sample_nodes: int = 2048,
-        momentum: float = 0.99,
+        teacher_momentum: float = 0.99,
         diffusion: bool = True,
         diffusion_options: dict[str, Any] | None = None,
         lr: float = 1e-3,
@@ -104,8 +100,8 @@ class GraphContrast(BaseTask):
                 the data module computes.
             num_classes: Number of classes; by default as many as the data module has,
                 or *labels*.
-            hidden: Width of all layers of the encoder but the last.
-            out: Number of features that are learned.
+            hidden_dim: Width of all layers of the encoder but the last.
+            output_dim: Number of features that are learned.
             layers: Graph convolutions; one or two are best.
             activation: What follows each of them.
             batch_norm: Whether a batch normalization stands in front of it, as in BGRL.
@@ -117,10 +113,10 @@ class GraphContrast(BaseTask):
             level: Whether to compare nodes (``'node'``) or tiles (``'graph'``).
             projector: Width of the projector (GRACE), the predictor (BGRL) or the heads
                 (MVGRL of tiles).
-            tau: Temperature of GRACE.
+            temperature: Temperature of GRACE.
             sample_nodes: Nodes that GRACE draws for each loss, which needs memory and
                 time by the square of their number; 0 for all.
-            momentum: How much of the slow copy of BGRL stays in the first step; 1 at
+            teacher_momentum: How much of the slow copy of BGRL stays in the first step; 1 at
                 the end.
             diffusion: Whether the second view of MVGRL shows the diffusion of the
                 graph; else it shows the edges of the second of *views*.
@@ -138,10 +134,11 @@ class GraphContrast(BaseTask):
             UnknownNameError: If there is no such part of a view.
             ValueError: If a number is out of its range.
         """
-        if not 0 <= momentum <= 1 or not tau > 0 or not penalty >= 0:
+        check_shares(teacher_momentum=teacher_momentum)
+        if not temperature > 0 or not penalty >= 0:
             raise ValueError(
-                'Expected a momentum from 0 to 1, a positive tau and a penalty of 0 or '
-                f'more, got {momentum}, {tau} and {penalty}.'
+                'Expected a positive temperature and a penalty of 0 or more, got '
+                f'{temperature} and {penalty}.'
             )
         self.recipe = Recipe(
             'adamw', lr, weight_decay, schedule, warmup_epochs, scale_lr=False
@@ -155,11 +152,17 @@ class GraphContrast(BaseTask):
             'objective',
             'level',
             'in_channels',
-            'hidden',
-            'out',
+            'hidden_dim',
+            'output_dim',
             'layers',
         )
-        words += ('activation', 'batch_norm', 'projector', 'tau', 'sample_nodes')
+        words += (
+            'activation',
+            'batch_norm',
+            'projector',
+            'temperature',
+            'sample_nodes',
+        )
         options: Mapping[str, Any] = hparams['diffusion_options'] or {}
         self.objective: GraphObjective = make_objective(
             **{word: hparams[word] for word in words},
@@ -201,7 +204,7 @@ class GraphContrast(BaseTask):
             graph: The graph, on the device of the task.
 
         Returns:
-            Features of shape ``(N, out)`` of nodes, or of tiles for ``level='graph'``.
+            Features of shape ``(N, output_dim)`` of nodes, or of tiles for ``level='graph'``.
 
         Raises:
             BandMismatchError: If its nodes have another number of features.
@@ -211,27 +214,6 @@ class GraphContrast(BaseTask):
         found: Tensor = self(graph)
         self.train(training)
         return found
-
-    def on_fit_start(self) -> None:
-        """Choose the random numbers of this training."""
-        if self._seed is None:
-            self._seed = int(self.trainer.strategy.broadcast(torch.initial_seed()))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the random numbers follow from, so that training can go on exactly.
-
-        Args:
-            checkpoint: The checkpoint.
-        """
-        checkpoint['random_seed'] = self._seed
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the random numbers of a checkpoint.
-
-        Args:
-            checkpoint: The checkpoint.
-        """
-        self._seed = checkpoint.get('random_seed')
 
     def compare(self, graph: SceneGraph, generator: torch.Generator) -> Tensor:
         """Compute the loss of two random views of a graph.
@@ -272,11 +254,6 @@ class GraphContrast(BaseTask):
         self.log('train_loss', loss, batch_size=1)
         return loss
 
-    def progress(self) -> float:
-        """Return which share of the training is done, counted in steps."""
-        steps = float(self.trainer.estimated_stepping_batches)
-        return min(self.trainer.global_step / max(steps, 1.0), 1.0)
-
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take a step, then let the slow copy of BGRL follow.
 
@@ -285,8 +262,7 @@ class GraphContrast(BaseTask):
             **kwargs: As for Lightning.
         """
         super().optimizer_step(*args, **kwargs)
-        share = 0.5 * (1 + math.cos(math.pi * self.progress()))
-        self.objective.follow(1 - (1 - self.hparams['momentum']) * share)
+        self.objective.follow(self._rising_momentum(self.hparams['teacher_momentum']))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and its schedule.

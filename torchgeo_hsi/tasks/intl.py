@@ -3,14 +3,11 @@
 
 """Alignment of whitened embeddings of views."""
 
-import math
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any, Literal
 
 import torch
 from lightly.models.modules.heads import ProjectionHead
-from lightly.models.utils import deactivate_requires_grad
 from torch import Tensor, nn
 from torchvision.models._api import WeightsEnum
 
@@ -19,6 +16,7 @@ from ..losses.intl import INTLLoss
 from ..transforms import MultiView, intl_views
 from ._recipes import OptimizerName, Recipe, ScheduleName
 from ._self_supervised import SelfSupervisedTask, num_features
+from ._steps import check_shares, check_views, slow_copy
 
 #: Share of the learning rate that the published schedule ends with.
 _LR_END = 1e-3
@@ -119,10 +117,7 @@ class INTL(SelfSupervisedTask):
         """
         if layers < 1:
             raise ValueError(f'Expected 1 or more layers, got {layers}.')
-        if not 0 <= teacher_momentum <= 1:
-            raise ValueError(
-                f'Expected a teacher_momentum from 0 to 1, got {teacher_momentum}.'
-            )
+        check_shares(teacher_momentum=teacher_momentum)
         self.weights = weights
         self.recipe = Recipe(
             optimizer,
@@ -148,10 +143,8 @@ class INTL(SelfSupervisedTask):
             hparams['batch_norm'],
         )
         if hparams['ema']:
-            self.backbone_momentum = deepcopy(self.backbone)
-            self.projector_momentum = deepcopy(self.projector)
-            deactivate_requires_grad(self.backbone_momentum)
-            deactivate_requires_grad(self.projector_momentum)
+            self.backbone_momentum = slow_copy(self.backbone)
+            self.projector_momentum = slow_copy(self.projector)
 
     def configure_losses(self) -> None:
         """Build the loss."""
@@ -172,9 +165,7 @@ class INTL(SelfSupervisedTask):
 
     def momentum(self) -> float:
         """Return how much of the moving average stays: more and more, up to 1."""
-        start: float = self.hparams['teacher_momentum']
-        share = 0.5 * (1 + math.cos(math.pi * self.progress()))
-        return 1 - (1 - start) * share
+        return self._rising_momentum(self.hparams['teacher_momentum'])
 
     def compare(self, views: Sequence[Sample], learn: bool) -> tuple[Tensor, Tensor]:
         """Compute the loss of views of each image.
@@ -189,8 +180,7 @@ class INTL(SelfSupervisedTask):
         Raises:
             ValueError: If there are less than two views.
         """
-        if len(views) < 2:
-            raise ValueError(f'Expected views= to make 2 or more, got {len(views)}.')
+        check_views(views)
         target = None
         if self.hparams['ema']:
             with torch.no_grad():

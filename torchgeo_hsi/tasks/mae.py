@@ -16,7 +16,8 @@ from ..models.backbones._features import pooled_features
 from ..models.masked_autoencoder.model import MaskedAutoencoder, Masking
 from ..transforms import CenterResizedCrop, MultiView, mae_views
 from ._recipes import OptimizerName, Recipe, ScheduleName
-from ._self_supervised import SelfSupervisedTask, check_views
+from ._self_supervised import SelfSupervisedTask
+from ._steps import check_views
 
 #: Arguments of the autoencoder.
 _OPTIONS = (

@@ -4,12 +4,10 @@
 """Momentum contrast of two views, or of two dates, of a place."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any, Literal
 
 import torch
 from lightly.models.modules import MoCoProjectionHead
-from lightly.models.utils import deactivate_requires_grad
 from torch import Tensor, nn
 from torchvision.models._api import WeightsEnum
 
@@ -18,6 +16,7 @@ from ..losses.queue_contrast import QueueContrastLoss
 from ..transforms import MultiView, moco_views
 from ._recipes import OptimizerName, Recipe, ScheduleName
 from ._self_supervised import SelfSupervisedTask, num_features
+from ._steps import check_shares, check_views, slow_copy
 
 
 class HSIMoCo(SelfSupervisedTask):
@@ -106,10 +105,7 @@ class HSIMoCo(SelfSupervisedTask):
             BandMismatchError: If the backbone cannot take so few bands.
             ValueError: If a number is out of its range.
         """
-        if not 0 <= teacher_momentum <= 1:
-            raise ValueError(
-                f'Expected a teacher_momentum from 0 to 1, got {teacher_momentum}.'
-            )
+        check_shares(teacher_momentum=teacher_momentum)
         self.weights = weights
         self.recipe = Recipe(
             optimizer,
@@ -134,10 +130,8 @@ class HSIMoCo(SelfSupervisedTask):
             self.hparams['layers'],
             batch_norm=self.hparams['batch_norm'],
         )
-        self.backbone_momentum = deepcopy(self.backbone)
-        self.projection_head_momentum = deepcopy(self.projection_head)
-        deactivate_requires_grad(self.backbone_momentum)
-        deactivate_requires_grad(self.projection_head_momentum)
+        self.backbone_momentum = slow_copy(self.backbone)
+        self.projection_head_momentum = slow_copy(self.projection_head)
 
     def configure_losses(self) -> None:
         """Build the loss, with its queue."""
@@ -172,8 +166,7 @@ class HSIMoCo(SelfSupervisedTask):
         Raises:
             ValueError: If there are not two views.
         """
-        if len(views) != 2:
-            raise ValueError(f'Expected views= to make 2 views, got {len(views)}.')
+        check_views(views, 2)
         features = self.encode(self.backbone, views[0])
         query = self.projection_head(features)
         with torch.no_grad():

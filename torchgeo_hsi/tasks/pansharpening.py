@@ -24,8 +24,9 @@ from ..metrics import (
     SpectralAngle,
 )
 from ..models import Pansharpener
+from ..models.pansharpening import Pair
 from ..physics.resampling.decimate import repeat_pixels
-from ._restoration import PLACE, RestorationTask, models_of
+from ._restoration import RestorationTask, models_of
 from ._restoration_options import check_options
 from ._scene_pass import show_scene
 
@@ -155,15 +156,17 @@ class HSIPansharpening(RestorationTask):
             BandMismatchError: If the shapes do not fit.
             EmptyDataError: If an image has no valid pixel.
         """
-        _check(batch, ())
-        wavelength = batch.get('wavelength')
-        if self._given_wavelength is None and wavelength is not None:
-            self.model.wavelength = wavelength.reshape(-1, wavelength.shape[-1])[
-                0
-            ].tolist()
-        inputs = {key: batch[key] for key in _INPUTS if batch.get(key) is not None}
+        inputs = self._prepare(batch)
         sharpened: Tensor = self.model(batch['image'], batch['pan'], **inputs)
         return sharpened
+
+    def _prepare(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Tell the method the wavelengths of a batch, and return its arguments."""
+        _check(batch, ())
+        axis = batch.get('wavelength')
+        if self._given_wavelength is None and axis is not None:
+            self.model.wavelength = axis.reshape(-1, axis.shape[-1])[0].tolist()
+        return {key: batch[key] for key in _INPUTS if batch.get(key) is not None}
 
     def training_step(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -182,7 +185,7 @@ class HSIPansharpening(RestorationTask):
             MetadataError: If a pair lacks its target or PAN.
         """
         _check(batch, ('target',))
-        loss = self._loss(batch, self(batch))
+        loss = self._target_loss(batch, self(batch))
         self.log('train_loss', loss, batch_size=len(batch['image']))
         return loss
 
@@ -202,7 +205,7 @@ class HSIPansharpening(RestorationTask):
         _check(batch, ('target',))
         sharpened = self(batch)
         self._score(batch, sharpened, self.val_metrics)
-        self._log_loss('val_loss', self._loss(batch, sharpened), batch)
+        self._log_loss('val_loss', self._target_loss(batch, sharpened), batch)
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Compute the metrics of the result, and of the interpolated cube.
@@ -216,10 +219,12 @@ class HSIPansharpening(RestorationTask):
         Raises:
             MetadataError: If a pair lacks its PAN.
         """
-        sharpened = self(batch)
-        plain = self.model.make_pair(
-            batch['image'], batch['pan'], batch.get('valid'), batch.get('pan_valid')
-        ).up
+        inputs = self._prepare(batch)
+        # gaps are filled, and the cube is interpolated, once for both
+        pair: Pair = self.model.make_pair(batch['image'], batch['pan'], **inputs)
+        sharpened = self.model.sharpen_pair(pair)
+        # that of the data set may have been interpolated in another way
+        plain = pair.up if batch.get('up') is None else pair.interpolate(pair.cube)
         reduced = 'target' in batch
         own, exp = (
             (self.test_metrics, self.test_exp_metrics)
@@ -229,7 +234,7 @@ class HSIPansharpening(RestorationTask):
         self._score(batch, sharpened, own)
         self._score(batch, plain, exp)
         if reduced:
-            self._log_loss('test_loss', self._loss(batch, sharpened), batch)
+            self._log_loss('test_loss', self._target_loss(batch, sharpened), batch)
 
     def on_predict_start(self) -> None:
         """Show the scene to a method that looks at all of it."""
@@ -274,23 +279,32 @@ class HSIPansharpening(RestorationTask):
         image = cube.new_zeros(len(cube), cube.shape[1], *pan.shape[2:])
         if usable.any():
             image[usable] = self(_select(batch, usable)).to(image)
-        return {'image': image} | {key: batch[key] for key in PLACE if key in batch}
+        return self._placed(batch, image)
 
-    def _loss(self, batch: Any, sharpened: Tensor) -> Tensor:
+    def _target_loss(self, batch: Mapping[str, Any], image: Tensor) -> Tensor:
         factor = 1 / self.hparams['data_range']
-        target = batch['target']
-        loss: Tensor = self.criterion(
-            sharpened * factor, target * factor, _fine_valid(batch)
-        )
-        return loss
+        scaled = {**batch, 'target': batch['target'] * factor}
+        return super()._target_loss(scaled, image * factor)
 
-    def _score(self, batch: Any, image: Tensor, metrics: MetricCollection) -> None:
+    def _score(
+        self, batch: Mapping[str, Any], image: Tensor, metrics: MetricCollection
+    ) -> None:
         if 'target' in batch:
-            metrics.update(image, batch['target'], _fine_valid(batch))
-        else:
-            cube, pan = batch['image'], batch['pan']
-            metrics.update(image, cube, pan, batch.get('valid'), batch.get('pan_valid'))
+            super()._score(batch, image, metrics)
+            return
+        cube, pan = batch['image'], batch['pan']
+        metrics.update(image, cube, pan, batch.get('valid'), batch.get('pan_valid'))
         self.log_dict(metrics, batch_size=len(image))
+
+    def _counted(self, batch: Mapping[str, Any]) -> Tensor:
+        """Return where cube and PAN have data, on the grid of the PAN."""
+        pan = batch['pan']
+        found = torch.ones_like(pan[:, 0], dtype=torch.bool)
+        if batch.get('pan_valid') is not None:
+            found = found & batch['pan_valid'].bool()
+        if batch.get('valid') is not None:
+            found = found & _finer(batch['valid'].bool(), batch)
+        return found
 
 
 def _check(batch: Mapping[str, Any], more: tuple[str, ...]) -> None:
@@ -302,17 +316,6 @@ def _check(batch: Mapping[str, Any], more: tuple[str, ...]) -> None:
             'torchgeo_hsi.datamodules.HSIPansharpeningDataModule'
             + (', at reduced resolution.' if more else '.')
         )
-
-
-def _fine_valid(batch: Mapping[str, Any]) -> Tensor:
-    """Return where cube and PAN have data, on the grid of the PAN."""
-    pan = batch['pan']
-    found = torch.ones_like(pan[:, 0], dtype=torch.bool)
-    if batch.get('pan_valid') is not None:
-        found = found & batch['pan_valid'].bool()
-    if batch.get('valid') is not None:
-        found = found & _finer(batch['valid'].bool(), batch)
-    return found
 
 
 def _finer(mask: Tensor, batch: Mapping[str, Any]) -> Tensor:

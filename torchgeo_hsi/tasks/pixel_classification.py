@@ -27,7 +27,7 @@ from ._pixel_reports import (
     split_name,
 )
 from ._pixel_weights import load_trunk
-from ._protocols import Protocol, ProtocolMixin, Schedule, check_names
+from ._protocols import Protocol, ProtocolMixin, Schedule, check_fitted, check_names
 
 
 class HSIPixelClassification(ProtocolMixin, BaseTask):
@@ -227,7 +227,7 @@ class HSIPixelClassification(ProtocolMixin, BaseTask):
             MetadataError: If that is not so.
         """
         self._check_data()
-        self._check_fitted()
+        check_fitted(self.model)
 
     def on_test_start(self) -> None:
         """Check that the data module fits the task, and the model is fitted.
@@ -236,7 +236,7 @@ class HSIPixelClassification(ProtocolMixin, BaseTask):
             MetadataError: If that is not so.
         """
         self._check_data()
-        self._check_fitted()
+        check_fitted(self.model)
 
     def on_predict_start(self) -> None:
         """Check that the data module fits the task, and the model is fitted.
@@ -245,20 +245,13 @@ class HSIPixelClassification(ProtocolMixin, BaseTask):
             MetadataError: If that is not so.
         """
         self._check_data()
-        self._check_fitted()
+        check_fitted(self.model)
 
     def _check_data(self) -> Any:
         """Compare the data module with the task, and return it."""
         datamodule = getattr(self._trainer, 'datamodule', None)
         check_data(datamodule, self.hparams)
         return datamodule
-
-    def _check_fitted(self) -> None:
-        if not self.model.is_fitted:
-            raise MetadataError(
-                'This network has not been trained, so its map would be noise. Run fit '
-                'first, and pass its checkpoint (ckpt_path).'
-            )
 
     def training_step(
         self, batch: Sample, batch_idx: int, dataloader_idx: int = 0

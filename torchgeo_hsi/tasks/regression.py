@@ -13,8 +13,7 @@ from torchvision.models._api import WeightsEnum
 
 from ..losses import KnownTargets, NormalizedMSELoss
 from ..metrics import HyperviewScore
-from ..models import get_model
-from ._protocols import Protocol, ProtocolMixin, Schedule, check_names
+from ._protocols import Protocol, ProtocolMixin, Schedule, build_classifier, check_names
 
 
 class _KnownMetrics(MetricCollection):
@@ -103,11 +102,7 @@ class HSIRegression(ProtocolMixin, Regression):
 
     def configure_models(self) -> None:
         """Build the model."""
-        names = ('backbone', 'head', 'pool', 'in_channels')
-        words = {name: self.hparams[name] for name in names}
-        words |= {k: self.hparams[k] for k in ('backbone_kwargs', 'head_kwargs')}
-        words['num_classes'] = self.hparams['num_outputs']
-        self.model = get_model('classifier', **words)
+        self.model = build_classifier(self.hparams, self.hparams['num_outputs'])
         self.prepare_backbone()
 
     def configure_losses(self) -> None:

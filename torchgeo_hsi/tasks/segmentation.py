@@ -16,7 +16,7 @@ from ..errors import MetadataError, PluginError
 from ..losses import LabelledPixels, MaskedCrossEntropy
 from ..models import get_model
 from ..models.api import get_builder
-from ._protocols import Protocol, ProtocolMixin, Schedule, check_names
+from ._protocols import Protocol, ProtocolMixin, Schedule, check_fitted, check_names
 
 #: Names of the losses.
 LOSSES = ('ce', 'jaccard', 'focal', 'dice')
@@ -157,7 +157,7 @@ class HSISegmentation(ProtocolMixin, SemanticSegmentation):
             MetadataError: If one of the two is not so.
         """
         self._check_labels()
-        self._check_fitted()
+        check_fitted(self.model)
 
     def on_predict_start(self) -> None:
         """Check that the network has been trained.
@@ -165,14 +165,7 @@ class HSISegmentation(ProtocolMixin, SemanticSegmentation):
         Raises:
             MetadataError: If it has never seen a spectrum.
         """
-        self._check_fitted()
-
-    def _check_fitted(self) -> None:
-        if not getattr(self.model, 'is_fitted', True):
-            raise MetadataError(
-                'This network has not been trained, so its map would be noise. Run fit '
-                'first, and pass its checkpoint (ckpt_path).'
-            )
+        check_fitted(self.model)
 
     def _check_labels(self) -> None:
         """Compare the labels with those of the data module, as far as it has any."""

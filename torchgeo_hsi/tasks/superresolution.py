@@ -16,9 +16,9 @@ from ..metrics import ERGAS, MPSNR, MSSIM, RMSE, CrossCorrelation, SpectralAngle
 from ..models import Bicubic, SuperResolver, get_builder
 from ..physics.resampling.decimate import repeat_pixels
 from ..physics.rgb import color_positions
-from ._restoration import PLACE, RestorationTask, models_of
+from ._restoration import RestorationTask, models_of
 from ._restoration_options import check_options, check_range
-from ._scene_pass import run_scene_pass, valid_pixels
+from ._scene_pass import valid_pixels
 from ._superresolution_consistency import batch_matrix, consistency_loss
 
 _DATA = 'torchgeo_hsi.datamodules.HSISuperResolutionDataModule'
@@ -173,7 +173,7 @@ class HSISuperResolution(RestorationTask):
                 return None
             loss = self._consistency(batch)
         else:
-            loss = self._loss(batch, self._enlarge(batch))
+            loss = self._target_loss(batch, self._enlarge(batch))
         self.log('train_loss', loss, batch_size=len(batch['image']))
         return loss
 
@@ -194,7 +194,7 @@ class HSISuperResolution(RestorationTask):
         self._check(batch, batch_idx)
         enlarged = self._enlarge(batch)
         self._score(batch, enlarged, self.val_metrics)
-        self._log_loss('val_loss', self._loss(batch, enlarged), batch)
+        self._log_loss('val_loss', self._target_loss(batch, enlarged), batch)
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Compute the metrics of the result, and of the interpolated image.
@@ -213,11 +213,7 @@ class HSISuperResolution(RestorationTask):
         self._score(batch, enlarged, self.test_metrics)
         plain = self._bicubic(batch['image'], **self.model_inputs(batch))
         self._score(batch, plain, self.test_bicubic_metrics)
-        self._log_loss('test_loss', self._loss(batch, enlarged), batch)
-
-    def on_predict_start(self) -> None:
-        """Show the scene to a network that looks at all of it."""
-        run_scene_pass(self, self.model, self.model_inputs)
+        self._log_loss('test_loss', self._target_loss(batch, enlarged), batch)
 
     def predict_step(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -239,7 +235,7 @@ class HSISuperResolution(RestorationTask):
         """
         self._check(batch, batch_idx, paired=False)
         image = self._in_units(batch, self._enlarge(batch, self.hparams['ensemble']))
-        result = {'image': image} | {k: batch[k] for k in PLACE if k in batch}
+        result = self._placed(batch, image)
         if 'valid' in batch:
             result['valid'] = repeat_pixels(batch['valid'], self.hparams['scale'])
         return result
@@ -302,17 +298,7 @@ class HSISuperResolution(RestorationTask):
         image, valid = batch['image'], inputs.get('valid')
         return consistency_loss(self, self.criterion, image, matrix, valid)
 
-    def _loss(self, batch: Mapping[str, Any], enlarged: Tensor) -> Tensor:
-        loss: Tensor = self.criterion(enlarged, batch['target'], self._fine(batch))
-        return loss
-
-    def _score(
-        self, batch: Mapping[str, Any], image: Tensor, metrics: MetricCollection
-    ) -> None:
-        metrics.update(image, batch['target'], self._fine(batch))
-        self.log_dict(metrics, batch_size=len(image))
-
-    def _fine(self, batch: Mapping[str, Any]) -> Tensor:
+    def _counted(self, batch: Mapping[str, Any]) -> Tensor:
         """Return which fine pixels count: known ones, made of known ones."""
         valid = repeat_pixels(valid_pixels(batch), self.hparams['scale'])
         known = batch.get('target_valid')

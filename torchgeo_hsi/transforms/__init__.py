@@ -3,8 +3,7 @@
 
 """Transforms of whole samples: what belongs together moves together."""
 
-# naming one of our transforms in a config is enough to register our backbones in timm
-from .. import models as _models  # noqa: F401
+from .._timm import import_with_timm as _import_with_timm
 from .crop import CenterResizedCrop, RandomResizedCrop
 from .dihedral import RandomDihedral
 from .gas_plume import GasPlume
@@ -47,6 +46,9 @@ from .views import (
     mae_views,
     moco_views,
 )
+
+# naming one of our transforms in a config is enough to register our backbones in timm
+_import_with_timm('torchgeo_hsi.models')
 
 __all__ = (
     'BandDropout',

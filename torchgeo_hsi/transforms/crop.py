@@ -187,11 +187,14 @@ def resize(
         shares = _linear(valid.unsqueeze(-3).float(), boxes, size, moves)
         result['valid'] = shares.squeeze(-3) > 1 - 1e-4
     if 'target' in batch and batch['target'].shape[-2:] == image.shape[-2:]:
-        result['target'] = _linear(batch['target'], boxes, size, moves)
+        result['target'] = _linear(batch['target'], boxes, size, moves, valid)
     if 'pan' in batch:
         ratio = batch['pan'].shape[-1] // image.shape[-1]
         fine = [(ratio * t, ratio * x, ratio * h, ratio * w) for t, x, h, w in boxes]
-        result['pan'] = _linear(batch['pan'], fine, ratio * size, moves)
+        known = valid
+        if known is not None:
+            known = known.repeat_interleave(ratio, -2).repeat_interleave(ratio, -1)
+        result['pan'] = _linear(batch['pan'], fine, ratio * size, moves, known)
     if 'mask' in batch:
         parts = zip(batch['mask'], boxes, moves or [Move()] * len(boxes), strict=True)
         masks = [move(_nearest(mask, box, size), turn) for mask, box, turn in parts]

@@ -3,6 +3,7 @@
 
 """Scores of a method on pixels of a scene that it was not fitted to."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,13 +16,20 @@ from ..datamodules._scene_splits import make_split
 from ..datasets.labelled_scenes.scene import UNLABELLED, LabelledScene
 from ..datasets.splits import PixelSplit, leak_report
 from ..datasets.splits.folds import pixel_folds
-from ..errors import BandMismatchError, EmptyDataError
+from ..errors import BandMismatchError, EmptyDataError, HSIWarning
 from ..metrics.classification_report import RANDOM_NOTE, ClassificationReport
 from ._fit import Fitter, known_classes, list_names
 from .methods import DEFAULT_METHOD, find_recipe
 
 #: Kinds of splits that make folds.
 _FOLDED = ('block', 'region', 'random')
+
+#: What is said where no pixel can be tested.
+_NO_SCORES = (
+    'there are no scores: every class has its labels in one place, so nothing is left to '
+    'learn it from while that is tested. How good a map is remains unknown; label each '
+    'class in two places at least'
+)
 
 #: Window that blocks and guard are for at least. Neighbours are alike, whether or not a
 #: method looks at them: blocks of a few pixels would test little else than random ones.
@@ -136,6 +144,9 @@ def validate(
         if progress is not None:
             progress('Cross-validating', (number + 1) / len(splits))
     first = splits[0]
+    if not any(matrix.any() for matrix in matrices):
+        warnings.warn(f'{_NO_SCORES[0].upper()}{_NO_SCORES[1:]}.', HSIWarning, 2)
+        notes.append(_NO_SCORES)
     return ClassificationReport(
         np.stack(matrices),
         scene.class_names,

@@ -10,13 +10,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torchgeo.datasets import RGBBandsMissingError
 
-from ..callbacks._figure_file import save_figure
+from ..callbacks._figure_file import picture_complaint, save_figure
 from ..datasets.labelled_scenes.scene import UNLABELLED, LabelledScene
 from ..datasets.plotting import NODATA_GRAY, class_map, true_color
 from ..errors import OutputError
@@ -39,12 +38,9 @@ def check_picture(path: Path) -> None:
     Raises:
         OutputError: If its suffix is that of no picture.
     """
-    formats = sorted(FigureCanvasBase.get_supported_filetypes())
-    if path.suffix.lower().removeprefix('.') not in formats:
-        raise OutputError(
-            f'Expected a picture with one of the suffixes {", ".join(formats)}, got '
-            f'{path}.'
-        )
+    complaint = picture_complaint(path, needs_suffix=True)
+    if complaint:
+        raise OutputError(complaint)
 
 
 def draw_classification(

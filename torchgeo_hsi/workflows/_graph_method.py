@@ -145,10 +145,10 @@ def graph_options(
     components: int = 30,
     drop_dissimilar: float = 0.25,
     objective: Literal['grace', 'bgrl', 'mvgrl', 'barlow_twins'] = 'grace',
-    hidden: int = 256,
-    out: int = 128,
+    hidden_dim: int = 256,
+    output_dim: int = 128,
     layers: int = 2,
-    tau: float = 0.4,
+    temperature: float = 0.4,
     sample_nodes: int = 2048,
     penalty: float = 1e-2,
 ) -> dict[str, dict[str, Any]]:
@@ -163,10 +163,10 @@ def graph_options(
         components: Principal components that are the features of a node.
         drop_dissimilar: Share of the edges of the map that is left out.
         objective: Objective of :class:`~torchgeo_hsi.tasks.GraphContrast`.
-        hidden: Width of all layers of the encoder but the last.
-        out: Number of features that are learned.
+        hidden_dim: Width of all layers of the encoder but the last.
+        output_dim: Number of features that are learned.
         layers: Graph convolutions.
-        tau: Temperature of GRACE.
+        temperature: Temperature of GRACE.
         sample_nodes: Nodes that GRACE draws for each loss.
         penalty: Weight of the squared weights of the linear classifier.
 
@@ -183,10 +183,10 @@ def graph_options(
     }
     task = {
         'objective': objective,
-        'hidden': hidden,
-        'out': out,
+        'hidden_dim': hidden_dim,
+        'output_dim': output_dim,
         'layers': layers,
-        'tau': tau,
+        'temperature': temperature,
         'sample_nodes': sample_nodes,
         'penalty': penalty,
     }

@@ -49,7 +49,7 @@ METHODS: Mapping[str, Recipe] = MappingProxyType(
         'graph': Recipe(
             'graph',
             5,
-            {'hidden': 128, 'out': 64, 'sample_nodes': 1024},
+            {'hidden_dim': 128, 'output_dim': 64, 'sample_nodes': 1024},
             steps=100,
             weight_decay=1e-5,
         ),

@@ -257,7 +257,7 @@ def test_labels_of_the_command(raster: Path, codes: np.ndarray, tmp_path: Path) 
     assert (found == codes).all()
     assert not place
     savemat(tmp_path / 'labels.mat', {'gt': codes})
-    with pytest.raises(MetadataError, match='--key'):
+    with pytest.raises(MetadataError, match='--label-key'):
         read_labels(str(tmp_path / 'labels.mat'), None)
 
 

@@ -218,3 +218,14 @@ def test_bad_options(scenes: Scenes, labels: LabelRaster) -> None:
     labels.crs = 'EPSG:4326'
     with pytest.raises(MetadataError, match='another CRS'):
         block_geo_split(scenes, 8, labels=labels)
+
+
+def test_labels_that_say_nothing(folder: Path, tmp_path: Path) -> None:
+    place = Affine(RES, 0, WEST, 0, -RES, NORTH)
+    words: dict[str, Any] = {'driver': 'GTiff', 'count': 1, 'height': 96, 'width': 96}
+    words |= {'dtype': 'uint8', 'crs': 'EPSG:32632', 'transform': place}
+    with rasterio.open(tmp_path / 'labels.tif', 'w', **words) as dst:
+        dst.write(np.full((96, 96), 7, 'uint8'), 1)
+    labels = LabelRaster(tmp_path / 'labels.tif', ignore_index=7)
+    with pytest.raises(EmptyDataError, match=r'other than ignore_index=7.*same place'):
+        block_geo_split(Scenes(folder), 8, labels=labels)

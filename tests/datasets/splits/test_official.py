@@ -37,7 +37,7 @@ def test_pixels() -> None:
 
 def test_validation() -> None:
     given = masks()
-    split = official_pixel_split(LABELS, given, 3, val_share=0.2)
+    split = official_pixel_split(LABELS, given, 3, val_split_pct=0.2)
     assert split.names == ('train', 'val', 'test')
     assert np.array_equal(split.mask('test'), given['test'] & (LABELS > 0))
     assert not (split.mask('val') & ~given['train']).any()
@@ -57,14 +57,14 @@ def test_official_validation() -> None:
     split = official_pixel_split(LABELS, given, 3)
     assert split.names == ('train', 'val', 'test')
     with pytest.raises(ValueError, match='official val already'):
-        official_pixel_split(LABELS, given, 3, val_share=0.1)
+        official_pixel_split(LABELS, given, 3, val_split_pct=0.1)
 
 
 @pytest.mark.parametrize(
     ('change', 'error', 'text'),
     [
         ({'masks': {'train': LABELS > 0}}, ValueError, 'at least training and test'),
-        ({'val_share': 1.0}, ValueError, 'less than 1'),
+        ({'val_split_pct': 1.0}, ValueError, 'less than 1'),
         (
             {'masks': {'train': LABELS > 2, 'test': LABELS > 5}},
             ValueError,

@@ -372,9 +372,9 @@ def test_compiles_without_a_break(adapter: WavelengthAdapter) -> None:
 def _best(call: Callable[[], object]) -> float:
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 

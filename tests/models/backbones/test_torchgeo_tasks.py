@@ -97,8 +97,8 @@ def test_semantic_segmentation(model: str, backbone: str) -> None:
     task = SemanticSegmentation(
         model=model, backbone=backbone, in_channels=BANDS, num_classes=3
     )
-    train_one_step(task, 64, validate=True)
-    assert task.eval()(torch.rand(1, BANDS, 64, 64)).shape == (1, 3, 64, 64)
+    train_one_step(task, 32, validate=True)
+    assert task.eval()(torch.rand(1, BANDS, 32, 32)).shape == (1, 3, 32, 32)
 
 
 @pytest.mark.parametrize('model', ['spec_vit_tiny', 'spec_resnet50'])

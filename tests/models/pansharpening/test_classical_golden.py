@@ -7,10 +7,10 @@ from functools import cache
 
 import pytest
 import torch
+from data.pansharpening_scene.data import ergas, golden_scene, rmse
 from torch import Tensor
 
 from tests.models.pansharpening.classical_cases import METHODS
-from tests.pansharpening_scene import ergas, golden_scene, rmse
 from torchgeo_hsi.models import get_model
 from torchgeo_hsi.models.pansharpening import MeasuringPansharpener
 from torchgeo_hsi.models.pansharpening.component_substitution import (

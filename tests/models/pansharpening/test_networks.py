@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pansharpening_scene import golden_scene
+from data.pansharpening_scene.data import golden_scene
 from torch import Tensor, nn
 
 from torchgeo_hsi.errors import BandMismatchError, CorruptFileError

@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from data.pansharpening_scene.data import GAIN, RATIO, golden_scene, rmse
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.pansharpening_scene import GAIN, RATIO, golden_scene, rmse
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError
 from torchgeo_hsi.models.pansharpening.exp import EXP
 from torchgeo_hsi.models.pansharpening.pair import Margins

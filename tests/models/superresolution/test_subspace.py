@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from models.classical.painted_fields import gaussian, truth
+from models.denoising.classical.painted_fields import gaussian, truth
 from torch import Tensor, nn
 
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, UnknownNameError

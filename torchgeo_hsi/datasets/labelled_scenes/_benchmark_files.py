@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..._typing import PathLike
 from ...errors import BandMismatchError, CorruptFileError, MetadataError
-from ...io.mat import _open as _open_mat
+from ...io.mat import open_mat
 from ._label_rasters import read_raster_labels
 
 #: Suffixes that are looked for, best first: a ``.hdr`` may describe a ``.tif``.
@@ -98,7 +98,7 @@ def choose_key(path: str, keys: Sequence[str], shape: tuple[int, ...]) -> str | 
     """
     if not path.lower().endswith('.mat'):
         return None
-    file, variables, reverse = _open_mat(path)
+    file, variables, reverse = open_mat(path)
     # MATLAB states the axes the other way than HDF5
     shapes = {
         name: tuple(array.shape[::-1] if reverse else array.shape)

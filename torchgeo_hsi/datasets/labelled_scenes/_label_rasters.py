@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
@@ -15,7 +16,6 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -23,15 +23,20 @@ from ..._typing import BoolArray
 from ...errors import CorruptFileError, MetadataError
 from ...io import ENVIReader, read_array
 from ...io._envi_header import DATA_SUFFIXES, find_pair, items, read_header
-from ...io._files import check_file, siblings
-from ...io._hdf5 import arrays, open_hdf5
+from ...io._files import check_file, shorten, siblings
+from ...io._gdal import GDAL_ERRORS
+from ...io._hdf5 import arrays, misleading, open_hdf5
+from ...io._spectral import numbers
 from ...io.geotiff import open_raster
-from ...io.mat import _open as _open_mat
+from ...io.mat import open_mat
 from ...io.open import has_named_arrays
 from .label_map import LabelMap
 
 #: Suffixes of rasters that never are the binary file of an ENVI header.
 _TIFF = ('.tif', '.tiff')
+
+#: What numpy raises over a header that is none.
+_WRONG = (KeyError, TypeError, ValueError)
 
 #: Name of the tag of a raster that holds the names of classes.
 _TAG = 'class_names'
@@ -63,24 +68,34 @@ def read_raster_labels(path: str, key: str | None) -> LabelMap:
             f'key={key!r} is for .mat, NetCDF and HDF5 files, which {path} is not.'
         )
     if path.lower().endswith('.npy'):
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise CorruptFileError(f'{path} holds no array: {error}.') from error
-        return _from_array(values, path)
+        return _from_array(_read_npy(path), path)
     return _read_envi(path) if _is_envi(path) else _read_gdal(path)
+
+
+def _read_npy(path: str) -> NDArray[Any]:
+    """Read an array of numbers; objects, which may run code, are refused."""
+    try:
+        with open(path, 'rb') as file:
+            found: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            return found
+    # what is in the place of the header is parsed as Python writes it
+    except (EOFError, MemoryError, OSError, SyntaxError, TokenError, *_WRONG) as error:
+        raise CorruptFileError(
+            f'{path} holds no array of numbers ({shorten(str(error), 200)}). Write it '
+            'again with numpy.save.'
+        ) from error
 
 
 def _choose_key(path: str) -> str:
     """Name the only array of two dimensions that can be a label map."""
     if path.lower().endswith('.mat'):
         # MATLAB's version 5 is read as a whole, and has no handle to close
-        file, variables, _ = _open_mat(path)
+        file, variables, _ = open_mat(path)
         shapes = {name: tuple(a.shape) for name, a in variables.items()}
         if file is not None:
             file.close()
     else:
-        with open_hdf5(path) as file:
+        with open_hdf5(path) as file, misleading(path):
             shapes = {name: tuple(a.shape) for name, a in arrays(file).items()}
     maps = [n for n, s in shapes.items() if len(s) == 2 and min(s) > 1]
     if len(maps) != 1:
@@ -98,7 +113,7 @@ def _from_array(values: NDArray[Any], path: str) -> LabelMap:
     if values.ndim != 2:
         raise MetadataError(
             f'Expected a label map of rows and columns in {path}, got shape '
-            f'{values.shape}.'
+            f'{values.shape}. Choose another array.'
         )
     codes, known = whole_numbers(values, np.ones(values.shape, dtype=bool), path)
     return LabelMap(codes, known, path=path)
@@ -127,7 +142,8 @@ def whole_numbers(
         if broken.any():
             raise MetadataError(
                 f'Expected whole numbers as labels in {path}, got '
-                f'{float(held[broken][0]):g}. Is this the label map?'
+                f'{float(held[broken][0]):g}. Is this the label map? Choose another '
+                'file or array.'
             )
         if np.abs(held).max(initial=0) > 2 ** (np.finfo(held.dtype).nmant + 1):
             raise MetadataError(
@@ -137,10 +153,13 @@ def whole_numbers(
         return held.astype(np.int64), known
     if values.dtype.kind not in 'iub':
         raise MetadataError(
-            f'Expected whole numbers as labels in {path}, got {values.dtype}.'
+            f'Expected whole numbers as labels in {path}, got {values.dtype}. Write '
+            'them as integers.'
         )
     if values.dtype == np.uint64 and values.max(initial=0) > np.iinfo(np.int64).max:
-        raise MetadataError(f'The class codes of {path} do not fit into int64.')
+        raise MetadataError(
+            f'The class codes of {path} do not fit into int64. Write smaller ones.'
+        )
     return np.where(known, values, 0).astype(np.int64), known
 
 
@@ -170,7 +189,8 @@ def _read_envi(path: str) -> LabelMap:
         values, valid = reader._read_values([0], window, np.float64)
     codes, known = whole_numbers(values[0], valid[0], path)
     names = dict(enumerate(items(header, 'class names')))
-    lookup = [int(float(part)) for part in items(header, 'class lookup') if part]
+    parts = numbers([part for part in items(header, 'class lookup') if part])
+    lookup = [] if parts is None else parts.astype(int).tolist()
     triples = [lookup[i : i + 3] for i in range(0, len(lookup) - 2, 3)]
     colors = {code: to_hex(triple) for code, triple in enumerate(triples)}
     return LabelMap(codes, known, names, colors, info.crs, info.transform, path)
@@ -185,10 +205,10 @@ def _read_gdal(path: str) -> LabelMap:
         try:
             raw = src.read(1)
             known = src.read_masks(1) > 0
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             raise CorruptFileError(
-                f'{path} is truncated or damaged: its labels cannot be read ({error}). '
-                'Download or copy it again.'
+                f'{path} is truncated or damaged: its labels cannot be read '
+                f'({shorten(str(error), 200)}). Download or copy it again.'
             ) from error
         codes, known = whole_numbers(raw, known, path)
         transform = None if src.transform.is_identity else src.transform
@@ -202,7 +222,8 @@ _ALPHA = ColorInterp.alpha
 
 def _several_bands(path: str, count: int) -> MetadataError:
     return MetadataError(
-        f'Expected a label map of one band in {path}, got {count} bands.'
+        f'Expected a label map of one band in {path}, got {count} bands. Save the one '
+        'with the classes alone.'
     )
 
 
@@ -258,10 +279,10 @@ def parse_names(text: str, present: Sequence[int], path: str) -> dict[int, str]:
             found = json.loads(stripped)
             if isinstance(found, dict):
                 return {int(code): str(name) for code, name in found.items()}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MetadataError(
-                f'The tag {_TAG} of {path} cannot be read: {error}. Expected a JSON '
-                'object from code to name, or names between semicolons.'
+                f'The tag {_TAG} of {path} cannot be read ({shorten(str(error), 200)}). '
+                'Write a JSON object from code to name, or names between semicolons.'
             ) from error
         names = [str(name) for name in found]
     else:
@@ -277,9 +298,9 @@ def _categories(path: str) -> dict[int, str]:
         return {}
     try:
         root = parse(path).getroot()
-    except (ParseError, DefusedXmlException, OSError) as error:
+    except (ParseError, DefusedXmlException, LookupError, OSError, ValueError) as error:
         raise CorruptFileError(
-            f'{path} is damaged ({error}). Remove it, or copy it again.'
+            f'{path} is damaged ({shorten(str(error), 200)}). Remove it, or copy it again.'
         ) from error
     names = None if root is None else root.find('./PAMRasterBand/CategoryNames')
     found = [] if names is None else names.findall('Category')

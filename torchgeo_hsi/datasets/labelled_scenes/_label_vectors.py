@@ -61,7 +61,7 @@ def read_features(
     if not used.any():
         raise EmptyDataError(
             f'No feature of {path} has both a shape and a class in its column '
-            f'{column or "of classes"}.'
+            f'{column or "of classes"}. Check the file, or choose another column.'
         )
     values = np.array([code for code, use in zip(codes, used, strict=True) if use])
     shapes, nearby = _on_scene(frame[used], info, path)
@@ -115,9 +115,9 @@ def _open(path: str, column: str | None) -> GeoDataFrame:
             'or name a column that only this one has (column=).'
         )
     if not isinstance(frame, GeoDataFrame):
-        raise MetadataError(f'{path} holds a table without shapes.')
+        raise MetadataError(f'{path} holds a table without shapes. Check the file.')
     if not len(frame):
-        raise EmptyDataError(f'{path} holds no feature.')
+        raise EmptyDataError(f'{path} holds no feature. Check the file.')
     if frame.crs is None:
         raise MetadataError(
             f'{path} does not say its CRS, so nobody knows where it lies. Add the '

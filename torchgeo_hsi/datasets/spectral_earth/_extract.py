@@ -44,8 +44,10 @@ def extract(archive: Path, target: Path, top: str | None = None) -> None:
                 pass
     except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
         raise _damaged(archive, error) from error
-    except (CorruptFileError, OutputError):
+    except OutputError:
         raise
+    except CorruptFileError as error:
+        raise _damaged(archive, error) from error
     except OSError as error:
         # gzip has an error of its own for a wrong checksum, without a number
         if error.errno is None:
@@ -105,8 +107,7 @@ def _write(source: IO[bytes], path: Path, size: int) -> None:
             shutil.copyfileobj(source, file, _CHUNK)
         if part.stat().st_size != size:
             raise CorruptFileError(
-                f'Expected {size} bytes of {path.name}, got {part.stat().st_size}: the '
-                'archive is truncated. Remove it and download it again.'
+                f'expected {size} bytes of {path.name}, got {part.stat().st_size}'
             )
         os.replace(part, path)
     except BaseException:

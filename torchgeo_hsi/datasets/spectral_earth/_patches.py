@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
-from rasterio.transform import array_bounds
 from torch import Tensor
 
 from ..._typing import PathLike, Sample
 from ...errors import MetadataError
 from ...io import TIFFInfo
 from ...physics import BandSet
+from .._place import place_of
 from .splits import SPLITS
 
 
@@ -121,11 +120,7 @@ def place(info: TIFFInfo) -> Sample:
         # the first file has a place; without one, samples could not be stacked
         nan = torch.full((9,), torch.nan)
         return {'bounds': nan, 'transform': nan.clone()}
-    west, south, east, north = array_bounds(*info.shape[1:], info.transform)
-    x, y = abs(info.transform.a), abs(info.transform.e)
-    times = [pd.Timestamp.min.timestamp(), pd.Timestamp.max.timestamp()]
-    bounds = [west, east, x, south, north, y, *times, 1]
-    return {'bounds': tensor(bounds), 'transform': tensor(tuple(info.transform))}
+    return dict(place_of(info.transform, info.shape[1:]))
 
 
 def short_names(names: Sequence[str], width: int = 21) -> list[str]:

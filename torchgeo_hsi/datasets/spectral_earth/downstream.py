@@ -25,8 +25,7 @@ from .classes import ClassTable, load_classes
 from .download import ACCESS, download_dlr
 from .splits import (
     SPLITS,
-    download_splits,
-    find_split,
+    get_split,
     label_efficient,
     official_files,
     read_split,
@@ -247,18 +246,16 @@ class SpectralEarthDownstream(NonGeoDataset):
 
     def _split_file(self, split: str) -> Path:
         file = f'{split}.txt'
-        path = find_split(self.folder, self.name, file, self.split_dir)
-        if path is None and self.download and self.split_dir is None:
-            download_splits(self.folder, self.name)
-            path = find_split(self.folder, self.name, file)
-        if path is None:
-            place = self.split_dir or self.folder / 'splits' / self.name
-            raise FileNotFoundError(
-                f'There is no {file} of {self.name} in {place}. Pass download=True to '
-                'get the lists of the authors (a few kB, no account), split_dir= if you '
-                'have them elsewhere, or split_by="scene" to do without them.'
-            )
-        return path
+        return get_split(
+            self.folder,
+            self.name,
+            file,
+            self.split_dir,
+            self.download,
+            'Pass download=True to get the lists of the authors (a few kB, no account), '
+            'split_dir= if you have them elsewhere, or split_by="scene" to do without '
+            'them.',
+        )
 
     def _scene_lists(self) -> dict[str, list[str]]:
         """Split the patches that there are by scene."""

@@ -4,11 +4,11 @@
 """HYPERVIEW: soil parameters from airborne images."""
 
 import csv
-import zipfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,10 +22,11 @@ from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 from ..._typing import PathLike, Sample
 from ...errors import BandMismatchError, CorruptFileError, EmptyDataError
 from ...io import to_float
+from ...io.store.items import BROKEN
 from ...physics import BandSet, Sensor
 from ..plotting import plot_sample
 from ._patches import check_options, tensor
-from .splits import download_splits, find_split, label_efficient, scene_splits
+from .splits import get_split, label_efficient, scene_splits
 
 #: Where the images lie: as the authors of SpectralEarth have it, and as in the challenge.
 _FOLDERS = ('images', 'train_data/train_data', 'train_data')
@@ -189,17 +190,15 @@ class Hyperview(NonGeoDataset):
 
     def _table(self, split: str) -> list[dict[str, str]]:
         file = f'{split}.csv'
-        path = find_split(self.folder, self.name, file, self.split_dir)
-        if path is None and self.download and self.split_dir is None:
-            download_splits(self.folder, self.name)
-            path = find_split(self.folder, self.name, file)
-        if path is None:
-            place = self.split_dir or self.folder / 'splits' / self.name
-            raise FileNotFoundError(
-                f'There is no {file} of {self.name} in {place}. Pass download=True to '
-                'get the tables of the authors (no account needed), or split_dir= if '
-                'you have them elsewhere.'
-            )
+        path = get_split(
+            self.folder,
+            self.name,
+            file,
+            self.split_dir,
+            self.download,
+            'Pass download=True to get the tables of the authors (no account needed), or '
+            'split_dir= if you have them elsewhere.',
+        )
         return _read_table(path, self.targets)
 
     def _check_files(self) -> None:
@@ -251,9 +250,10 @@ class Hyperview(NonGeoDataset):
                 data = arrays['data']
                 # True is masked, as in the masked arrays of numpy that these files are
                 outside = arrays.get('mask', np.False_)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, *BROKEN, SyntaxError, TokenError) as error:
             raise CorruptFileError(
-                f'{path} is no archive with an array "data": {error}. Copy it again.'
+                f'{path} is no archive with an array "data": {str(error)[:200]}. Copy '
+                'it again.'
             ) from error
         if data.ndim != 3 or len(data) != self.num_bands:
             raise BandMismatchError(

@@ -17,6 +17,7 @@ from torchgeo.datasets.utils import download_url
 
 from ..._typing import PathLike
 from ...errors import CorruptFileError, DownloadError, EmptyDataError
+from ...physics._text import read_text
 
 __all__ = (
     'SPLITS',
@@ -83,6 +84,41 @@ def find_split(
     return next((f / file for f in folders if (f / file).is_file()), None)
 
 
+def get_split(
+    root: PathLike,
+    name: str,
+    file: str,
+    split_dir: PathLike | None,
+    download: bool,
+    advice: str,
+) -> Path:
+    """Find a split file, or download it if that is allowed.
+
+    Args:
+        root: Folder of the data set.
+        name: Name of the data set, e.g. ``'enmap_cdl'``.
+        file: Name of the file, e.g. ``'train.txt'``.
+        split_dir: Folder to look in instead of the usual ones.
+        download: Whether to download the files of the authors.
+        advice: How to get along without the file.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DownloadError: If it cannot be downloaded.
+    """
+    path = find_split(root, name, file, split_dir)
+    if path is None and download and split_dir is None:
+        download_splits(root, name)
+        path = find_split(root, name, file)
+    if path is None:
+        place = split_dir or Path(root) / 'splits' / name
+        raise FileNotFoundError(f'There is no {file} of {name} in {place}. {advice}')
+    return path
+
+
 def download_splits(root: PathLike, name: str) -> list[Path]:
     """Download the split files of a data set from the authors' repository.
 
@@ -130,21 +166,26 @@ def read_split(path: PathLike) -> list[str]:
         The names, in the order of the file.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         EmptyDataError: If there are none.
         CorruptFileError: If a line is no such name, or a name repeats.
     """
-    lines = Path(path).read_text(encoding='utf-8-sig').splitlines()
+    lines = read_text(path, 'Copy or download it again.').splitlines()
     names = [line.strip().replace('\\', '/') for line in lines if line.strip()]
     if not names:
         raise EmptyDataError(f'{path} lists no patches. Copy or download it again.')
     for name in names:
         parts = name.split('/')
-        if len(parts) != 2 or '..' in parts or not name.lower().endswith('.tif'):
+        inside = len(parts) == 2 and all(parts) and '..' not in parts
+        if not inside or '\0' in name or not name.lower().endswith('.tif'):
             raise CorruptFileError(
-                f'Expected lines such as 0004740/00004.tif in {path}, got {name!r}.'
+                f'Expected lines such as 0004740/00004.tif in {path}, got '
+                f'{name[:60]!r}. Copy or download it again.'
             )
     if len(set(names)) != len(names):
-        raise CorruptFileError(f'{path} lists a patch more than once.')
+        raise CorruptFileError(
+            f'{path} lists a patch more than once. Copy or download it again.'
+        )
     return names
 
 

@@ -15,11 +15,11 @@ from ._grid import block_map, block_sizes, grid_pieces, own_windows
 from ._search import Goal, random_source, search
 from .pixel_split import PixelSplit, check_labels
 from .pixels import (
-    _check_filled,
-    _check_guard,
-    _region_numbers,
-    _region_pieces,
+    check_filled,
+    check_guard,
+    number_regions,
     random_pixel_split,
+    region_pieces,
 )
 
 
@@ -79,7 +79,7 @@ def pixel_folds(
         raise ValueError(f"Expected by='block', 'region' or 'random', got {by!r}.")
     if block_size is not None and by != 'block':
         raise ValueError(f"block_size belongs to by='block', got {by!r}.")
-    edge = _check_guard(window, guard) if by != 'random' else 0
+    edge = check_guard(window, guard) if by != 'random' else 0
     size, offset = None, None
     if by == 'random':
         shares = {str(fold): 1.0 for fold in range(folds)}
@@ -97,7 +97,7 @@ def pixel_folds(
         side = np.where(parts < 0, -1, parts == fold).astype(np.int8)
         keep = labelled & (side >= 0 if not edge else own_windows(side, edge, 2))
         codes = np.where(keep, side, -1).astype(np.int8)
-        _check_filled(codes, names)
+        check_filled(codes, names)
         made = (window, by, edge, size, offset)
         found.append(PixelSplit(names, codes, whole, labelled, *made))
     return found
@@ -165,8 +165,8 @@ def _region_parts(
 ) -> NDArray[np.int8]:
     """Assign regions to parts; a pixel between regions belongs to the nearest one."""
     goal, classes = _goal(labels, labelled, folds, least)
-    number = _region_numbers(labels, labelled, None)
-    pieces = _region_pieces(number, labelled, classes, len(goal.totals))
+    number = number_regions(labels, labelled, None)
+    pieces = region_pieces(number, labelled, classes, len(goal.totals))
     assigned, _, _ = search(
         lambda _: (pieces, None), goal, trials, random_source(generator)
     )

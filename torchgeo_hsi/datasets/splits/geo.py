@@ -19,7 +19,7 @@ from ._geo_cells import Cells, cell_pieces, label_pieces, shrunken_cells
 from ._search import Goal, Pieces, check_shares, random_source, search
 from .geo_split import GeoSplit
 from .patches import region_numbers
-from .pixels import SHARES, _check_guard
+from .pixels import SHARES, check_guard
 
 #: Windows along the side of a block, by default; the largest that gives enough blocks.
 _MULTIPLES = (8, 6, 4, 3, 2)
@@ -73,7 +73,7 @@ def block_geo_split(
         MetadataError: If *labels* are in another CRS, or have no ``mask``.
     """
     names, target = check_shares(shares)
-    edge = _check_guard(window, guard)
+    edge = check_guard(window, guard)
     cells = Cells.of(dataset, 1)
     size = block_size or _default_size(cells, window, edge, len(names))
     if size < window + 2 * edge:
@@ -160,7 +160,7 @@ def region_geo_split(
             one.
     """
     names, target = check_shares(shares)
-    edge = _check_guard(window, guard)
+    edge = check_guard(window, guard)
     area = dataset.index.geometry.union_all()
     table = regions.to_crs(dataset.crs)
     shapes = shapely.intersection(table.geometry.to_numpy(), area)

@@ -19,7 +19,7 @@ def official_pixel_split(
     masks: Mapping[str, ArrayLike],
     window: int,
     ignore_index: int | None = 0,
-    val_share: float = 0.0,
+    val_split_pct: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> PixelSplit:
     """Take the split that comes with a scene, such as that of Houston 2013.
@@ -33,7 +33,7 @@ def official_pixel_split(
             of shape ``(H, W)``.
         window: Rows and columns of the windows of the classifier.
         ignore_index: Code of pixels without a label, or None if all have one.
-        val_share: Share of the training pixels of each class to validate with, drawn at
+        val_split_pct: Share of the training pixels of each class to validate with, drawn at
             random, if *masks* has no ``'val'``. They lie among training, so they choose
             between epochs and say nothing about other places.
         generator: Source of randomness. By default the same pixels come out each time.
@@ -43,7 +43,7 @@ def official_pixel_split(
 
     Raises:
         ValueError: If there are fewer than two masks, shapes do not fit, a pixel is in
-            two splits, or *val_share* is out of range.
+            two splits, or *val_split_pct* is out of range.
         EmptyDataError: If a split has no labelled pixel.
 
     Example:
@@ -55,17 +55,17 @@ def official_pixel_split(
         16
     """
     whole, labelled = check_labels(labels, ignore_index)
-    if not 0 <= val_share < 1:
+    if not 0 <= val_split_pct < 1:
         raise ValueError(
-            f'Expected a val_share from 0 to less than 1, got {val_share}.'
+            f'Expected a val_split_pct from 0 to less than 1, got {val_split_pct}.'
         )
     if len(masks) < 2:
         raise ValueError(
             'Expected masks of at least training and test, training first, got '
             f'{", ".join(masks) or "none"}.'
         )
-    if val_share and 'val' in masks:
-        raise ValueError('There is an official val already. Leave val_share out.')
+    if val_split_pct and 'val' in masks:
+        raise ValueError('There is an official val already. Leave val_split_pct out.')
     names = list(masks)
     codes = np.full(whole.shape, -1, dtype=np.int8)
     for number, (name, given) in enumerate(masks.items()):
@@ -85,11 +85,11 @@ def official_pixel_split(
         if not mask.any():
             raise EmptyDataError(f'No labelled pixel is in {name}.')
         codes[mask] = number
-    if val_share:
+    if val_split_pct:
         # training, validation, others
         codes[codes >= 1] += 1
         names.insert(1, 'val')
-        _draw(codes, whole, val_share, random_source(generator))
+        _draw(codes, whole, val_split_pct, random_source(generator))
     return PixelSplit(tuple(names), codes, whole, labelled, window, 'official')
 
 

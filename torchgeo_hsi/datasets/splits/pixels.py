@@ -78,7 +78,7 @@ def block_pixel_split(
     """
     whole, labelled = check_labels(labels, ignore_index)
     names, target = check_shares(shares)
-    edge = _check_guard(window, guard)
+    edge = check_guard(window, guard)
     if block_size is None:
         sizes = block_sizes(labelled.shape, window, edge, len(names))
     elif block_size > 2 * edge:
@@ -102,7 +102,7 @@ def block_pixel_split(
     side = block_map(labelled.shape, grid, assigned)  # type: ignore[arg-type]
     keep = own_windows(side, edge, len(names)) & labelled
     found = np.where(keep, side, -1).astype(np.int8)
-    _check_filled(found, names)
+    check_filled(found, names)
     return PixelSplit(
         names,
         found,
@@ -116,8 +116,20 @@ def block_pixel_split(
     )
 
 
-def _check_guard(window: int, guard: int | None) -> int:
-    """Return the guard for a window."""
+def check_guard(window: int, guard: int | None) -> int:
+    """Return the guard for a window.
+
+    Args:
+        window: Rows and columns of a window.
+        guard: Pixels that are left out at a border; by default, so many that windows
+            of two splits do not touch.
+
+    Returns:
+        The guard.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
     if window < 1:
         raise ValueError(f'Expected a window of at least 1 pixel, got {window}.')
     if guard is None:
@@ -127,8 +139,16 @@ def _check_guard(window: int, guard: int | None) -> int:
     return guard
 
 
-def _check_filled(codes: NDArray[np.int8], names: Sequence[str]) -> None:
-    """Refuse splits of which the guard leaves nothing."""
+def check_filled(codes: NDArray[np.int8], names: Sequence[str]) -> None:
+    """Refuse splits of which the guard leaves nothing.
+
+    Args:
+        codes: Number of the split of each pixel.
+        names: Names of the splits.
+
+    Raises:
+        EmptyDataError: If one has no pixel.
+    """
     empty = [name for k, name in enumerate(names) if not (codes == k).any()]
     if empty:
         raise EmptyDataError(
@@ -178,11 +198,11 @@ def region_pixel_split(
     """
     whole, labelled = check_labels(labels, ignore_index)
     names, target = check_shares(shares)
-    edge = _check_guard(window, guard)
+    edge = check_guard(window, guard)
     codes, classes = np.unique(whole[labelled], return_inverse=True)
     goal = Goal(target, np.bincount(classes).astype(np.float64), least)
-    number = _region_numbers(whole, labelled, regions)
-    pieces = _region_pieces(number, labelled, classes, len(codes))
+    number = number_regions(whole, labelled, regions)
+    pieces = region_pieces(number, labelled, classes, len(codes))
     rng = random_source(generator)
     # a pixel between regions belongs to the nearest one
     distance = ndimage.distance_transform_cdt(
@@ -202,7 +222,7 @@ def region_pixel_split(
         if loss < best:
             best, chosen = loss, found
     assert chosen is not None
-    _check_filled(chosen, names)
+    check_filled(chosen, names)
     return PixelSplit(names, chosen, whole, labelled, window, 'region', edge)
 
 
@@ -217,10 +237,22 @@ def _counts(
     return counts.reshape(shape).astype(np.float64)
 
 
-def _region_numbers(
+def number_regions(
     labels: NDArray[np.int64], labelled: NDArray[np.bool_], regions: ArrayLike | None
 ) -> NDArray[np.int64]:
-    """Number the regions from 0; -1 where nothing is labelled."""
+    """Number the regions from 0; -1 where nothing is labelled.
+
+    Args:
+        labels: Label map of shape ``(H, W)``.
+        labelled: Which pixels have a label.
+        regions: Regions of shape ``(H, W)``; connected areas of a class by default.
+
+    Returns:
+        Numbers of shape ``(H, W)``.
+
+    Raises:
+        ValueError: If *regions* have another shape.
+    """
     number = np.full(labels.shape, -1)
     if regions is None:
         number[labelled] = connected_regions(labels, labelled)[labelled]
@@ -257,13 +289,23 @@ def connected_regions(
     return number
 
 
-def _region_pieces(
+def region_pieces(
     number: NDArray[np.int64],
     labelled: NDArray[np.bool_],
     classes: NDArray[np.int64],
     num_classes: int,
 ) -> Pieces:
-    """Make each region a piece of its own."""
+    """Make each region a piece of its own.
+
+    Args:
+        number: Regions of shape ``(H, W)``, from 0.
+        labelled: Which pixels have a label.
+        classes: Classes of these pixels, from 0.
+        num_classes: Number of classes.
+
+    Returns:
+        The pieces.
+    """
     rows, columns = np.nonzero(labelled)
     group = number[labelled]
     count = int(group.max()) + 1
@@ -307,7 +349,7 @@ def random_pixel_split(
     """
     whole, labelled = check_labels(labels, ignore_index)
     names, target = check_shares(shares)
-    _check_guard(window, None)
+    check_guard(window, None)
     if labelled.sum() < len(names):
         raise EmptyDataError(
             f'Expected a labelled pixel for each of {len(names)} splits, got '

@@ -31,6 +31,9 @@ type _Places = slice | NDArray[np.int64]
 #: Compressed chunks are at most so much larger than what they hold.
 _OVERHEAD = 16
 
+#: Largest place in a file that a system can seek.
+_FARTHEST = 2**62
+
 _local = threading.local()
 
 
@@ -138,7 +141,7 @@ class ChunkReader:
         offset, size = map(int, index[task.number])
         if offset == EMPTY:
             return None
-        if size > task.layout.chunk_bytes + _OVERHEAD:
+        if size > task.layout.chunk_bytes + _OVERHEAD or offset > _FARTHEST:
             raise CorruptFileError(
                 f'The index of {self._source.path}/{task.key} is damaged. Copy it again.'
             )
@@ -189,6 +192,10 @@ class ChunkReader:
             return FileIO(f'{self._source.path}/{key}')
         except FileNotFoundError as error:
             raise missing_file(self._source.path, key) from error
+        except OSError as error:
+            raise CorruptFileError(
+                f'{self._source.path}/{key} cannot be read ({error}). Copy it again.'
+            ) from error
 
     def _fetch(self, work: list[tuple[_Task, Part | None]]) -> None:
         """Read chunks from afar: all at once, neighbours together."""

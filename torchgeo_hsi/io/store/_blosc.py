@@ -34,7 +34,7 @@ def import_blosc() -> Any:
     except ImportError as error:
         raise ImportError(
             'numcodecs is needed for training stores. Install it with '
-            '"pip install torchgeo-hsi[store]".'
+            "pip install 'torchgeo-hsi[store]'."
         ) from error
     return blosc
 

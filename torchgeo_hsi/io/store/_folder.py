@@ -5,7 +5,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any
 
 from ..._typing import PathLike
 from ...errors import CorruptFileError, MetadataError, OutputError
-from .._scratch import ScratchFolder
+from .._files import shorten
+from .._scratch import ScratchFolder, remove_leftovers
+from .._whole import free_space, write_whole
 from ._layout import ArrayLayout
 from .items import ItemTable
 
@@ -35,6 +36,9 @@ UNFINISHED, RECORDS = '.unfinished.json', '.shards'
 #: Folder of what is being written.
 SCRATCH = '.scratch'
 
+#: What is raised over JSON that is not what it should be.
+_BROKEN = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
 #: What a store of each kind holds, and how to open it.
 _KINDS = {
     'patches': ('patches', 'Open it with StoreReader or StoredPatches.'),
@@ -54,7 +58,7 @@ def store_kind(path: PathLike) -> str | None:
     for name in (GROUP, UNFINISHED):
         try:
             content = json.loads((Path(path) / name).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         header = header_of(content) if name == GROUP else content
         if isinstance(header, dict) and 'kind' in header:
@@ -132,10 +136,12 @@ def check_header(header: Any, kind: str, path: str) -> dict[str, Any]:
         MetadataError: If it is one of another kind, or of a newer version.
     """
     if not isinstance(header, dict) or not {'version', 'kind'} <= header.keys():
-        raise MetadataError(f'{path} is a Zarr group, but no store of torchgeo-hsi.')
-    if header['version'] != VERSION or header['kind'] not in _KINDS:
         raise MetadataError(
-            f'{path} has version {header["version"]} of the store format, and this '
+            f'{path} is a Zarr group, but no store of torchgeo-hsi. Check the path.'
+        )
+    if header['version'] != VERSION or header['kind'] not in tuple(_KINDS):
+        raise MetadataError(
+            f'{path} has version {shorten(str(header["version"]))} of the store format, and this '
             f'torchgeo-hsi reads version {VERSION}. Update torchgeo-hsi.'
         )
     if header['kind'] != kind:
@@ -230,8 +236,8 @@ def put_shard(
     except OSError as error:
         raise OutputError(
             f'Shard {shard} of {root} could not be written: {error}. '
-            f'{shutil.disk_usage(root).free / 2**30:.1f} GiB are free there; free some '
-            'space or choose another folder. Nothing half-written was left behind.'
+            f'{free_space(root)}; free some space or choose another folder. Nothing '
+            'half-written was left behind.'
         ) from error
     return digest
 
@@ -265,11 +271,13 @@ def read_records(root: Path) -> dict[int, dict[str, Any]]:
     for file in sorted((root / RECORDS).glob('*.json')):
         try:
             record = json.loads(file.read_bytes())
-        except ValueError:
+            sizes = {name: size for name, (size, _) in record['files'].items()}
+            number = int(file.stem)
+        except _BROKEN:
             # cut by a power failure, as below
             continue
-        if all(_size(root / n) == size for n, (size, _) in record['files'].items()):
-            found[int(file.stem)] = record
+        if all(_size(root / name) == size for name, size in sizes.items()):
+            found[number] = record
     return found
 
 
@@ -323,12 +331,26 @@ def read_checksums(root: Path) -> dict[str, Any]:
         )
     try:
         content: dict[str, Any] = json.loads((root / CHECKSUMS).read_bytes())
-    except (OSError, ValueError) as error:
+        _check_sums(content)
+    except (*_BROKEN, OSError) as error:
         raise CorruptFileError(
-            f'{root / CHECKSUMS} is missing or damaged ({error}). Copy it again, or '
-            'convert again.'
+            f'{root / CHECKSUMS} is missing or damaged '
+            f'({shorten(str(error), 200)}). Copy it again, or convert again.'
         ) from error
     return content
+
+
+def _check_sums(content: dict[str, Any]) -> None:
+    """Check that checksums are what they should be, of files within the store."""
+    listed = [shard['files'] for shard in content['shards']]
+    for files in ({ITEMS: content['items']}, *listed):
+        for name, (size, digest) in files.items():
+            if Path(name).is_absolute() or '..' in Path(name).parts:
+                raise ValueError(f'{name} lies elsewhere')
+            if not (isinstance(size, int) and isinstance(digest, str)):
+                raise TypeError(f'{name} has no checksum')
+    if not isinstance(content['store'], str):
+        raise TypeError('the store has no checksum')
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -341,19 +363,7 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    part = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(content)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f'{path} could not be written: {error}. Free some space or choose another '
-            'folder.'
-        ) from error
+    write_whole(path, lambda part: part.write_bytes(content))
 
 
 def remove_work(root: Path, names: Iterable[str] = (RECORDS, SCRATCH)) -> None:
@@ -366,6 +376,8 @@ def remove_work(root: Path, names: Iterable[str] = (RECORDS, SCRATCH)) -> None:
     for name in names:
         shutil.rmtree(root / name, ignore_errors=True)
     (root / UNFINISHED).unlink(missing_ok=True)
+    # of small files that were being written when a process was killed
+    remove_leftovers(root)
 
 
 def dump(content: Any) -> bytes:

@@ -18,6 +18,7 @@ from ...physics import BandSet
 from ..base import CubeInfo, CubeReader
 from ._layout import CHUNK_BYTES, ArrayLayout
 from .field import DTYPES
+from .spec import COMPRESSIONS
 
 #: Name of the array of the image.
 IMAGE = 'image'
@@ -128,7 +129,33 @@ class SceneSpec:
         Args:
             content: The dictionary.
         """
-        return cls(**{**content, 'shape': tuple(content['shape'])})
+        spec = cls(**{**content, 'shape': tuple(content['shape'])})
+        spec._check()
+        return spec
+
+    def _check(self) -> None:
+        """Refuse what no scene can be, as in metadata that are damaged."""
+        sizes = (*self.shape, self.block, self.shard)
+        bands = self.info['bands']
+        counts = {
+            self.shape[0] if values is None else len(values)
+            for values in (
+                None if bands is None else bands['wavelength'],
+                *(self.info.get(key) for key in ('gain', 'offset', *_DECLARED)),
+            )
+        }
+        if (
+            len(self.shape) != 3
+            or not all(isinstance(size, int) and size > 0 for size in sizes)
+            or self.shard % (self.block * _LAYER_BLOCKS)
+            or self.shard > max(self.shape[1:]) + self.block * _LAYER_BLOCKS
+            or counts != {self.shape[0]}
+            or self.dtype not in DTYPES
+            or self.compression not in COMPRESSIONS
+            or not all(name.replace('_', '').isalnum() for name in self.layers)
+            or not set(self.layers.values()) <= {2, 3}
+        ):
+            raise ValueError('impossible sizes, types or layers')
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -196,8 +223,12 @@ class SceneSpec:
     def arrays(self) -> list[ArrayLayout]:
         """Return the layouts of all arrays."""
         coordinates = [layout for layout, _ in self.coordinates().values()]
+        return [*self.rasters(), *coordinates]
+
+    def rasters(self) -> list[ArrayLayout]:
+        """Return the layouts of the arrays of pixels."""
         mask = [self.mask()] if self.masked else []
-        return [self.image(), *map(self.layer, self.layers), *mask, *coordinates]
+        return [self.image(), *map(self.layer, self.layers), *mask]
 
     def _layout(self, name: str, dtype: str, axes: int, block: int) -> ArrayLayout:
         bands = (self.shape[0],) if axes == 3 else ()

@@ -5,7 +5,8 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ...errors import AccessError, CorruptFileError, DownloadError
@@ -66,17 +67,33 @@ class FolderSource(Source):
 
     def read(self, name: str) -> bytes:
         """Read a whole file; see the base class."""
-        with open(f'{self.path}/{name}', 'rb') as file:
+        with _readable(self.path, name), open(f'{self.path}/{name}', 'rb') as file:
             return file.read()
 
     def read_parts(self, parts: Sequence[Part]) -> list[bytes]:
         """Read parts of files; see the base class."""
         result = []
         for name, start, stop in parts:
-            with open(f'{self.path}/{name}', 'rb', buffering=0) as file:
+            with (
+                _readable(self.path, name),
+                open(f'{self.path}/{name}', 'rb', buffering=0) as file,
+            ):
                 file.seek(start)
                 result.append(file.read(stop - start))
         return result
+
+
+@contextmanager
+def _readable(path: str, name: str) -> Iterator[None]:
+    """Tell what is in the place of a file: a folder, links in a circle."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, MemoryError) as error:
+        raise CorruptFileError(
+            f'{path}/{name} cannot be read ({error}). Copy it again.'
+        ) from error
 
 
 class RemoteSource(Source):

@@ -6,7 +6,9 @@
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, overload
 
@@ -47,6 +49,24 @@ class _Texts(Sequence[str]):
 
 type _Codes = tuple[NDArray[np.int32], _Texts]
 type _Column = NDArray[Any] | _Codes
+
+#: What is raised over bytes that are no table.
+BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+#: Bytes that a table may have, and those for each of its items.
+_TABLE_BYTES, _ITEM_BYTES = 1 << 24, 1 << 16
 
 # a zip file holds times; these are always the same
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -232,16 +252,23 @@ class ItemTable(Sequence[dict[str, Any] | None]):
         return buffer.getvalue()
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Self:
+    def from_bytes(cls, content: bytes, count: int | None = None) -> Self:
         """Read a table from what :meth:`to_bytes` returned.
 
         Args:
             content: The bytes.
+            count: Number of items that it has to have; any by default.
 
         Returns:
             The table.
+
+        Raises:
+            ValueError: If it is something else. The standard library and numpy have
+                more errors for bytes that are damaged: those of ``BROKEN``.
         """
         columns: dict[str, _Column] = {}
+        if count is not None:
+            _check_sizes(content, count)
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             for i, key in enumerate(json.loads(file['keys'].tobytes())):
                 if f'{i}.values' in file:
@@ -249,7 +276,15 @@ class ItemTable(Sequence[dict[str, Any] | None]):
                     continue
                 texts = _Texts(file[f'{i}.text'], file[f'{i}.ends'])
                 columns[key] = (file[f'{i}.codes'], texts)
-            return cls(file['present'], columns)
+            present = file['present']
+        if present.dtype != bool or present.shape != (len(present),):
+            raise ValueError('it does not say which items are there')
+        if count is not None and len(present) != count:
+            raise ValueError(f'it has {len(present)} items instead of {count}')
+        for key, column in columns.items():
+            if not _fits(column, len(present)):
+                raise ValueError(f'the column {key!r} is damaged')
+        return cls(present, columns)
 
     def digest(self) -> str:
         """Return a SHA-256 of the content, whatever compressed it."""
@@ -274,6 +309,30 @@ class ItemTable(Sequence[dict[str, Any] | None]):
             else:
                 arrays[f'{i}.values'] = column
         return arrays
+
+
+def _check_sizes(content: bytes, count: int) -> None:
+    """Refuse an archive that unpacks to far more than so many items can have."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        size = sum(info.file_size for info in archive.infolist())
+    if size > _TABLE_BYTES + _ITEM_BYTES * count:
+        raise ValueError(f'it has {size} bytes for {count} items')
+
+
+def _fits(column: _Column, count: int) -> bool:
+    """Tell whether a column has a value for each item."""
+    if not isinstance(column, tuple):
+        return column.ndim in (1, 2) and len(column) == count
+    codes, texts = column
+    ends = texts.ends
+    return (
+        codes.shape == (count,)
+        and codes.dtype.kind == ends.dtype.kind == 'i'
+        and ends.ndim == texts.content.ndim == 1
+        and int(codes.max(initial=-1)) < len(ends)
+        and bool((np.diff(ends, prepend=0) >= 0).all())
+        and int(ends.max(initial=0)) <= len(texts.content)
+    )
 
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 
 """Reading a store."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,12 +12,16 @@ from numpy.typing import NDArray
 
 from ..._typing import PathLike
 from ...errors import BandMismatchError, CorruptFileError, UnknownNameError
+from .._files import parse_json, shorten
 from ._array import ChunkReader, Request, Wanted, region_shape
 from ._folder import GROUP, ITEMS, UNFINISHED, check_header, header_of
-from ._layout import field_layout
+from ._layout import ArrayLayout, field_layout
 from ._source import FolderSource, Source, open_source
-from .items import ItemTable
+from .items import BROKEN, ItemTable
 from .spec import StoreSpec
+
+#: What the metadata of an array say about its size.
+_COMPARED = ('shape', 'data_type', 'chunk_grid')
 
 
 class StoreReader:
@@ -77,17 +80,20 @@ class StoreReader:
         try:
             self.spec = StoreSpec.from_json(header['spec'])
             self.checksum = str(header['sha256'])
-            self.items = ItemTable.from_bytes(source.read(ITEMS))
+            self._layouts = {
+                name: field_layout(self.spec, name) for name in self.spec.fields
+            }
+            check_arrays(group, self._layouts.values())
+            self.items = ItemTable.from_bytes(source.read(ITEMS), self.spec.items)
+        except CorruptFileError:
+            raise
         # whatever zipfile, zlib and numpy find wrong with a damaged file
-        except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (FileNotFoundError, *BROKEN) as error:
             raise CorruptFileError(
                 f'The item table or the metadata of {self.path} are missing or damaged '
-                f'({error}). Copy them again, or convert again.'
+                f'({shorten(str(error), 200)}). Copy them again, or convert again.'
             ) from error
         self._chunks = ChunkReader(source, cache_mb, threads)
-        self._layouts = {
-            name: field_layout(self.spec, name) for name in self.spec.fields
-        }
         self._shards: list[NDArray[np.int64]] | None = None
 
     def __reduce__(self) -> tuple[type['StoreReader'], tuple[Any, ...]]:
@@ -260,7 +266,7 @@ def read_group(source: Source) -> Any:
         CorruptFileError: If the metadata are damaged.
     """
     try:
-        return json.loads(source.read(GROUP))
+        content = source.read(GROUP)
     except FileNotFoundError as error:
         begun = isinstance(source, FolderSource) and os.path.isfile(
             os.path.join(source.path, UNFINISHED)
@@ -273,7 +279,21 @@ def read_group(source: Source) -> Any:
         raise FileNotFoundError(
             f'There is no store at {source.path}. {hint}'
         ) from error
-    except ValueError as error:
-        raise CorruptFileError(
-            f'{source.path}/{GROUP} is damaged ({error}). Copy it again.'
-        ) from error
+    return parse_json(content, f'{source.path}/{GROUP}', 'Copy it again.')
+
+
+def check_arrays(group: Any, layouts: Iterable[ArrayLayout]) -> None:
+    """Compare two accounts of the arrays of a store, of which one may be damaged.
+
+    Args:
+        group: The metadata of the group.
+        layouts: The arrays as the specification has them.
+
+    Raises:
+        ValueError: If they contradict each other.
+    """
+    stored = group['consolidated_metadata']['metadata']
+    for layout in layouts:
+        wanted = layout.metadata()
+        if any(stored[layout.name][key] != wanted[key] for key in _COMPARED):
+            raise ValueError(f'two sizes or types of {layout.name!r}')

@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from ..._typing import BoolArray, PathLike
 from ...errors import CorruptFileError
 from ...physics import to_micrometres
+from .._files import shorten
 from .._scale import uniform
 from .._spectral import FileBands, spectral_axis
 from ..base import CubeInfo, CubeReader
@@ -23,7 +24,8 @@ from ._folder import check_header, header_of
 from ._layout import ArrayLayout
 from ._scene_spec import SceneSpec, restore
 from ._source import open_source
-from .reader import read_group, wanted_bands
+from .items import BROKEN
+from .reader import check_arrays, read_group, wanted_bands
 
 
 class StoredSceneReader(CubeReader):
@@ -75,14 +77,19 @@ class StoredSceneReader(CubeReader):
         """Initialize a new StoredSceneReader instance."""
         name = os.fspath(path)
         source = open_source(name, dict(options or {}))
-        header = check_header(header_of(read_group(source)), 'scene', name)
+        group = read_group(source)
+        header = check_header(header_of(group), 'scene', name)
         try:
             self._spec = SceneSpec.from_json(header['spec'])
             info = restore(self._spec, name)
-        except (KeyError, TypeError, ValueError) as error:
+            check_arrays(group, self._spec.rasters())
+            #: SHA-256 of the whole store.
+            self.checksum = str(header['sha256'])
+            self._empty = frozenset(map(int, self._spec.empty))
+        except BROKEN as error:
             raise CorruptFileError(
-                f'The metadata of the store {name} are damaged ({error!r}). Copy it '
-                'again, or convert again.'
+                f'The metadata of the store {name} are damaged '
+                f'({shorten(repr(error), 200)}). Copy it again, or convert again.'
             ) from error
         if wavelength is not None or fwhm is not None:
             info = _with_bands(info, wavelength, wavelength_unit, fwhm)
@@ -94,9 +101,6 @@ class StoredSceneReader(CubeReader):
                 info, gain=gain, offset=offset, file_scale=None, file_offset=None
             )
         self.info: CubeInfo = info
-        #: SHA-256 of the whole store.
-        self.checksum = str(header['sha256'])
-        self._empty = frozenset(self._spec.empty)
         self._chunks: ChunkReader | None = ChunkReader(source, 16, threads)
 
     @property

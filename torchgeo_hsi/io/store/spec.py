@@ -49,7 +49,8 @@ class StoreSpec:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if self.items < 1 or self.shard_items < 1:
+        numbers = (self.items, self.shard_items)
+        if not all(isinstance(number, int) for number in numbers) or min(numbers) < 1:
             raise ValueError(
                 'Expected at least one item and one item a shard, got '
                 f'{self.items} and {self.shard_items}.'

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from ..._typing import PathLike
 from ...errors import CorruptFileError, MetadataError, OutputError
+from .._files import shorten
 from ._blosc import import_blosc
 from ._encode import encode_shard
 from ._folder import begin_store, is_finished, put_shard, read_header
 from ._layout import field_layout
-from .items import ItemTable
+from .items import BROKEN, ItemTable
 from .spec import StoreSpec
 
 
@@ -57,11 +58,12 @@ def read_spec(path: PathLike) -> StoreSpec:
     """
     try:
         return StoreSpec.from_json(read_header(Path(path), 'patches')['spec'])
-    except MetadataError:
+    except (CorruptFileError, MetadataError):
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except BROKEN as error:
         raise CorruptFileError(
-            f'The metadata of the store {path} are damaged ({error}). Convert again.'
+            f'The metadata of the store {path} are damaged '
+            f'({shorten(str(error), 200)}). Convert again.'
         ) from error
 
 

@@ -192,7 +192,13 @@ class SeriesAdapter(BandConditioned):
         )
 
 
-@torch.library.custom_op('torchgeo_hsi::fit_series', mutates_args=())
+@torch.library.custom_op(
+    'torchgeo_hsi::fit_series',
+    mutates_args=(),
+    # torch 2.6 reads no annotations of collections.abc
+    schema='(Tensor wavelength, Tensor fwhm, float[] spans, int[] terms, '
+    'float smoothness) -> (Tensor, Tensor)',
+)
 def _fit_series(
     wavelength: Tensor,
     fwhm: Tensor,

@@ -110,7 +110,7 @@ def _convolution(in_channels: int, out_channels: int) -> nn.Module:
     except ImportError as error:
         raise ImportError(
             'torch_geometric is needed for graph convolutions. Install it with '
-            '"pip install torchgeo-hsi[graph]".'
+            "pip install 'torchgeo-hsi[graph]'."
         ) from error
     layer: nn.Module = GCNConv(in_channels, out_channels, normalize=False)
     return layer

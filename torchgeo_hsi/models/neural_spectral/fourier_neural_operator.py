@@ -199,7 +199,7 @@ def _network(**options: Any) -> nn.Module:
     except ImportError as error:
         raise ImportError(
             'neuraloperator is needed for Fourier neural operators. Install it with '
-            '"pip install torchgeo-hsi[operator]".'
+            "pip install 'torchgeo-hsi[operator]'."
         ) from error
     network: nn.Module = FNO(**options)
     return network

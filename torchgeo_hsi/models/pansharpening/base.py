@@ -123,7 +123,19 @@ class Pansharpener(nn.Module):
             BandMismatchError: If the shapes do not fit.
             EmptyDataError: If an image has no valid pixel.
         """
-        pair = self.make_pair(cube, pan, valid, pan_valid, up, margins)
+        return self.sharpen_pair(
+            self.make_pair(cube, pan, valid, pan_valid, up, margins)
+        )
+
+    def sharpen_pair(self, pair: Pair) -> Tensor:
+        """Sharpen what :meth:`make_pair` has made.
+
+        Args:
+            pair: Cube and PAN.
+
+        Returns:
+            Cubes of shape ``(B, C, H, W)``, without margins.
+        """
         if self.knows_margins:
             return self.sharpen(pair)
         return pair.crop(self.sharpen(pair.whole))

@@ -245,5 +245,5 @@ def import_sklearn(name: str) -> Any:
     except ImportError as error:
         raise ImportError(
             'scikit-learn is needed to fit this classifier. Install it with '
-            '"pip install torchgeo-hsi[baselines]".'
+            "pip install 'torchgeo-hsi[baselines]'."
         ) from error

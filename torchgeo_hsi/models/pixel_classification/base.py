@@ -15,7 +15,7 @@ from ._dense import map_windows
 from .spectral_mlp import SpectralWhitening
 
 #: Windows that are classified at a time, by default.
-_CHUNK = 1024
+CHUNK = 1024
 
 
 class PixelClassifier(nn.Module):
@@ -111,7 +111,7 @@ class PixelClassifier(nn.Module):
             Logits of shape ``(B, num_classes)``.
         """
 
-    def classify_dense(self, x: Tensor, chunk: int = _CHUNK) -> Tensor:
+    def classify_dense(self, x: Tensor, chunk: int = CHUNK) -> Tensor:
         """Classify each pixel whose window lies inside of images.
 
         Windows are views of the image, gathered *chunk* at a time.
@@ -146,7 +146,7 @@ class PixelClassifier(nn.Module):
             )
         return self.classify(self.reduce(x))
 
-    def dense(self, x: Tensor, chunk: int = _CHUNK) -> Tensor:
+    def dense(self, x: Tensor, chunk: int = CHUNK) -> Tensor:
         """Classify all pixels of images; beyond their edges there is the mean (0).
 
         Args:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..api import register_model
 from ._dense import map_windows
-from .base import _CHUNK, PixelClassifier
+from .base import CHUNK, PixelClassifier
 
 #: Numbers of a feature map that is worked on at once over a whole image.
 _NUMBERS = 2**25
@@ -78,7 +78,7 @@ class _HybridTrunk(nn.Module):
             x = F.conv2d(maps, kernel, dense.bias)
         else:
             # with low-rank matrices beside it, it is more than its weight
-            x = map_windows(lambda w: dense(w.flatten(1)), maps, self.side, _CHUNK)
+            x = map_windows(lambda w: dense(w.flatten(1)), maps, self.side, CHUNK)
         return self._finish(F.relu(x.movedim(1, -1)))
 
     def _finish(self, x: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ class HybridSN(PixelClassifier):
         logits: Tensor = self.head(self.backbone(x))
         return logits
 
-    def classify_dense(self, x: Tensor, chunk: int = _CHUNK) -> Tensor:
+    def classify_dense(self, x: Tensor, chunk: int = CHUNK) -> Tensor:
         """Classify each pixel whose window lies inside of images, by convolutions.
 
         Args:

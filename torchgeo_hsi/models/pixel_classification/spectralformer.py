@@ -8,7 +8,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from ..api import register_model
-from .base import _CHUNK, PixelClassifier
+from .base import CHUNK, PixelClassifier
 
 #: Tokens that go through a transformer at once without gradients: they stay in the
 #: caches of a processor.
@@ -173,7 +173,7 @@ class SpectralFormer(PixelClassifier):
         logits: Tensor = self.head(self.backbone(x))
         return logits
 
-    def classify_dense(self, x: Tensor, chunk: int = _CHUNK) -> Tensor:
+    def classify_dense(self, x: Tensor, chunk: int = CHUNK) -> Tensor:
         """Classify each pixel whose window lies inside of images.
 
         Args:

@@ -13,7 +13,7 @@ from ..backbones._features import Pool, is_vit, pooled_features, whole_patches
 from ..backbones.adapter_backbone import SpectralAdapterBackbone
 from ..classifier import Classifier
 from ._dense import map_windows
-from .base import _CHUNK, PixelClassifier
+from .base import CHUNK, PixelClassifier
 
 
 class WindowClassifier(PixelClassifier):
@@ -88,7 +88,7 @@ class WindowClassifier(PixelClassifier):
         logits: Tensor = self.head(pooled_features(self.backbone, x, self.pool))
         return logits
 
-    def classify_dense(self, x: Tensor, chunk: int = _CHUNK) -> Tensor:
+    def classify_dense(self, x: Tensor, chunk: int = CHUNK) -> Tensor:
         """Classify each pixel whose window lies inside of images.
 
         A spectral adapter sees single pixels, so in evaluation it runs once over the

@@ -162,7 +162,13 @@ def _load_around_objects(path: Path) -> Any:
             with torch.serialization.safe_globals([_stand_in(name) for name in names]):
                 content = torch.load(path, map_location='cpu', weights_only=True)
         return _open_networks(content, path)
-    except (pickle.UnpicklingError, RuntimeError, TypeError, AttributeError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        TypeError,
+        AttributeError,
+        ValueError,
+    ) as error:
         raise CorruptFileError(
             f'{path} holds objects that may run code and are not loaded: '
             f'{", ".join(sorted(names)) or "unknown ones"}. Where you trust the file, '

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..._typing import FloatArray, PathLike
 from ...errors import MetadataError
+from .._text import read_text
 from ..bands import BandSet
 from ..units import check_micrometres
 from ._bands import band_weights
@@ -96,7 +97,7 @@ class GasAbsorption:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if not (self.molar_mass > 0 and self.background >= 0):
+        if not (0 < self.molar_mass < math.inf and 0 <= self.background < math.inf):
             raise ValueError(
                 'Expected a positive molar mass and a background of 0 or more, got '
                 f'{self.molar_mass:g} kg/mol and {self.background:g} ppm.'
@@ -120,7 +121,7 @@ class GasAbsorption:
         """
         path = Path(path)
         head: dict[str, str] = {}
-        for line in path.read_text(encoding='utf-8').splitlines():
+        for line in read_text(path).splitlines():
             key, colon, value = line.removeprefix('#').strip().partition(': ')
             if line.startswith('#') and colon:
                 head.setdefault(key, value.strip())
@@ -138,7 +139,7 @@ class GasAbsorption:
             raise MetadataError(
                 'Expected lines "# title: ...", "# formula: ...", "# molar_mass: ..." in '
                 f'kg/mol, "# background: ..." in ppm and "# source: ..." in {path}: '
-                f'{error}.'
+                f'{error}. Correct them, or copy the table again.'
             ) from error
 
     @property

@@ -6,7 +6,6 @@
 import csv
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ..._typing import FloatArray, PathLike
 from ...errors import CorruptFileError
+from .._text import read_text
 from .us_atmosphere import (
     GROUND_TEMPERATURE,
     ICE_POINT,
@@ -77,6 +77,8 @@ class BandModel:
                 'Expected columns of one length of at least 2, got shapes '
                 f'{[column.shape for column in columns]}.'
             )
+        if not all(np.isfinite(column).all() for column in columns):
+            raise ValueError('Expected finite numbers.')
         if not (np.diff(columns[0]) > 0).all() or columns[0][0] <= 0:
             raise ValueError('Expected positive wavenumbers in 1/cm that increase.')
         if not ((columns[2] > 0) & (columns[2] <= 1)).all():
@@ -102,14 +104,14 @@ class BandModel:
             CorruptFileError: If a column is missing or a value is no number.
             ValueError: If the values are no band model, see the class.
         """
-        lines = Path(path).read_text(encoding='utf-8').splitlines()
-        rows = list(csv.DictReader(line for line in lines if line[:1] not in '#'))
+        lines = read_text(path).splitlines()
         try:
+            rows = list(csv.DictReader(line for line in lines if line[:1] not in '#'))
             columns = [np.array([float(row[c]) for row in rows]) for c in _COLUMNS]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
             raise CorruptFileError(
                 f'Expected numbers in the columns {", ".join(_COLUMNS)} of {path}: '
-                f'{error}.'
+                f'{error}. Correct it, or copy it again.'
             ) from error
         wavenumber, coefficient, power, pressure_power, temperature_power = columns
         return cls(wavenumber, coefficient, power, pressure_power, temperature_power)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ...errors import BandMismatchError
 from .decimate import check_divides, check_ratio
-from .mtf_kernel import _odd, check_gain, kernel_factors
+from .mtf_kernel import check_gain, check_odd, kernel_factors
 
 Padding = Literal['replicate', 'valid']
 
@@ -51,7 +51,7 @@ def mtf_filter(
         tensor(0.9972)
     """
     check_ratio(ratio)
-    margin = _margin(image, _odd(size), padding)
+    margin = _margin(image, check_odd(size), padding)
     return _by_gain(image, gain, ratio, size, size - 1, partial(_filter, margin=margin))
 
 
@@ -80,7 +80,7 @@ def gaussian_lowpass(
         torch.Size([2, 24, 24])
     """
     check_ratio(ratio)
-    _odd(size)
+    check_odd(size)
     return _by_gain(image, gain, ratio, size, size, partial(_filter, margin=size // 2))
 
 
@@ -122,7 +122,7 @@ def mtf_decimate(
         torch.Size([2, 4, 4])
     """
     check_divides(image, ratio)
-    _margin(image, _odd(size), padding)
+    _margin(image, check_odd(size), padding)
     function = _decimate if padding == 'replicate' else _decimate_valid
     return _by_gain(image, gain, ratio, size, size - 1, partial(function, ratio=ratio))
 

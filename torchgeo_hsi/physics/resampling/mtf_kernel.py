@@ -61,7 +61,9 @@ def mtf_kernel(gain: float, ratio: int, size: int = 41) -> Tensor:
         >>> kernel.shape, round(float(kernel.sum()), 6)
         (torch.Size([41, 41]), 0.997188)
     """
-    return _kernel(check_gain(gain), check_ratio(ratio), _odd(size), size - 1).clone()
+    return _kernel(
+        check_gain(gain), check_ratio(ratio), check_odd(size), size - 1
+    ).clone()
 
 
 def gaussian_kernel(gain: float, ratio: int, size: int = 41) -> Tensor:
@@ -85,7 +87,7 @@ def gaussian_kernel(gain: float, ratio: int, size: int = 41) -> Tensor:
         >>> round(float(gaussian_kernel(0.3, ratio=6).sum()), 6)
         0.997322
     """
-    return _kernel(check_gain(gain), check_ratio(ratio), _odd(size), size).clone()
+    return _kernel(check_gain(gain), check_ratio(ratio), check_odd(size), size).clone()
 
 
 @cached_matrix
@@ -113,7 +115,18 @@ def _radial_window(radius: Tensor, size: int) -> Tensor:
     return window.masked_fill(radius > 1, 0.0)
 
 
-def _odd(size: int) -> int:
+def check_odd(size: int) -> int:
+    """Check the length of a kernel.
+
+    Args:
+        size: Its rows and columns.
+
+    Returns:
+        The same as an integer.
+
+    Raises:
+        ValueError: If it has no middle, or is shorter than 3.
+    """
     if int(size) != size or size < 3 or size % 2 == 0:
         raise ValueError(f'Expected an odd size of the kernel from 3 on, got {size}.')
     return int(size)

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Self
 
 from ..._typing import PathLike
-from ...errors import BandMismatchError, CorruptFileError, MetadataError
+from ...errors import (
+    BandMismatchError,
+    CorruptFileError,
+    EmptyDataError,
+    MetadataError,
+    UnitError,
+)
+from .._text import read_text
 from ..bands import BandSet
 from ..units import check_micrometres
 
@@ -116,11 +123,11 @@ class Sensor:
             UnitError: If a unit is not one of wavelength.
         """
         path = Path(path)
-        lines = path.read_text(encoding='utf-8').splitlines()
+        lines = read_text(path).splitlines()
         head = _header([line[1:].strip() for line in lines if line.startswith('#')])
         if not {'title', 'source'} <= head.keys():
             raise MetadataError(
-                f'Expected lines "# title: ..." and "# source: ..." in {path}.'
+                f'Expected lines "# title: ..." and "# source: ..." in {path}. Add them.'
             )
         table = _columns([line for line in lines if not line.startswith('#')], path)
         names = tuple(table['name'])
@@ -131,12 +138,16 @@ class Sensor:
         if centre is None or (fwhm is not None and fwhm_unit != unit):
             raise MetadataError(
                 f'Expected a column such as "wavelength_nm" in {path}, and "fwhm_nm" '
-                'in the same unit.'
+                'in the same unit. Correct its head.'
             )
+        try:
+            bands = BandSet.from_unit(centre, unit, fwhm, names, flags.get('good'))
+        except (BandMismatchError, EmptyDataError, UnitError) as error:
+            raise type(error)(f'Bands of {path}: {error} Correct the table.') from error
         return cls(
             name=name or path.stem,
             title=head['title'],
-            bands=BandSet.from_unit(centre, unit, fwhm, names, flags.get('good')),
+            bands=bands,
             default_bands=tuple(n for n, d in zip(names, default, strict=True) if d),
             source=head['source'],
             detector=tuple(table.get('detector', ())),
@@ -158,16 +169,21 @@ def _header(comments: list[str]) -> dict[str, str]:
 
 def _columns(lines: list[str], path: Path) -> dict[str, list[str]]:
     """Split the rows of a table into columns."""
-    rows = list(csv.reader(line for line in lines if line.strip()))
+    try:
+        rows = list(csv.reader(line for line in lines if line.strip()))
+    except csv.Error as error:
+        raise CorruptFileError(
+            f'{path} is no table ({error}). Correct it, or copy it again.'
+        ) from error
     if len(rows) < 2 or 'name' not in rows[0]:
         raise MetadataError(
-            f'Expected a column "name" and at least one band in {path}.'
+            f'Expected a column "name" and at least one band in {path}. Add them.'
         )
     for row in rows:
         if len(row) != len(rows[0]):
             raise CorruptFileError(
                 f'Expected {len(rows[0])} values in each row of {path}, got '
-                f'{len(row)}: {",".join(row)}.'
+                f'{len(row)}: {",".join(row)[:60]}. Correct it.'
             )
     return {key: [row[i] for row in rows[1:]] for i, key in enumerate(rows[0])}
 
@@ -182,7 +198,7 @@ def _quantity(
                 return [float(value) for value in values], key[len(stem) + 1 :]
             except ValueError as error:
                 raise CorruptFileError(
-                    f'Expected numbers in column {key!r} of {path}: {error}.'
+                    f'Expected numbers in column {key!r} of {path}: {error}. Correct it.'
                 ) from error
     return None, ''
 
@@ -193,5 +209,5 @@ def _flags(values: Sequence[str], path: Path) -> list[bool]:
         return [_FLAGS[value] for value in values]
     except KeyError as error:
         raise CorruptFileError(
-            f'Expected 0 or 1 as flags in {path}, got {error}.'
+            f'Expected 0 or 1 as flags in {path}, got {error}. Correct it.'
         ) from error

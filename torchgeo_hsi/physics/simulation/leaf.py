@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.special import exp1
 
 from ..._typing import FloatArray
 from .spectral_grid import WATER_ABSORPTION, WAVELENGTH, bumps
@@ -113,6 +112,9 @@ def leaf_optics(leaf: Leaf) -> tuple[FloatArray, FloatArray]:
 def _through_plate(absorption: FloatArray) -> FloatArray:
     """Share of diffuse light that crosses an absorbing layer once."""
     k = np.maximum(absorption, 1e-9)
+    # scipy takes its time to import
+    from scipy.special import exp1
+
     return np.asarray((1 - k) * np.exp(-k) + k**2 * exp1(k))
 
 

@@ -6,7 +6,6 @@
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from ..._typing import FloatArray
 
@@ -39,6 +38,9 @@ _WATER = {
 
 def _water() -> FloatArray:
     # the coefficient spans six orders of magnitude, so it is interpolated in logarithms
+    # scipy takes its time to import
+    from scipy.interpolate import PchipInterpolator
+
     curve = PchipInterpolator(list(_WATER), np.log(list(_WATER.values())))
     return np.asarray(np.exp(curve(WAVELENGTH * 1000)))
 
@@ -77,4 +79,7 @@ def curve(nodes: dict[float, float]) -> FloatArray:
         The curve on :data:`WAVELENGTH`.
     """
     ends = np.clip(WAVELENGTH, min(nodes), max(nodes))
+    # scipy takes its time to import
+    from scipy.interpolate import PchipInterpolator
+
     return np.asarray(PchipInterpolator(list(nodes), list(nodes.values()))(ends))
