@@ -144,6 +144,8 @@ def test_traceback_that_cannot_be_kept(
     [
         (PermissionError(13, 'Permission denied', 'map.tif'), 'map.tif: Permission'),
         (ModuleNotFoundError("No module named 'pyogrio'", name='pyogrio'), 'pyogrio,'),
+        # of standard output
+        (OSError(28, 'No space left on device'), 'could not be written: No space'),
         (MemoryError('Unable to allocate 3 TiB'), 'Unable to allocate 3 TiB'),
     ],
 )
@@ -177,6 +179,15 @@ def test_output_that_nobody_reads(
     host.register(Verbs(talk, 'mine'), 'me')
     assert exit_code('mine') == 141
     assert capsys.readouterr().err == ''
+
+
+def test_output_that_is_closed(
+    host: PluginHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python has no standard output where a shell closes it, as ``>&-`` does."""
+    host.register(Verbs(lambda: None, 'mine'), 'me')
+    monkeypatch.setattr(sys, 'stdout', None)
+    assert exit_code('mine') == 0
 
 
 def test_exit_code_of_a_verb(host: PluginHost) -> None:

@@ -9,6 +9,13 @@ from typing import Any
 
 import torch
 
+#: Kinds of devices with autocast; asked here, for torch 2.6 cannot compile the question.
+_AUTOCAST = frozenset(
+    kind
+    for kind in ('cpu', 'cuda', 'hpu', 'mps', 'mtia', 'xla', 'xpu')
+    if torch.amp.is_autocast_available(kind)
+)
+
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Multiply as it says: autocast would do it in half precision, of three digits.
@@ -19,7 +26,7 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     Returns:
         A context.
     """
-    if not torch.amp.is_autocast_available(device.type):
+    if device.type not in _AUTOCAST:
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
 

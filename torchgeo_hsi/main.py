@@ -3,6 +3,7 @@
 
 """The command ``torchgeo-hsi``."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -152,8 +153,11 @@ def _message(error: BaseException) -> str | None:
             f'There is not enough memory: {str(error).partition(". ")[0] or "no details"}. '
             'Choose smaller tiles, windows or batches, or fewer workers.'
         )
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f'{error.filename}: {error.strerror}.'
+    if isinstance(error, OSError) and error.strerror:
+        if error.filename is not None:
+            return f'{error.filename}: {error.strerror}.'
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            return f'The output could not be written: {error.strerror}.'
     return None
 
 
@@ -193,8 +197,9 @@ def _run(words: Sequence[str]) -> int:
     """Run one command, and return its exit code."""
     try:
         code = cli.main(args=words, prog_name='torchgeo-hsi', standalone_mode=False)
-        # what is not written yet fails here, and not behind our back
-        sys.stdout.flush()
+        # what is not written yet fails here, and not behind our back; nobody may listen
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         error.show()

@@ -111,9 +111,9 @@ def test_panels() -> None:
         assert np.isnan(error[:4]).all()
         rms = (restored - given['target']).square().mean(0).sqrt()
         assert np.allclose(error[4:], rms[4:], atol=1e-6)
-        spectra = next(ax for ax in axes if ax.get_xlabel() == 'Wavelength (nm)')
+        spectra = next(ax for ax in axes if ax.get_xlabel() == 'Wavelength (µm)')
         assert len(spectra.lines) == 6
-        assert np.allclose(spectra.lines[0].get_xdata(), 1e3 * wavelength)
+        assert np.allclose(spectra.lines[0].get_xdata(), wavelength)
     finally:
         plt.close(figure)
 
@@ -131,7 +131,7 @@ def test_unknown_truth_and_wavelength() -> None:
 
 def spectra_of(given: dict[str, Tensor], restored: Tensor, **options: int) -> Any:
     figure = draw_restoration(given, restored, **options)
-    (axes,) = (ax for ax in figure.axes if ax.get_xlabel() == 'Wavelength (nm)')
+    (axes,) = (ax for ax in figure.axes if ax.get_xlabel() == 'Wavelength (µm)')
     plt.close(figure)
     return axes
 
@@ -150,9 +150,9 @@ def test_no_line_where_no_band_has_measured() -> None:
         assert (
             np.isnan(x).tolist() == np.isnan(y).tolist() == [k == 40 for k in range(71)]
         )
-        np.testing.assert_allclose(np.delete(x, 40), 1e3 * wavelength, rtol=1e-6)
+        np.testing.assert_allclose(np.delete(x, 40), wavelength, rtol=1e-6)
     (shade,) = axes.patches
-    assert 1330 < shade.get_x() < shade.get_x() + shade.get_width() < 1480
+    assert 1.33 < shade.get_x() < shade.get_x() + shade.get_width() < 1.48
     # a few bands are no curve
     few = {'image': image[::7], 'wavelength': wavelength[::7]}
     assert not spectra_of(few, image[::7]).patches

@@ -60,9 +60,9 @@ def test_bands_are_in_the_order_of_wavelengths() -> None:
     figure = plot_records(make_records(), WAVELENGTH)
     (ax,) = figure.axes
     shares = line(ax, 'Spectral loss / interpolated')
-    np.testing.assert_allclose(shares.get_xdata(), [400, 900, 1300])
+    np.testing.assert_allclose(shares.get_xdata(), [0.4, 0.9, 1.3])
     np.testing.assert_allclose(shares.get_ydata(), [np.nan, 0.6, 0.7])
-    assert ax.get_xlabel() == 'Wavelength (nm)'
+    assert ax.get_xlabel() == 'Wavelength (µm)'
     plt.close(figure)
 
 

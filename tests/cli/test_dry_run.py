@@ -103,6 +103,76 @@ def test_output_that_exists(verb: str, data: Path, tmp_path: Path) -> None:
     assert 'would replace' in text
 
 
+def test_simulated_scene_that_exists(tmp_path: Path) -> None:
+    """As the run: another scene is refused, and the same one is not written again."""
+    out = tmp_path / 'scene'
+    words = ('simulate', str(out), '--size', '16')
+    _, text, _ = call(*words, '--dry-run', '--json')
+    (plan,) = json.loads(text)['writes']
+    assert call(*words)[0] == 0
+    assert sum(file.stat().st_size for file in out.iterdir()) <= plan['most_bytes']
+    code, text, _ = call(*words, '--dry-run', '--json')
+    assert code == 0
+    assert json.loads(text)['writes'] == []
+    code, _, err = call(*words, '--seed', '2', '--dry-run')
+    assert code == 1
+    assert 'pass --overwrite' in err
+    assert call(*words, '--seed', '2', '--dry-run', '--overwrite')[0] == 0
+    code, _, err = call('simulate', str(tmp_path), '--overwrite', '--dry-run')
+    assert code == 1
+    assert 'holds no simulated scene' in err
+
+
+REFUSED = [
+    ('restore denoise {data}/cube.tif {data}/cube.tif --overwrite', 'the scene itself'),
+    ('restore denoise {data}/cube.tif {tmp}/x.png', 'Name a .tif file'),
+    ('restore superresolve {data}/cube.tif {tmp}/x --method bicubic', 'a .tif file'),
+    ('restore denoise {data}/cube.tif {tmp}/x.tif --compress best', "'best'"),
+    ('restore denoise {data}/cube.tif {tmp}/x.tif --scaling nan', 'a scaling'),
+    ('restore denoise {data}/cube.tif {tmp}/x.tif --overlap 12', 'multiples of 8'),
+    ('restore pansharpen - {data}/cube.tif {tmp}/x.tif', 'no panchromatic'),
+    ('gas {data}/cube.tif {tmp}/x --sun-zenith 30', 'is no .tif file'),
+    ('convert {data}/cube.tif {data}/labels.npy', 'labels.npy'),
+    ('split {data}/labels.npy {tmp}/x.tif --window 3 --gap nan', 'finite'),
+    ('stats {data}/cube.tif -o {tmp}/x.json --accuracy nan', 'finite'),
+    (
+        'restore pansharpen {data}/pan.tif {data}/cube.tif {tmp}/x.tif --ratio 7',
+        'Pass --ratio ',
+    ),
+    (
+        'restore pansharpen {data}/pan.tif {data}/cube.tif {tmp}/x.tif --shift nan,0',
+        'two numbers',
+    ),
+    (
+        'restore pansharpen {data}/pan.tif {data}/cube.tif {data}/pan.tif --overwrite',
+        'pan.tif is ',
+    ),
+]
+
+
+@pytest.mark.parametrize(('line', 'told'), REFUSED)
+def test_refused_as_by_the_run(
+    line: str, told: str, data: Path, tmp_path: Path
+) -> None:
+    words = line.format(data=data, tmp=tmp_path).split()
+    for more in ([], ['--dry-run']):
+        code, text, err = call(*words, *more)
+        assert code in (1, 2), text
+        assert told in err
+        assert text == ''
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_method_names_those_of_its_kind(data: Path, tmp_path: Path) -> None:
+    code, _, err = call(
+        *f'restore denoise {data}/cube.tif {tmp_path}/x.tif --method sv'.split()
+    )
+    assert code == 1
+    assert 'Unknown denoiser' in err
+    assert 'Did you mean svd' in err
+    assert 'spec_vit' not in err
+
+
 def test_full_disk(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)

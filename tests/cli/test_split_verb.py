@@ -228,6 +228,7 @@ def test_windows_of_a_configuration(
         (['split', '{folder}', '{out}', '--window', '3'], 2, '--window is not'),
         (['split', '{folder}', '{out}', '--by', 'region'], 2, '--regions'),
         (['leaks'], 2, 'Expected one SPLIT'),
+        (['leaks', '{map}', '--config', 'demo'], 2, 'got both'),
         (['leaks', '{map}'], 1, 'codes up to 9'),
         (['leaks', '{folder}'], 2, '--root'),
         (['leaks', '{folder}', '--root', '{folder}'], 1, 'train.txt'),

@@ -87,7 +87,10 @@ def test_workers_do_not_matter() -> None:
     options = {'processes': False, 'protocol': 'tcp', 'dashboard_address': None}
     with distributed.LocalCluster(2, threads_per_worker=1, **options) as cluster:
         got, failures = dataset_statistics(
-            Patches(70, (3,)), scheduler=cluster.scheduler_address, retries=0
+            Patches(70, (3,)),
+            workers=None,
+            scheduler=cluster.scheduler_address,
+            retries=0,
         )
     assert same(got, alone)
     assert [failure.name for failure in failures] == ['sample 3']

@@ -170,6 +170,32 @@ class TestRegions:
             west = module._open().bounds[0].start
             assert ((left - west) / 30, (right - west) / 30) == COLUMNS[split]
 
+    @pytest.mark.parametrize('columns', [4, 16, 64, 96, 106, 107, 256])
+    def test_default_gap_leaves_room(self, columns: int) -> None:
+        module = SimulatedEnMAPDataModule()
+        x = slice(325_200.0, 325_200.0 + 30 * columns, 30.0)
+        scene = SimpleNamespace(bounds=(x, slice(0.0, 900.0, 30.0), None))
+        module._open = lambda: scene  # type: ignore[method-assign, return-value]
+        edges = []
+        for split in ('train', 'val', 'test'):
+            region = module.roi(split)
+            assert region is not None
+            edges += [region.bounds[0], region.bounds[2]]
+        widths = np.diff(edges) / 30
+        assert (widths[::2] > 0).all()
+        # 16 of 106.7 columns are 15 %: no wider gap takes more than half of them
+        wanted = 8 if columns >= 107 else np.floor(0.075 * columns)
+        assert (widths[1::2] == wanted).all()
+
+    def test_small_scene_by_default(self, root: Path) -> None:
+        module = SimulatedEnMAPDataModule(str(root))
+        module.setup('fit')
+        # two windows of 32 pixels cover 36 x 64 pixels twice; a batch has 8
+        batch = next(iter(module.train_dataloader()))
+        assert batch['image'].shape == (8, 202, 32, 32)
+        with pytest.raises(EmptyDataError, match='4 training windows make no batch'):
+            SimulatedEnMAPDataModule(str(root), length=4).setup('fit')
+
     def test_gap_too_large(self, make: Make) -> None:
         module = make(gap=5)
         for stage in ('fit', 'validate', 'test'):
@@ -418,7 +444,11 @@ class TestScene:
     [
         ({'gap': -1}, ValueError, 'gap of 0 or more'),
         ({'overlap': 16}, ValueError, 'overlap from 0 to less than patch_size=16'),
-        ({'batch_size': 99}, EmptyDataError, 'Raise length or lower batch_size'),
+        (
+            {'batch_size': 99, 'length': 9},
+            EmptyDataError,
+            'Raise length or lower batch_size',
+        ),
         ({'bands': ['B999']}, KeyError, 'B999'),
         ({'quality': ['clouds']}, MetadataError, 'clouds'),
     ],

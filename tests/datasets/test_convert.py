@@ -72,16 +72,20 @@ def converter() -> Iterator[Converter]:
     process.close()
 
 
-@pytest.mark.parametrize('seed', [0, 1, 2])
+@pytest.mark.parametrize('seed', [0, 1])
 def test_killed_five_times(tmp_path: Path, converter: Converter, seed: int) -> None:
     rng = random.Random(seed)
     expected = convert(Patches(200), tmp_path / 'undisturbed')
+    start = time.perf_counter()
+    assert converter.wait(converter.start(tmp_path / 'timed', 200, seconds=0.01)) == 0
+    undisturbed = time.perf_counter() - start
     out = tmp_path / 'store'
     counts = [0]
     for _ in range(5):
         pid = converter.start(out, 200, seconds=0.01)
-        # a random moment of the writing, that of the planning included
-        time.sleep(rng.uniform(0.05, 0.45))
+        # a random moment of the writing, that of the planning included; in parts of
+        # the time that it takes on this machine
+        time.sleep(rng.uniform(0.03, 0.22) * undisturbed)
         os.kill(pid, signal.SIGKILL)
         assert converter.wait(pid) == -signal.SIGKILL
         if (out / '.unfinished.json').exists():

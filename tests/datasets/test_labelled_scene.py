@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyproj import CRS
 
 from torchgeo_hsi.datasets import LabelledScene
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError
+from torchgeo_hsi.physics import BandSet
 
 
 def make(**changes: Any) -> LabelledScene:
@@ -27,6 +29,19 @@ def test_shape() -> None:
     scene = make()
     assert scene.shape == (3, 4, 5)
     assert scene.num_classes == 2
+
+
+def test_one_line() -> None:
+    bands = BandSet(np.linspace(0.4, 0.8, 3))
+    scene = make(name='Fields', bands=bands, crs=CRS.from_epsg(32633))
+    assert repr(scene) == (
+        'LabelledScene(Fields: BandSet(3 bands, 0.4 to 0.8 µm, no FWHM), 4 x 5 pixels, '
+        'int16, 13 labels of 2 classes, EPSG:32633)'
+    )
+    assert repr(make()) == (
+        'LabelledScene(scene: 3 bands, no wavelengths, 4 x 5 pixels, int16, '
+        '13 labels of 2 classes, no CRS)'
+    )
 
 
 def test_nodata_has_no_label() -> None:

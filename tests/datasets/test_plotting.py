@@ -196,16 +196,16 @@ def test_spectrum_is_not_drawn_over_gaps() -> None:
     ax = plot_spectrum(sample['image'], WAVELENGTH, sample['valid'], good=good)
     lines = [line for line in ax.lines if len(line.get_xdata())]
     ranges = [(min(line.get_xdata()), max(line.get_xdata())) for line in lines]
-    nm = WAVELENGTH.double().numpy() * 1e3
+    centers = WAVELENGTH.double().numpy()
     expected = [(0, 29), (33, 59), (60, 79), (80, 119)]
-    np.testing.assert_allclose(ranges, [(nm[a], nm[b]) for a, b in expected])
+    np.testing.assert_allclose(ranges, [(centers[a], centers[b]) for a, b in expected])
     valid = sample['valid']
     mean = torch.cat(
         [sample['image'][a : b + 1][:, valid].double().mean(1) for a, b in expected]
     )
     drawn = np.concatenate([line.get_ydata() for line in lines])
     np.testing.assert_allclose(drawn, mean / 1e4, rtol=1e-6)
-    assert ax.get_xlabel() == 'Wavelength (nm)'
+    assert ax.get_xlabel() == 'Wavelength (µm)'
     assert ax.get_ylabel() == 'Reflectance'
 
 
@@ -227,7 +227,7 @@ def test_few_bands_are_joined() -> None:
 
 
 def test_single_band_and_no_wavelengths() -> None:
-    assert plot_spectrum(torch.rand(1, 3, 3), [0.5]).get_xlabel() == 'Wavelength (nm)'
+    assert plot_spectrum(torch.rand(1, 3, 3), [0.5]).get_xlabel() == 'Wavelength (µm)'
     assert plot_spectrum(torch.rand(5, 3, 3)).get_xlabel() == 'Band'
 
 
@@ -255,7 +255,7 @@ def test_potsdam(potsdam: Path, tmp_path: Path) -> None:
     dataset = EnMAPL2A(potsdam / 'images')
     x, y, _ = dataset.bounds
     fig = dataset.plot(dataset[x, y], suptitle='Potsdam')
-    assert fig.axes[0].get_title() == 'True color\n641/556/468 nm'
+    assert fig.axes[0].get_title() == 'True color\n0.641/0.556/0.468 µm'
     # the picture is neither empty nor saturated
     view = fig.axes[0].images[0].get_array()
     seen = view[~np.isclose(view, GRAY, atol=1e-3).all(axis=-1)]

@@ -3,6 +3,8 @@
 
 import os
 import shutil
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -300,11 +302,35 @@ def test_without_georeference(tmp_path: Path) -> None:
     path = tmp_path / 'cube.tif'
     with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
         write(path, crs=None, transform=None)
-    with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
-        reader = GeoTIFFReader(path)
-    with reader:
-        assert reader.info.crs is None
-        assert reader.info.transform is None
+    before = list(warnings.filters)
+
+    def read(_: int) -> tuple[object, object]:
+        # it is no news that a cube from a laboratory lies nowhere
+        with GeoTIFFReader(path) as reader:
+            return reader.info.crs, reader.info.transform
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(read, range(40))) == {(None, None)}
+        assert not caught
+        # nobody else is silenced
+        rasterio.open(path).close()
+        assert [w.category for w in caught] == [rasterio.errors.NotGeoreferencedWarning]
+    assert list(warnings.filters) == before
+
+
+def test_info_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / 'cube.tif'
+    write(path)
+    tag(path, wavelength=CENTRES, wavelength_units=['nm'] * 4)
+    with rasterio.open(path, 'r+') as dst:
+        dst.scales = (0.0001,) * 4
+    with GeoTIFFReader(path) as reader:
+        assert repr(reader.info) == (
+            f'CubeInfo({path}: unknown, BandSet(4 bands, 0.45 to 0.86 µm, no FWHM), '
+            '9 x 7 pixels, int16, EPSG:32633)'
+        )
 
 
 @pytest.mark.realdata

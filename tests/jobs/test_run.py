@@ -350,9 +350,12 @@ def script(tmp_path: Path, body: str) -> subprocess.Popen[str]:
 
 
 SLOW = """
-    import os, sys, time
+    import os, signal, sys, time
     from pathlib import Path
     from torchgeo_hsi.jobs import run_jobs
+
+    # a shell that starts tests in the background has them ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def work(number):
         Path(f'{os.getpid()}.pid').touch()

@@ -32,7 +32,8 @@ def hide(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> None:
     monkeypatch.setattr(sys, 'meta_path', finders)
     for loaded in list(sys.modules):
         if loaded.partition('.')[0] in names:
-            monkeypatch.setitem(sys.modules, loaded, None)
+            # gone, not None: others look into sys.modules for what is loaded
+            monkeypatch.delitem(sys.modules, loaded)
 
 
 def test_every_extra_is_checked() -> None:

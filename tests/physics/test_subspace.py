@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError
-from torchgeo_hsi.physics import band_noise, correlation_matrix, signal_subspace
+from torchgeo_hsi.physics import (
+    band_noise,
+    correlation_matrix,
+    estimate_noise,
+    signal_subspace,
+)
 
 
 def scene(bands: int, side: int, rank: int, sigma: Tensor, seed: int = 0) -> Tensor:
@@ -51,7 +56,7 @@ def test_noise_is_the_residual_of_least_squares() -> None:
         others = np.delete(spectra, band, 0).T
         rest = np.linalg.lstsq(others, spectra[band], rcond=None)[1]
         expected.append(float(np.sqrt(rest / (144 - 5))[0]))
-    got = band_noise(*correlation_matrix(image))[0]
+    got = estimate_noise(image)[0]
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-6)
 
 
@@ -72,6 +77,24 @@ def test_noise_of_a_batch_is_that_of_its_images() -> None:
         torch.testing.assert_close(
             band_noise(*correlation_matrix(image[None]))[0], alone
         )
+
+
+def test_noise_of_valid_pixels() -> None:
+    sigma = torch.linspace(0.05, 0.15, 12)
+    image = scene(12, 40, 2, sigma)
+    valid = torch.ones(40, 40, dtype=torch.bool)
+    valid[:15] = valid[:, 30:] = False
+    got = estimate_noise(image[0].masked_fill(~valid, 1e4), valid)
+    # least squares over the pixels that are left
+    spectra = image[0, :, 15:, :30].flatten(1).double().numpy()
+    expected = []
+    for band in range(12):
+        others = np.delete(spectra, band, 0).T
+        rest = np.linalg.lstsq(others, spectra[band], rcond=None)[1]
+        expected.append(float(np.sqrt(rest / (750 - 11))[0]))
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-6)
+    with pytest.raises(EmptyDataError, match='no valid pixel'):
+        estimate_noise(image[0], torch.zeros_like(valid))
 
 
 @pytest.mark.parametrize('side', [1, 2, 3])

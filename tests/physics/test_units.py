@@ -10,6 +10,7 @@ from torchgeo_hsi.errors import BandMismatchError, UnitError
 from torchgeo_hsi.physics import (
     check_fwhm,
     check_micrometres,
+    format_micrometres,
     format_nm,
     to_micrometres,
 )
@@ -92,5 +93,7 @@ def test_lengths(check: object) -> None:
 
 
 def test_format() -> None:
+    assert format_micrometres(0.6413) == '0.641 µm'
+    assert format_micrometres([0.6413, 2.2]) == '0.641/2.200 µm'
     assert format_nm(0.6413) == '641 nm'
     assert format_nm([0.6413, 0.5559, 0.4684]) == '641/556/468 nm'

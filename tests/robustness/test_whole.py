@@ -57,6 +57,9 @@ def test_full_disk(
     def full(*_: Any) -> None:
         raise FULL
 
+    if name == 'record.json':
+        # small files of stores are not waited for
+        place = 'os.replace'
     monkeypatch.setattr(place, full)
     with pytest.raises(OutputError, match=r'disk is full .* free in .*Free some space'):
         WRITERS[name](path)

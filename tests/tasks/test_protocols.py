@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from tasks.recipes import BANDS, TINY, images, loader, moved, trainer
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.models import get_model
@@ -253,15 +252,20 @@ def test_cosine_needs_an_end() -> None:
         watched('linear')
 
 
-def test_schedule_is_torchs() -> None:
-    task = segmentation()
-    run = trainer(7)
-    run.fit_loop.max_epochs = 7
-    task._trainer = run
-    found: Any = task.configure_optimizers()
-    schedule = found['lr_scheduler']['scheduler']
-    assert isinstance(schedule, CosineAnnealingLR)
-    assert (schedule.T_max, schedule.eta_min) == (7, 0)
+@pytest.mark.parametrize('schedule', ['onecycle', 'cosine'])
+def test_more_epochs(schedule: Any, tmp_path: Path) -> None:
+    """Whoever goes on has the rates of the longer training, not those of its start."""
+    whole = watched(schedule, lr=0.1)
+    short = trainer(2)
+    kwargs: Any = {'ignore_index': 3, 'schedule': schedule, 'lr': 0.1}
+    short.fit(HSISegmentation('spectral_mlp', BANDS, 3, **kwargs), masks())
+    short.save_checkpoint(tmp_path / 'last.ckpt')
+    task = Watch('spectral_mlp', BANDS, 3, **kwargs)
+    task.rates = []
+    trainer(4).fit(task, masks(), ckpt_path=tmp_path / 'last.ckpt')
+    # the first one is that of the checkpoint
+    assert task.rates[-2:] == pytest.approx(whole[-2:])
+    assert min(task.rates[2:]) > 0
 
 
 def test_wrong_protocols(monkeypatch: pytest.MonkeyPatch) -> None:

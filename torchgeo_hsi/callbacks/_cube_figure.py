@@ -219,9 +219,9 @@ def band_axis(
         wavelength: Their centres in micrometres, if known.
 
     Returns:
-        Wavelengths in nanometres or numbers of bands, and their order.
+        Wavelengths in micrometres or numbers of bands, and their order.
     """
-    x = np.arange(1, count + 1) if wavelength is None else 1e3 * wavelength
+    x = np.arange(1, count + 1) if wavelength is None else wavelength
     return x, np.argsort(x, kind='stable')
 
 
@@ -233,7 +233,7 @@ def label_spectra(ax: Axes, wavelength: NDArray[Any] | None, is_empty: bool) -> 
         wavelength: Centres of the bands in micrometres, if known.
         is_empty: Whether there is no line, and so no legend.
     """
-    ax.set_xlabel('Band' if wavelength is None else 'Wavelength (nm)')
+    ax.set_xlabel('Band' if wavelength is None else 'Wavelength (µm)')
     ax.set_ylabel('Value')
     if not is_empty:
         ax.legend(fontsize=9, frameon=False, ncols=3)

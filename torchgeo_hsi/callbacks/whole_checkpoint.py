@@ -3,7 +3,6 @@
 
 """Checkpoints that a kill or a full disk cannot spoil."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self,
         checkpoint: dict[str, Any],
-        path: str | os.PathLike[str],
+        path: str | Path,
         storage_options: Any | None = None,
     ) -> None:
         """Write a checkpoint.
@@ -71,7 +70,9 @@ class WholeCheckpoint(ModelCheckpoint):
     *every_n_epochs*-th epoch, also with ``save_top_k: 0``, where Lightning itself waits
     for the end of the training.
 
-    Takes the arguments of :class:`lightning.pytorch.callbacks.ModelCheckpoint`.
+    Args:
+        *args: Arguments of :class:`lightning.pytorch.callbacks.ModelCheckpoint`.
+        **kwargs: The same.
 
     Example:
         .. code-block:: yaml

@@ -190,7 +190,7 @@ def _show_bands(
 ) -> None:
     x = np.array([record.band for record in records], float)
     if wavelength is not None:
-        x = 1e3 * check_micrometres(to_array(wavelength), len(records))
+        x = check_micrometres(to_array(wavelength), len(records))
     order = np.argsort(x, kind='stable')
     x, records = x[order], [records[index] for index in order]
     tuned = np.array([record.min_spec > 0 for record in records])
@@ -217,7 +217,7 @@ def _show_bands(
         ones = np.ones(int((~tuned).sum()))
         ax.plot(x[~tuned], ones, 'x', color='0.3', ls='', label='Left interpolated')
     ax.set_ylim(bottom=0)
-    ax.set_xlabel('Band' if wavelength is None else 'Wavelength (nm)')
+    ax.set_xlabel('Band' if wavelength is None else 'Wavelength (µm)')
     ax.set_ylabel('Loss')
     ax.set_title('Result of each band', fontsize=11)
     ax.legend(fontsize=9, frameon=False, ncols=2)

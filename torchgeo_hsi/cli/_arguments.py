@@ -33,6 +33,32 @@ _NAMES: dict[Any, str] = {
 }
 
 
+class FiniteRange(click.FloatRange):
+    """A number in a range, of which NaN and infinity are not.
+
+    NaN is neither too small nor too large, so click lets it through, and a distance
+    of NaN would keep nothing apart.
+    """
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Read a number.
+
+        Args:
+            value: What the user wrote.
+            param: The option.
+            ctx: Context of the verb.
+
+        Returns:
+            The number.
+        """
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f'Expected a finite number, got {value}.', param, ctx)
+        return number
+
+
 def read_pairs(words: Sequence[str], option: str) -> dict[str, str]:
     """Read ``KEY=VALUE``.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import click
 
-from ..errors import HSIError
+from ..errors import HSIError, UnknownNameError
 from ._arguments import argument_kinds, convert_pairs
 
 #: What a model of this package is for, as ``torchgeo-hsi models`` says it.
@@ -85,6 +85,8 @@ def build_method(
 
     # methods of plugins, too
     registry = get_plugin_manager().registry('models')
+    if method not in registry:
+        raise UnknownNameError(kind, method, _names(kind))
     builder = registry.get(method)
     if kind_of(builder) not in (kind, None):
         raise _other_kind(method, kind)
@@ -128,14 +130,18 @@ def _base(kind: Kind) -> type:
 
 
 def _other_kind(method: str, kind: Kind) -> click.BadParameter:
+    return click.BadParameter(
+        f'{method} is no {kind}. Choose one of {", ".join(_names(kind))}.',
+        param_hint='--method',
+    )
+
+
+def _names(kind: Kind) -> list[str]:
+    """Return the methods of a kind."""
     from ..plugins import get_plugin_manager
 
     registry = get_plugin_manager().registry('models')
-    known = [name for name in registry if kind_of(registry.get(name)) == kind]
-    return click.BadParameter(
-        f'{method} is no {kind}. Choose one of {", ".join(known)}.',
-        param_hint='--method',
-    )
+    return [name for name in registry if kind_of(registry.get(name)) == kind]
 
 
 def kind_of(builder: Callable[..., Any]) -> str | None:

@@ -57,17 +57,24 @@ def echo_json(value: Any) -> None:
     Args:
         value: Anything that JSON can hold; numbers that are not finite become null.
     """
-    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, default=str))
 
 
-def _finite(value: Any) -> Any:
-    """Leave out what JSON does not know."""
+def finite(value: Any) -> Any:
+    """Leave out what JSON does not know.
+
+    Args:
+        value: Numbers, and lists and mappings of them.
+
+    Returns:
+        The same with None for numbers that are not finite.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 
@@ -233,8 +240,8 @@ def option_words(
     """Let errors of the library speak of options instead of Python's arguments.
 
     Args:
-        names: Arguments that the verb has as options: ``key=`` becomes ``--key``, and
-            ``overwrite=True`` becomes ``--overwrite``.
+        names: Arguments that the verb has as options: ``key=`` becomes ``--key``,
+            ``key="a"`` becomes ``--key a``, and ``overwrite=True`` ``--overwrite``.
         verbatim: Path in the messages, which stays as it is.
         readers: Whether the verb has the option ``--open`` for arguments of readers.
 
@@ -247,10 +254,14 @@ def option_words(
     own = {name: '--' + name.replace('_', '-') for name in names}
     if readers:
         own = {name: f'--open {name}=' for name in READER_WORDS} | own
-    pattern = re.compile(rf'(?<![\w-])({"|".join(own)})=(True\b)?')
+    value = r'(?P<quote>["\']?)(?P<word>\w+)(?P=quote)'
+    pattern = re.compile(rf'(?<![\w-])(?P<name>{"|".join(own)})=(True\b|{value})?')
 
     def say(match: re.Match[str]) -> str:
-        return own[match[1]]
+        option, word = own[match['name']], match['word']
+        if word is None:
+            return option
+        return option + word if option.endswith('=') else f'{option} {word}'
 
     try:
         yield

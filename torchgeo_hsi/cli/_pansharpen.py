@@ -3,22 +3,20 @@
 
 """``torchgeo-hsi restore pansharpen``: a cube on the grid of a panchromatic image."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._opening import check_path, read_opening
 from ._output import is_quiet
-from ._plan import cube_bytes, read_info
+from ._plan import cube_bytes
 from ._restoring import Restoration, restoring, tiling_options
 from ._verb import Verb
 
 if TYPE_CHECKING:
     from ..io import CubeInfo
-
-#: How many times smaller the pixels of a PAN in the file of its cube are (PRISMA).
-_OWN_RATIO = 6
 
 
 @click.command(
@@ -77,17 +75,19 @@ def pansharpen(
     OUT appears when it is complete, and memory holds a few tiles, never the scene.
     Methods that learn from the scene do so before they write.
     """
-    from ..scenes import sharpen_scene
+    from ..scenes import scene_shift, sharpen_scene
 
     scenes = [cube] if pan == '-' else [cube, pan]
     job = Restoration('pansharpener', scenes, output, options)
     model, reading = job.build(), job.reading()
     reading_pan = {} if pan == '-' else read_opening(pan, opening_pan, '--open-pan')
     facts: dict[str, Any] = {}
+    known = None if shift == 'estimate' else _read_shift(shift)
 
     def work(**words: Any) -> None:
-        facts['shift'] = _shift(shift, pan, cube, reading, reading_pan)
-        words |= {'cube_options': reading, 'pan_options': reading_pan}
+        opened: Any = {'cube_options': reading, 'pan_options': reading_pan}
+        facts['shift'] = known or scene_shift(pan, cube, **opened)
+        words |= opened
         sharpen_scene(model, pan, cube, output, shift=facts['shift'], **words)
         if shift == 'estimate' and not (job.as_json or is_quiet()):
             moved = facts['shift']
@@ -96,32 +96,22 @@ def pansharpen(
             )
 
     def size(info: 'CubeInfo') -> int:
-        if pan == '-':
-            return cube_bytes(info, options['ratio'] or _OWN_RATIO)
-        fine = read_info(pan, reading_pan).shape[1:]
-        return cube_bytes(info) * fine[0] * fine[1] // (info.shape[1] * info.shape[2])
+        from ..scenes.sharpen_scene import sharpened_pixels
+
+        pixels = sharpened_pixels(pan, cube, options['ratio'], reading, reading_pan)
+        return cube_bytes(info) * pixels // (info.shape[1] * info.shape[2])
 
     job.run(work, reading, 'Sharpened', size, facts=facts)
 
 
-def _shift(
-    text: str | None,
-    pan: str,
-    cube: str,
-    cube_options: Mapping[str, Any],
-    pan_options: Mapping[str, Any],
-) -> tuple[float, float]:
-    """Read or find the shift of a PAN."""
+def _read_shift(text: str | None) -> tuple[float, float]:
+    """Read the shift of a PAN; without one it lies where it should."""
     if text is None:
         return 0.0, 0.0
-    if text == 'estimate':
-        from ..scenes import scene_shift
-
-        return scene_shift(
-            pan, cube, cube_options=cube_options, pan_options=pan_options
-        )
     try:
         down, right = (float(word) for word in text.split(','))
+        if not (math.isfinite(down) and math.isfinite(right)):
+            raise ValueError(text)
     except ValueError as error:
         raise click.BadParameter(
             f'Expected two numbers like 1.5,-2 or the word estimate, got {text!r}.',

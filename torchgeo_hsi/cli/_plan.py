@@ -28,6 +28,7 @@ def show_plan(
     overwrite: bool,
     as_json: bool,
     notes: Sequence[str] = (),
+    place: PathLike = '',
 ) -> None:
     """Say what would be read and written.
 
@@ -37,12 +38,20 @@ def show_plan(
         overwrite: Whether outputs that exist may be replaced.
         as_json: Whether to print JSON.
         notes: What else is to be said.
+        place: The output, of which nothing may be left to write.
 
     Raises:
         OutputError: If the verb would refuse to replace an output, if it lies where
             nobody may write, or if the disk has too little room.
     """
-    folder = _existing(next(iter(writes)))
+    target = next(iter(writes), place)
+    folder = _existing(target)
+    for parent in Path(target).absolute().parents:
+        if parent.is_file():
+            raise OutputError(
+                f'{parent} is a file, so nothing can be written into it. Choose a '
+                'folder elsewhere.'
+            )
     free = shutil.disk_usage(folder).free
     needed = sum(size or 0 for size in writes.values())
     there = [path for path in writes if os.path.lexists(path)]
@@ -123,6 +132,38 @@ def read_info(source: str, options: Mapping[str, Any]) -> 'CubeInfo':
     from ..io import open_cube
 
     with open_cube(source, **options) as reader:
+        return reader.info
+
+
+def check_written(
+    source: str, options: Mapping[str, Any], output: str, folder: bool = False
+) -> 'CubeInfo':
+    """Refuse an output that is the scene, lies in it, or is of another format.
+
+    Whether it may be replaced is left to :func:`show_plan`.
+
+    Args:
+        source: File or product folder.
+        options: Options of the reader.
+        output: What is to be written.
+        folder: Whether a product may become one, and not only a GeoTIFF.
+
+    Returns:
+        What the scene is.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    from ..io import open_cube
+    from ..scenes._output import check_output, is_product
+
+    if is_product(output) and not folder:
+        raise OutputError(
+            f'{output} is no .tif file, and what this verb writes is a GeoTIFF. Name a '
+            '.tif file.'
+        )
+    with open_cube(source, **options) as reader:
+        check_output(reader, source, output, overwrite=True)
         return reader.info
 
 

@@ -24,8 +24,8 @@ from ._options import (
     set_option,
     weights_option,
 )
-from ._output import echo_done, echo_json, option_words, size_of
-from ._plan import cube_bytes, read_info, show_plan
+from ._output import check_not_inputs, echo_done, echo_json, option_words, size_of
+from ._plan import check_written, cube_bytes, read_info, show_plan
 from ._progress import show_stages
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ class Restoration:
         """Initialize a new Restoration instance; see the class for the arguments."""
         self.start = time.monotonic()
         self.kind, self.scenes, self.output = kind, list(scenes), output
+        # networks that denoise have strides
+        self.step = 8 if kind == 'denoiser' else 1
         self.method: str = options.pop('method')
         self.weights: str | None = options.pop('weights')
         self.settings = read_pairs(options.pop('settings'), '--set')
@@ -174,9 +176,9 @@ class Restoration:
             facts: What else JSON says, known when the output is written.
         """
         scene = self.scenes[0]
-        with option_words(['overwrite'], self.output):
+        with option_words({'overwrite', 'ratio'} & self.options.keys(), self.output):
             if self.is_dry:
-                most = size(read_info(scene, reading))
+                most = size(self._check(reading))
                 plan = {self.output: most}
                 show_plan(self.scenes, plan, self.overwrite, self.as_json)
                 return
@@ -189,6 +191,25 @@ class Restoration:
             echo_json(report)
         else:
             echo_done(f'{what} with {self.method}', self.output, seconds)
+
+    def _check(self, reading: Mapping[str, Any]) -> 'CubeInfo':
+        """Refuse what the run refuses before it reads the pixels."""
+        from ..io._cog_options import check_cog_options
+        from ..io._tiles import tile_spans
+        from ..scenes._numbers import check_scaling
+        from ..scenes._output import is_product
+
+        options = self.options
+        if not is_product(self.output):
+            check_cog_options(options['compress'], 'average')
+        if 'overlap' in options:
+            tile_spans(1, options['tile'], options['overlap'], self.step)
+            check_scaling(options['scaling'])
+        info = check_written(
+            self.scenes[0], reading, self.output, folder=self.kind == 'denoiser'
+        )
+        check_not_inputs([self.output], self.scenes)
+        return info
 
     def _name(self) -> str:
         """Return what the output says about the method."""

@@ -64,12 +64,9 @@ def write_split(path: str, split: 'PixelSplit', place: dict[str, Any]) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    import warnings
-
     import numpy as np
     import rasterio
     from matplotlib.colors import to_rgb
-    from rasterio.errors import NotGeoreferencedWarning
 
     from ..datasets.splits._figure import split_colors
 
@@ -79,6 +76,7 @@ def write_split(path: str, split: 'PixelSplit', place: dict[str, Any]) -> None:
         for k, color in enumerate(split_colors(split.names))
     }
 
+    from ..io._gdal import unplaced
     from ..io._whole import write_whole
 
     def write(scratch: Path) -> None:
@@ -92,17 +90,15 @@ def write_split(path: str, split: 'PixelSplit', place: dict[str, Any]) -> None:
             'compress': 'deflate',
             **place,
         }
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with rasterio.open(scratch, 'w', **profile) as dst:
-                dst.write(codes, 1)
-                dst.write_colormap(1, colors)
-                dst.update_tags(
-                    splits=','.join(split.names),
-                    window=split.window,
-                    guard=split.guard,
-                    method=split.method,
-                )
+        with unplaced(), rasterio.open(scratch, 'w', **profile) as dst:
+            dst.write(codes, 1)
+            dst.write_colormap(1, colors)
+            dst.update_tags(
+                splits=','.join(split.names),
+                window=split.window,
+                guard=split.guard,
+                method=split.method,
+            )
 
     write_whole(path, write)
 
@@ -122,11 +118,13 @@ def read_split(path: str) -> 'tuple[dict[str, NDArray[np.bool_]], int | None]':
     import numpy as np
     import rasterio
 
+    from ..io._gdal import unplaced
+
     codes, _ = read_labels(path, None)
     names: list[str] = []
     window = None
     if path.lower().endswith(_TIFF):
-        with rasterio.open(path) as src:
+        with unplaced(), rasterio.open(path) as src:
             names = [name for name in src.tags().get('splits', '').split(',') if name]
             window = src.tags().get('window')
     number = 0 if np.isnan(codes).all() else int(np.nanmax(codes))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import OutputError
-from ._arguments import convert_pairs, read_pairs
+from ._arguments import FiniteRange, convert_pairs, read_pairs
 from ._dataset import CONTEXT, choose_dataset, dataset_options, split_arguments
 from ._jobs import check_job_options, finish, job_options, tell_scenes
 from ._opening import read_opening
@@ -70,7 +70,7 @@ _WHOLE = {
 @dataset_options
 @click.option(
     '--shard-size',
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=_SHARD_MB,
     show_default=True,
     metavar='MIB',
@@ -294,7 +294,7 @@ def _plan_scenes(
     notes = [f'{finished} scenes are there already'] if finished else []
     # which may be replaced was checked before
     reads = [scene.path for scene in todo]
-    show_plan(reads, writes or {out: 0}, True, as_json, notes)
+    show_plan(reads, writes, True, as_json, notes, out)
 
 
 COMMANDS = (convert,)

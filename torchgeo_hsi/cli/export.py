@@ -21,7 +21,14 @@ from ._options import (
     quiet_option,
     set_option,
 )
-from ._output import check_free, check_not_inputs, echo_done, echo_json, size_of
+from ._output import (
+    check_free,
+    check_not_inputs,
+    echo_done,
+    echo_json,
+    option_words,
+    size_of,
+)
 from ._plan import show_plan
 from ._verb import Verb
 
@@ -88,9 +95,10 @@ def export(
     from ..models import backbone_from_checkpoint, export_spectral_earth_weights
     from ..models.weights._backbone_search import has_adapter
 
-    backbone = backbone_from_checkpoint(
-        checkpoint, in_channels, branch=branch, model=model, model_kwargs=words
-    )
+    with option_words(['branch', 'in_channels', 'model'], checkpoint, readers=False):
+        backbone = backbone_from_checkpoint(
+            checkpoint, in_channels, branch=branch, model=model, model_kwargs=words
+        )
     export_spectral_earth_weights(backbone, output, layout)
     if layout == 'official' and not has_adapter(backbone):
         layout = 'plain state dict'

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ._arguments import with_options
+from ._arguments import FiniteRange, with_options
 from ._methods import check_device
 from ._opening import check_path, read_opening
 from ._options import (
@@ -32,7 +32,7 @@ from ._output import (
     is_quiet,
     option_words,
 )
-from ._plan import cube_bytes, read_info, show_plan
+from ._plan import check_written, cube_bytes, read_info, show_plan
 from ._progress import show_stages
 from ._verb import Verb
 
@@ -93,13 +93,13 @@ _OPTIONS = (
     ),
     click.option(
         '--sun-zenith',
-        type=click.FloatRange(0, 75),
+        type=FiniteRange(0, 75),
         metavar='DEGREES',
         help='Where the sun stood; that of the product by default, if it says.',
     ),
     click.option(
         '--view-zenith',
-        type=click.FloatRange(0, 75),
+        type=FiniteRange(0, 75),
         default=0.0,
         show_default=True,
         metavar='DEGREES',
@@ -144,19 +144,19 @@ _OPTIONS = (
     ),
     click.option(
         '--shrinkage',
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         metavar='SHARE',
         help='Share of the residual variance that is added to the covariance.',
     ),
     click.option(
         '--threshold',
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         metavar='ERRORS',
         help='Standard errors from which on trimmed leaves pixels out (3).',
     ),
     click.option(
         '--darkest',
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         metavar='SHARE',
         help='Brightness, as a share of the mean, below which there is no result (0.1).',
     ),
@@ -213,7 +213,8 @@ def gas(
     with option_words(_WORDS, source):
         if dry_run:
             # two bands of float32
-            most = 8 * math.prod(read_info(source, reading).shape[1:])
+            info = check_written(source, reading, output)
+            most = 8 * math.prod(info.shape[1:])
             show_plan([source], {output: most}, words['overwrite'], as_json)
             return
         with show_stages(lambda: cube_bytes(read_info(source, reading))) as progress:

@@ -93,6 +93,9 @@ def leaks(
     read = [path for path in (split, labels, config) if path is not None]
     check_not_inputs([report, figure], read)
     if config is not None:
+        # the first word of options such as --data.root comes here, too
+        if split is not None and not split.startswith('-'):
+            raise click.UsageError('Expected SPLIT or --config, got both.')
         words = [*([] if split is None else [split]), *args]
         found = _of_config(config, words, seed)
     elif split is None or args:

@@ -105,8 +105,9 @@ def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
         try:
             with torch.device('meta'):
                 model = builder(**blank)
-        except ImportError:
-            # a package that is not installed; building the model says which one
+        except (ImportError, NotImplementedError):
+            # a package that is not installed, which building the model names, or one
+            # that cannot build this network without memory
             return row
         row['parameters'] = count_parameters(model)
         row['bands'] = _input_bands(builder, model)

@@ -27,7 +27,7 @@ from ._options import (
     seed_option,
     set_option,
 )
-from ._output import echo_done, echo_fields, echo_json, echo_table, is_quiet
+from ._output import echo_done, echo_fields, echo_json, echo_table, finite, is_quiet
 from ._verb import Verb
 from .export import read_settings
 
@@ -64,7 +64,10 @@ def make_datamodule(config: str, args: Sequence[str]) -> Any:
             f'Expected "data:" with a class_path in {config}, as "torchgeo fit" takes it.'
         )
     get_plugin_manager().load_all()
-    parser = ArgumentParser(exit_on_error=True, prog='torchgeo-hsi probe')
+    # "leaks" reads data modules in this way, too
+    verb = click.get_current_context(silent=True)
+    prog = 'torchgeo-hsi' if verb is None else verb.command_path
+    parser = ArgumentParser(exit_on_error=True, prog=prog)
     parser.add_subclass_arguments(BaseDataModule, 'data', required=True)
     given = parser.parse_args([f'--data={json.dumps(content["data"])}', *args])
     return parser.instantiate_classes(given)['data']
@@ -328,7 +331,7 @@ def probe(
     if spread:
         content |= {'std': spread, 'runs': runs}
     if report is not None:
-        write_json(report, content)
+        write_json(report, finite(content))
     if as_json:
         echo_json(content)
     elif not is_quiet():

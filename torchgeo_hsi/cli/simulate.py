@@ -3,12 +3,14 @@
 
 """``torchgeo-hsi simulate``: write a simulated EnMAP product."""
 
-import os
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ._arguments import FiniteRange
 from ._opening import check_path
 from ._options import (
     dry_run_option,
@@ -26,9 +28,9 @@ from ._verb import Verb
 # options of a plume
 _PLUME = ('gas', 'rate', 'wind', 'wind_from', 'position', 'diffusivity', 'duration')
 
-
-#: Bands of the sensor, and bytes of a pixel of quality layers and truth besides.
-_BANDS, _BESIDES = 224, 64
+#: Bytes of a pixel without compression: image and truth of two bytes and a mask of one
+#: for each band, and the other layers; and of a product besides its pixels.
+_PIXEL, _BESIDES = 5 * 224 + 64, 800_000
 
 
 @click.command(
@@ -50,7 +52,7 @@ _BANDS, _BESIDES = 224, 64
 )
 @click.option(
     '--cloud-cover',
-    type=click.FloatRange(0, 0.9),
+    type=FiniteRange(0, 0.9),
     default=0.05,
     show_default=True,
     metavar='SHARE',
@@ -101,28 +103,47 @@ def simulate(
                 'which gas, such as --gas methane.'
             )
         given['plume'] = plume
-    if dry_run:
-        most = options['size'] ** 2 * (2 * _BANDS + _BESIDES)
-        notes = []
-        if os.path.lexists(output) and not overwrite:
-            notes.append('there is something already: only this very scene would do')
-        show_plan([], {output: most}, True, as_json, notes)
-        return
-    from ..io import simulate_enmap
-
-    with option_words(['overwrite'], output, readers=False), show_stages() as show:
-        simulate_enmap(
-            output,
-            **given,
-            overwrite=overwrite,
-            progress=lambda share: show('Simulating', share),
-        )
+    with option_words(['overwrite'], output, readers=False):
+        if dry_run:
+            _plan(output, overwrite, as_json, given)
+            return
+        _simulate(output, overwrite, given)
     seconds = time.monotonic() - start
     if as_json:
         report = {'output': output, 'bytes': size_of(output), 'seconds': seconds}
         echo_json(report | {name: options[name] for name in ('size', 'seed')})
     else:
         echo_done('Simulated EnMAP product', output, seconds)
+
+
+def _plan(
+    output: str, overwrite: bool, as_json: bool, given: Mapping[str, Any]
+) -> None:
+    """Say what would be written; a scene that is there already is not."""
+    from ..io.simulated import holds_scene
+    from ..physics.simulation import PlumeSource, SceneConfig
+
+    size, plume = given['size'], PlumeSource.of(given.get('plume'))
+    config = SceneConfig(size, size, given['seed'], given['cloud_cover'], plume=plume)
+    writes: dict[str, float | None] = {output: size**2 * _PIXEL + _BESIDES}
+    notes = []
+    if holds_scene(Path(output), config, overwrite):
+        writes = {}
+        notes.append(f'{output} holds this scene already')
+    show_plan([], writes, True, as_json, notes, output)
+
+
+def _simulate(output: str, overwrite: bool, given: Mapping[str, Any]) -> None:
+    """Write the scene, and show how far it is."""
+    from ..io import simulate_enmap
+
+    with show_stages() as show:
+        simulate_enmap(
+            output,
+            **given,
+            overwrite=overwrite,
+            progress=lambda share: show('Simulating', share),
+        )
 
 
 COMMANDS = (simulate,)

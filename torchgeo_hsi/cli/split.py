@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._arguments import with_options
+from ._arguments import FiniteRange, with_options
 from ._opening import check_path
 from ._options import (
     column_option,
@@ -82,14 +82,14 @@ _OPTIONS = (
     ),
     click.option(
         '--block-size',
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         metavar='SIZE',
         help='Side of a block: pixels of a map, units of the CRS for patches.',
     ),
     guard_option,
     click.option(
         '--gap',
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         metavar='DISTANCE',
         help='Least distance of patches of different splits, in units of the CRS.',
     ),

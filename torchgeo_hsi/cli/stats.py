@@ -15,6 +15,7 @@ import click
 
 from ..errors import CorruptFileError, HSIError, HSIWarning, OutputError
 from ..jobs import JobFailure
+from ._arguments import FiniteRange
 from ._dataset import CONTEXT, choose_dataset, dataset_options, split_arguments
 from ._jobs import check_job_options, finish, job_options
 from ._options import (
@@ -66,7 +67,7 @@ _WHOLE = {'SpectralEarth': {'item': 'patch', 'dtype': 'int16', 'strict': True}}
 )
 @click.option(
     '--accuracy',
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.001,
     show_default=True,
     metavar='SHARE',

@@ -3,7 +3,6 @@
 
 """Which pixels of a labelled scene are trained on, validated and tested."""
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import rasterio
 import torch
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import RasterioIOError
 
 from .._typing import PathLike
 from ..datasets.labelled_scenes.scene import UNLABELLED, LabelledScene
@@ -27,6 +26,7 @@ from ..datasets.splits.few_labels import few_labels
 from ..datasets.splits.folds import pixel_folds
 from ..datasets.splits.official import official_pixel_split
 from ..errors import BandMismatchError, CorruptFileError, EmptyDataError, MetadataError
+from ..io._gdal import unplaced
 
 #: Kinds of splits that are made; anything else is a file.
 KINDS = ('block', 'region', 'random', 'official', 'all')
@@ -221,11 +221,8 @@ def read_pixel_split(path: PathLike, scene: LabelledScene, window: int) -> Pixel
 def _read_codes(path: PathLike) -> tuple[NDArray[np.int64], dict[str, str]]:
     """Read the codes of a raster, and what else it says."""
     try:
-        with warnings.catch_warnings():
-            # a benchmark has no georeference, and its split needs none
-            warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with rasterio.open(path) as src:
-                return src.read(1).astype(np.int64), src.tags()
+        with unplaced(), rasterio.open(path) as src:
+            return src.read(1).astype(np.int64), src.tags()
     except RasterioIOError as error:
         raise CorruptFileError(
             f'{path} is no raster: {error}. A split is made by "torchgeo-hsi split".'

@@ -5,20 +5,19 @@
 
 import glob
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import rasterio
 import torch
-from rasterio.errors import NotGeoreferencedWarning
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
 from ..datasets._index import DataNotFoundError
 from ..datasets._stored_numbers import stored_numbers
 from ..errors import BandMismatchError, EmptyDataError, UnitError
+from ..io._gdal import unplaced
 from ..samplers._grid import PixelGrid
 from ._cube_sources import LazyCubes, Sources, as_list
 from ._cubes import Cube
@@ -105,18 +104,15 @@ def _entries(source: Any) -> list[tuple[Any, Any]]:
 
 def _read_file(path: str, bands: list[int]) -> tuple[Sample, float | None]:
     """Read a file; return its numbers, and the largest that it could hold."""
-    with warnings.catch_warnings():
-        # photographs are nowhere
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        with rasterio.open(path) as src:
-            if src.count <= max(bands):
-                raise BandMismatchError(
-                    f'{path} has {src.count} bands, and {bands} are to be red, green '
-                    'and blue. Name them in rgb_options, as bands, and leave out '
-                    'images in gray.'
-                )
-            image = src.read([band + 1 for band in bands])
-            valid = src.dataset_mask() > 0
+    with unplaced(), rasterio.open(path) as src:
+        if src.count <= max(bands):
+            raise BandMismatchError(
+                f'{path} has {src.count} bands, and {bands} are to be red, green '
+                'and blue. Name them in rgb_options, as bands, and leave out '
+                'images in gray.'
+            )
+        image = src.read([band + 1 for band in bands])
+        valid = src.dataset_mask() > 0
     is_deep = image.dtype == np.uint16
     # torch can do little with unsigned numbers of two bytes
     values = torch.from_numpy(image.astype(np.int32) if is_deep else image)

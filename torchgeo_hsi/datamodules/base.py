@@ -77,7 +77,8 @@ class HSIGeoDataModule(KeptStatistics, GeoDataModule):
         Args:
             batch_size: Windows per batch.
             patch_size: Height and width of the windows in pixels.
-            length: Windows per training epoch; by default as many as cover the scenes.
+            length: Windows per training epoch; by default as many as cover the scenes,
+                and a batch at least.
             overlap: Pixels by which neighbouring windows of prediction overlap.
             num_workers: Processes that load data.
             statistics: Normalize by the valid pixels of the training data
@@ -199,12 +200,13 @@ class HSIGeoDataModule(KeptStatistics, GeoDataModule):
             )
             return
         options: dict[str, Any] = {'min_valid': self.min_valid, 'over_edge': True}
-        sampler: RandomWindowSampler
+        kind: type[RandomWindowSampler] = RandomWindowSampler
         if self.balanced:
-            options['ignore_index'] = self.ignore_index
-            sampler = BalancedWindowSampler(dataset, size, self.length, roi, **options)
-        else:
-            sampler = RandomWindowSampler(dataset, size, self.length, roi, **options)
+            kind, options['ignore_index'] = BalancedWindowSampler, self.ignore_index
+        sampler = kind(dataset, size, self.length, roi, **options)
+        if self.length is None and len(sampler) < self.batch_size:
+            # few windows cover a small scene; they are drawn at random anyway
+            sampler = kind(dataset, size, self.batch_size, roi, **options)
         # torchgeo declares its own base class, which a distributed one is not
         self.train_sampler = sampler  # type: ignore[assignment]
         if len(sampler) < self.batch_size:

@@ -14,6 +14,9 @@ from ..physics import BandSet
 from ._enmap_bands import EnMAPBands
 from ._inside import InsideRegion
 
+#: Pixels between the regions of a scene that is wide enough.
+_GAP = 8
+
 #: Shares of the width of the scene, from west to east.
 _SHARES = {'train': (0.0, 0.6), 'val': (0.6, 0.75), 'test': (0.75, 1.0)}
 
@@ -32,7 +35,7 @@ class SimulatedEnMAPDataModule(EnMAPBands):
         size: int | None = None,
         seed: int | None = None,
         cloud_cover: float | None = None,
-        gap: int = 8,
+        gap: int | None = None,
         bands: list[str | int | float] | None = None,
         quality: list[str] | None = None,
         batch_size: int = 8,
@@ -55,14 +58,16 @@ class SimulatedEnMAPDataModule(EnMAPBands):
             size: Rows and columns of the scene (256 by default).
             seed: Seed of the scene (0 by default).
             cloud_cover: Share of the imaged pixels under cloud (0.05 by default).
-            gap: Pixels between the regions.
+            gap: Pixels between the regions; by default 8, or as many as leave room for
+                validation in a scene of less than 107 columns.
             bands: Names, positions or wavelengths of the bands; the 202 kept ones by
                 default.
             quality: Quality layers that make pixels invalid, see
                 :class:`~torchgeo_hsi.datasets.EnMAPL2A`.
             batch_size: Windows per batch.
             patch_size: Height and width of the windows in pixels.
-            length: Windows per training epoch; by default as many as cover the region.
+            length: Windows per training epoch; by default as many as cover the region,
+                and a batch at least.
             overlap: Pixels by which neighbouring windows of prediction overlap.
             num_workers: Processes that load data.
             statistics: Normalize by the valid pixels of the training region, or by the
@@ -93,7 +98,7 @@ class SimulatedEnMAPDataModule(EnMAPBands):
             min_valid,
             balanced,
         )
-        if gap < 0:
+        if gap is not None and gap < 0:
             raise ValueError(f'Expected a gap of 0 or more pixels, got {gap}.')
         self.root = root
         self.scene_size = size
@@ -140,6 +145,9 @@ class SimulatedEnMAPDataModule(EnMAPBands):
         if self._extent is None:
             x, y, _ = self._open().bounds
             columns = round((x.stop - x.start) / x.step)
+            if self.gap is None:
+                # half of validation is left
+                self.gap = min(_GAP, int(0.15 * columns / 2))
             if 0.15 * columns < 2 * self.gap:
                 raise EmptyDataError(
                     f'A scene of {columns} columns leaves no room for validation '
@@ -147,11 +155,12 @@ class SimulatedEnMAPDataModule(EnMAPBands):
                 )
             self._extent = (x.start, y.start, x.stop, y.stop, x.step)
         left, bottom, right, top, res = self._extent
+        gap = self.gap or 0
         columns = round((right - left) / res)
         first, last = (round(share * columns) for share in _SHARES[split])
         # half of the gap on either side of an inner border
-        first += (self.gap + 1) // 2 if first else 0
-        last -= self.gap // 2 if last < columns else 0
+        first += (gap + 1) // 2 if first else 0
+        last -= gap // 2 if last < columns else 0
         return shapely.box(left + first * res, bottom, left + last * res, top)
 
     def make_dataset(

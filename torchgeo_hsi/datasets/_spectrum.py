@@ -15,8 +15,8 @@ from .._typing import BoolArray, FloatArray
 from ..errors import BandMismatchError
 from ..physics import check_micrometres
 
-#: A gap in a spectrum is wider than this, in nanometres and in median steps.
-_GAP, _GAP_STEPS = 25.0, 3.0
+#: A gap in a spectrum is wider than this, in micrometres and in median steps.
+_GAP, _GAP_STEPS = 0.025, 3.0
 
 #: From this number of bands on, a spectrum is a curve with gaps and not a few points.
 _CURVE = 30
@@ -85,7 +85,7 @@ def plot_spectrum(
     if wavelength is None:
         x = np.arange(1, count + 1, dtype=float)
     else:
-        x = check_micrometres(to_array(wavelength), count) * 1e3
+        x = check_micrometres(to_array(wavelength), count)
     order = np.argsort(x, kind='stable')
     x, flags, cube = x[order], flags[order], cube[order]
     if ax is None:
@@ -98,8 +98,9 @@ def plot_spectrum(
         _draw_curve(ax, x, pixels, flags, breaks)
     else:
         ax.text(0.5, 0.5, 'no valid pixel', ha='center', transform=ax.transAxes)
-    ax.set_xlim(x[0] - 1, x[-1] + 1)
-    ax.set_xlabel('Band' if wavelength is None else 'Wavelength (nm)')
+    margin = 1.0 if wavelength is None else 0.001
+    ax.set_xlim(x[0] - margin, x[-1] + margin)
+    ax.set_xlabel('Band' if wavelength is None else 'Wavelength (µm)')
     ax.set_ylabel('Value' if scale is None else 'Reflectance')
     ax.grid(color='0.85', linewidth=0.6)
     ax.set_axisbelow(True)
@@ -128,7 +129,7 @@ def find_gaps(x: FloatArray) -> list[tuple[float, float]]:
     """Find the ranges in which a spectrum has no bands.
 
     Args:
-        x: Wavelengths in nanometres, increasing.
+        x: Wavelengths in micrometres, increasing.
 
     Returns:
         Where each gap begins and ends, half a band from the bands beside it; none for a

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torchgeo.datasets import RGBBandsMissingError
 
 from .._typing import BoolArray, FloatArray, Sample
-from ..physics import check_micrometres, format_nm
+from ..physics import check_micrometres, format_micrometres
 from ._spectrum import plot_spectrum, to_array, usable
 
 __all__ = ('class_map', 'false_color', 'plot_sample', 'plot_spectrum', 'true_color')
@@ -309,11 +309,11 @@ def sample_views(sample: Sample) -> list[tuple[str, NDArray[np.float32]]]:
         title = f'Bands {", ".join(str(band + 1) for band in bands)}'
         return [(title, composite(cube, bands, valid))]
     centers = check_micrometres(to_array(sample['wavelength']), len(cube))
-    shown = format_nm([float(centers[band]) for band in _visible(centers)])
+    shown = format_micrometres([float(centers[band]) for band in _visible(centers)])
     views = [(f'True color\n{shown}', true_color(cube, centers, valid))]
     false = false_color(cube, centers, valid)
     if false is not None:
-        views.append((f'False color\n{format_nm(false[1])}', false[0]))
+        views.append((f'False color\n{format_micrometres(false[1])}', false[0]))
     if 'pan' in sample:
         views.append(('Panchromatic', _panchromatic(sample['pan'], valid)))
     return views

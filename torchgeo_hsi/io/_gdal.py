@@ -4,8 +4,10 @@
 """What GDAL does not do by itself: bound its cache, notice a loss, fail in one way."""
 
 import math
+import threading
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,59 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # nowhere public
 from rasterio.env import get_gdal_config, set_gdal_config
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from ..errors import CorruptFileError
 from ._files import shorten
 
 #: What rasterio raises over a file: not all of it is translated from GDAL's errors.
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
+
+
+class _Unplaced:
+    """Silences a warning as long as any thread wants it.
+
+    ``warnings.catch_warnings`` belongs to the whole process: of two threads that enter
+    and leave it crosswise, the second would keep the filter of the first for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._count = 0
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._count:
+                self._stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            self._count += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if not self._count:
+                self._stack.close()
+
+
+_UNPLACED = _Unplaced()
+
+
+@contextmanager
+def unplaced() -> Iterator[None]:
+    """Open files that lie nowhere, without rasterio's warning that they do.
+
+    Cubes from a laboratory or a ``.mat`` file, photographs and benchmarks have no
+    coordinates. Whatever needs some says so itself, by an error.
+
+    Yields:
+        Nothing.
+    """
+    _UNPLACED.enter()
+    try:
+        yield
+    finally:
+        _UNPLACED.leave()
 
 
 @contextmanager
@@ -84,7 +132,7 @@ def check_blocks(path: Path, wanted: NDArray[np.bool_] | None = None) -> None:
         OSError: If a block is missing, or ends behind the end of the file.
     """
     size = path.stat().st_size
-    with rasterio.open(path) as dataset:
+    with unplaced(), rasterio.open(path) as dataset:
         overviews = [] if wanted is not None else range(len(dataset.overviews(1)))
         for level in (None, *overviews):
             for band in dataset.indexes:

@@ -66,7 +66,10 @@ def not_written(path: PathLike, error: BaseException, remedy: str) -> OutputErro
 
 
 def write_whole(
-    path: PathLike, write: Callable[[Path], Any], remedy: str = 'choose another folder'
+    path: PathLike,
+    write: Callable[[Path], Any],
+    remedy: str = 'choose another folder',
+    sync: bool = True,
 ) -> None:
     """Write a file in a scratch folder beside its place, and move it when it is whole.
 
@@ -76,6 +79,7 @@ def write_whole(
         path: The file; folders are created, and an older file is replaced.
         write: Writes to the path that it gets, which has the same suffix.
         remedy: What to do on a full disk besides freeing space.
+        sync: Whether to wait until it is on the disk.
 
     Raises:
         OutputError: If it cannot be written; an older file is as it was.
@@ -84,7 +88,7 @@ def write_whole(
     try:
         scratch = ScratchFolder(target)
         try:
-            put_whole(scratch.path / target.name, target, write)
+            put_whole(scratch.path / target.name, target, write, sync)
         finally:
             scratch.remove()
     except HSIError:
@@ -93,21 +97,25 @@ def write_whole(
         raise not_written(target, error, remedy) from error
 
 
-def put_whole(part: Path, target: Path, write: Callable[[Path], Any]) -> None:
+def put_whole(
+    part: Path, target: Path, write: Callable[[Path], Any], sync: bool = True
+) -> None:
     """Write a file under another name of the same disk, and move it.
 
     Args:
         part: The other name, in a scratch folder.
         target: The file.
         write: Writes to the path that it gets.
+        sync: Whether to wait until it is on the disk.
 
     Raises:
         OSError: If it cannot be written.
     """
     write(part)
-    # a network or quota file system may report a failed write only here
-    with part.open('rb+') as file:
-        os.fsync(file.fileno())
+    if sync:
+        # a network or quota file system may report a failed write only here
+        with part.open('rb+') as file:
+            os.fsync(file.fileno())
     os.replace(part, target)
 
 

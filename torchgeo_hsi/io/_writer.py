@@ -4,7 +4,6 @@
 """What every writer shares: the whole output or none of it."""
 
 import os
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rasterio.errors import NotGeoreferencedWarning
-
 from .._typing import PathLike
 from ..errors import HSIError, OutputError
-from ._gdal import gdal_cache
+from ._gdal import gdal_cache, unplaced
 from ._scratch import ScratchFolder
 from ._whole import not_written
 
@@ -75,9 +72,7 @@ class AtomicWriter(ABC):
         if self._scratch is None:
             raise OutputError(f'The writer of {self.path} is closed. Open a new one.')
         try:
-            with gdal_cache(self.cache_mb), warnings.catch_warnings():
-                # cubes from a laboratory or a .mat file have no georeference
-                warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            with gdal_cache(self.cache_mb), unplaced():
                 yield
         # GDAL's own errors share no public base class, so every exception is caught
         except BaseException as error:

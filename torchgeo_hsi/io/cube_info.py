@@ -4,6 +4,7 @@
 """What is known about a cube without reading its pixels."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from affine import Affine
 from rasterio.crs import CRS
@@ -11,7 +12,7 @@ from rasterio.crs import CRS
 from ..physics import BandSet
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CubeInfo:
     """Everything about a cube that is known without reading its pixels.
 
@@ -52,3 +53,32 @@ class CubeInfo:
     stop: str | None = None
     file_scale: tuple[float, ...] | None = None
     file_offset: tuple[float, ...] | None = None
+
+    def __repr__(self) -> str:
+        """Summarize the cube in one line."""
+        count, height, width = self.shape
+        bands = f'{count} bands, no wavelengths' if self.bands is None else self.bands
+        place = short_crs(self.crs)
+        return (
+            f'CubeInfo({self.path}: {self.sensor}, {bands}, {height} x {width} pixels, '
+            f'{self.dtype}, {place})'
+        )
+
+
+def short_crs(crs: Any) -> str:
+    """Name a coordinate reference system in a word.
+
+    Args:
+        crs: Of rasterio or pyproj.
+
+    Returns:
+        ``'EPSG:32633'``; ``'CRS without a number'`` or ``'no CRS'`` if it has none.
+    """
+    if crs is None:
+        return 'no CRS'
+    try:
+        code = crs.to_epsg()
+    # those of rasterio and pyproj are one or the other
+    except (ValueError, RuntimeError):
+        code = None
+    return 'CRS without a number' if code is None else f'EPSG:{code}'

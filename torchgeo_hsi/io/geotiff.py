@@ -20,7 +20,7 @@ from .._typing import BoolArray, PathLike
 from ..errors import CorruptFileError, MetadataError
 from ..physics import BandSet
 from ._files import check_file, shorten
-from ._gdal import GDAL_ERRORS, gdal_errors
+from ._gdal import GDAL_ERRORS, gdal_errors, unplaced
 from ._raster_extras import RasterExtras, read_extras
 from ._raster_mask import RasterMask
 from ._scale import check_scale, declared, uniform
@@ -160,7 +160,7 @@ def open_raster(path: str, *, complete: bool = True) -> DatasetReader:
     """
     check_file(path)
     try:
-        with _beside(path):
+        with _beside(path), unplaced():
             src = rasterio.open(path)
     except UnicodeEncodeError as error:
         raise MetadataError(

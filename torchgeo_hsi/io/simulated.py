@@ -107,7 +107,7 @@ def simulate_enmap(
         height, width, seed, cloud_cover, footprint, noise, PlumeSource.of(plume)
     )
     path = Path(root)
-    if _is_there(path, config, overwrite):
+    if holds_scene(path, config, overwrite):
         # of a run that was killed when it had finished
         remove_leftovers(path.parent, f'.{path.name}.')
         return path
@@ -130,8 +130,21 @@ def simulate_enmap(
     return path
 
 
-def _is_there(path: Path, config: SceneConfig, overwrite: bool) -> bool:
-    """Tell whether a folder holds a scene already, and refuse to lose another one."""
+def holds_scene(path: Path, config: SceneConfig, overwrite: bool) -> bool:
+    """Tell whether a folder holds a scene already, and refuse to lose another one.
+
+    Args:
+        path: The folder.
+        config: The scene.
+        overwrite: Whether another simulated scene may be lost.
+
+    Returns:
+        False where the scene is to be written, which *overwrite* demands.
+
+    Raises:
+        OutputError: If there is something else that is not to be replaced.
+        CorruptFileError: If the description of the scene there is damaged.
+    """
     if is_taken(path) and not _documents(path):
         raise OutputError(
             f'{path} is not empty and holds no simulated scene, so it is left as it '

@@ -16,7 +16,13 @@ from .statistics import (
     band_statistics,
     list_band_statistics,
 )
-from .units import check_fwhm, check_micrometres, format_nm, to_micrometres
+from .units import (
+    check_fwhm,
+    check_micrometres,
+    format_micrometres,
+    format_nm,
+    to_micrometres,
+)
 
 if TYPE_CHECKING:
     from .endmembers import vertex_component_analysis
@@ -41,7 +47,13 @@ if TYPE_CHECKING:
         srf_matrix,
         srf_matrix_from_table,
     )
-    from .subspace import Subspace, band_noise, correlation_matrix, signal_subspace
+    from .subspace import (
+        Subspace,
+        band_noise,
+        correlation_matrix,
+        estimate_noise,
+        signal_subspace,
+    )
 
 __all__ = (
     'BandSet',
@@ -62,7 +74,9 @@ __all__ = (
     'continuum_removal',
     'conversion_matrix',
     'correlation_matrix',
+    'estimate_noise',
     'estimate_shift',
+    'format_micrometres',
     'format_nm',
     'gaussian_srf',
     'get_sensor',
@@ -110,6 +124,7 @@ _LAZY = {
     'band_noise': 'subspace',
     'continuum_removal': 'spectra',
     'correlation_matrix': 'subspace',
+    'estimate_noise': 'subspace',
     'gaussian_srf': 'srf',
     'project': 'srf',
     'project_adjoint': 'srf',

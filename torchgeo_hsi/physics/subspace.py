@@ -108,7 +108,7 @@ def band_noise(correlation: Tensor, count: Tensor | int) -> Tensor:
         >>> clean = torch.rand(1, 1, 64, 64, generator=rng).expand(1, 20, 64, 64)
         >>> noisy = clean + 0.1 * torch.randn(clean.shape, generator=rng)
         >>> band_noise(*correlation_matrix(noisy))[0, :3]
-        tensor([0.1014, 0.0993, 0.1011], dtype=torch.float64)
+        tensor([0.1040, 0.1028, 0.1035], dtype=torch.float64)
     """
     matrix, number = _checked(correlation, count)
     bands = matrix.shape[-1]
@@ -126,6 +126,35 @@ def band_noise(correlation: Tensor, count: Tensor | int) -> Tensor:
     number = number.unsqueeze(-1)
     residual = residual * number / (number - neighbors).clamp_min(1)
     return usual_noise(torch.minimum(residual, power).clamp_min(floor).sqrt())
+
+
+def estimate_noise(image: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Estimate the noise of each band of an image.
+
+    The noise of a band is what the other bands do not explain of it: :func:`band_noise`
+    of the :func:`correlation_matrix`. For a scene that does not fit into memory, add up
+    the matrices of its tiles instead.
+
+    Args:
+        image: Images of shape ``(..., C, H, W)``, in any unit.
+        valid: True for pixels that count, shape ``(..., H, W)``; all by default.
+
+    Returns:
+        Standard deviation of the noise, shape ``(..., C)``, in float64, in the unit of
+        *image*.
+
+    Raises:
+        BandMismatchError: If *valid* has not the rows and columns of the images.
+        EmptyDataError: If an image has no valid pixel.
+
+    Example:
+        >>> import torch
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> clean = torch.rand(1, 64, 64, generator=rng).expand(20, 64, 64)
+        >>> estimate_noise(clean + 0.1 * torch.randn(clean.shape, generator=rng))[:3]
+        tensor([0.1040, 0.1028, 0.1035], dtype=torch.float64)
+    """
+    return band_noise(*correlation_matrix(image, valid))
 
 
 def usual_noise(noise: Tensor) -> Tensor:

@@ -148,6 +148,23 @@ def check_fwhm(fwhm: ArrayLike, num_bands: int | None = None) -> FloatArray:
     return values
 
 
+def format_micrometres(wavelength: float | Sequence[float]) -> str:
+    """Format micrometres for people, e.g. in plot titles.
+
+    Args:
+        wavelength: One or several wavelengths in micrometres.
+
+    Returns:
+        Text such as ``'0.641 µm'`` or ``'0.641/0.556/0.468 µm'``.
+
+    Example:
+        >>> format_micrometres([0.6413, 2.2])
+        '0.641/2.200 µm'
+    """
+    values = np.atleast_1d(np.asarray(wavelength, dtype=np.float64))
+    return '/'.join(f'{v:.3f}' for v in values) + ' µm'
+
+
 def format_nm(wavelength: float | Sequence[float]) -> str:
     """Format micrometres as nanometres for people, e.g. in plot titles.
 

@@ -3,8 +3,7 @@
 
 """How a network sees a scene tile by tile, and how the tiles become one again."""
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, Self
@@ -12,13 +11,12 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from torch import Tensor, nn
 
 from .._typing import BoolArray, PathLike
 from ..errors import OutputError
-from ..io import CubeReader, open_cube
+from ..io import CubeReader
 from ..io._tiles import Span, tile_weights
 from ..io._whole import free_space
 from ._numbers import SceneNumbers
@@ -29,22 +27,6 @@ type Tell = Callable[[str, float], None]
 
 #: Bound of GDAL's cache: neighboring tiles share blocks of the file.
 CACHE_MB = 256
-
-
-def open_scene(source: PathLike, options: Mapping[str, Any]) -> CubeReader:
-    """Open a scene, wherever it lies.
-
-    Args:
-        source: Whatever :func:`~torchgeo_hsi.io.open_cube` opens.
-        options: Its options.
-
-    Returns:
-        The open reader.
-    """
-    with warnings.catch_warnings():
-        # the output lies where the scene does, which may be nowhere
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        return open_cube(source, **options)
 
 
 def silent(what: str, share: float) -> None:

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from .._typing import PathLike
 from ..errors import BandMismatchError
-from ..io import CubeReader
+from ..io import CubeReader, open_cube
 from ..io._gdal import gdal_cache
 from ..io._tiles import Span, tile_spans
 from ..physics.subspace import band_noise, correlation_matrix
 from ._numbers import Scaling, SceneNumbers, check_dtype, check_scaling
 from ._output import check_output, check_space, completed, open_output
-from ._runner import CACHE_MB, SceneRunner, Tell, blend_tiles, open_scene, silent
+from ._runner import CACHE_MB, SceneRunner, Tell, blend_tiles, silent
 
 #: Tiles start at multiples of this: the coarsest step of our networks.
 _STEP = 8
@@ -111,7 +111,7 @@ def restore_scene(
     model = model if device is None else model.to(device)
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(CACHE_MB))
-        reader = stack.enter_context(open_scene(source, reader_options or {}))
+        reader = stack.enter_context(open_cube(source, **(reader_options or {})))
         check_dtype(reader)
         check_output(reader, source, output, overwrite)
         check_space(reader, output, tile)

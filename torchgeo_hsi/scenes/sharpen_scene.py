@@ -17,14 +17,14 @@ from rasterio.windows import Window
 
 from .._typing import BoolArray, PathLike
 from ..errors import BandMismatchError, MetadataError, OutputError
-from ..io import CubeReader
+from ..io import CubeReader, open_cube
 from ..io._gdal import gdal_cache
 from ..models.pansharpening.base import Pansharpener
 from ..physics.registration import estimate_shift
 from ._numbers import SceneNumbers, check_dtype
 from ._output import check_output, check_space, completed, is_product, open_output
 from ._overlay import Overlay, find_overlay
-from ._runner import CACHE_MB, open_scene, silent
+from ._runner import CACHE_MB, silent
 from ._sharpen_tiles import SharpenTiles
 
 #: The PAN that the file of the cube brings.
@@ -176,6 +176,32 @@ def scene_shift(
     return found.rows, found.cols
 
 
+def sharpened_pixels(
+    pan: PathLike,
+    cube: PathLike,
+    ratio: int | None,
+    cube_options: Mapping[str, Any] | None,
+    pan_options: Mapping[str, Any] | None,
+) -> int:
+    """Count the pixels that a sharpened cube will have, without reading any.
+
+    Args:
+        pan: As for :func:`sharpen_scene`, like all the others.
+        cube: The cube.
+        ratio: What the ratio of pixel sizes has to be, or None.
+        cube_options: Options of :func:`~torchgeo_hsi.io.open_cube` for the cube.
+        pan_options: The same for the PAN.
+
+    Returns:
+        Their number.
+
+    Raises:
+        MetadataError: If the two grids do not fit.
+    """
+    with _opened(cube, pan, cube_options, pan_options) as (reader, pan_reader):
+        return find_overlay(reader.info, pan_reader.info, ratio).pixels
+
+
 def _document(method: str, *readers: CubeReader) -> dict[str, str]:
     names = (os.path.basename(reader.info.path) for reader in readers)
     return dict(zip(('method', 'source', 'pan'), (method, *names), strict=True))
@@ -196,7 +222,7 @@ def _opened(
     """Open a cube and its PAN."""
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(CACHE_MB))
-        reader = stack.enter_context(open_scene(cube, cube_options or {}))
+        reader = stack.enter_context(open_cube(cube, **(cube_options or {})))
         check_dtype(reader)
         yield reader, _open_pan(stack, reader, pan, pan_options or {})
 
@@ -205,7 +231,7 @@ def _open_pan(
     stack: ExitStack, cube: CubeReader, pan: PathLike, options: Mapping[str, Any]
 ) -> CubeReader:
     if pan != OWN_PAN:
-        return stack.enter_context(open_scene(pan, options))
+        return stack.enter_context(open_cube(pan, **options))
     own = getattr(cube, 'pan', None)
     if not isinstance(own, CubeReader):
         raise MetadataError(

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .._typing import BoolArray, PathLike
 from ..errors import BandMismatchError, OutputError
-from ..io import CubeInfo, CubeReader
+from ..io import CubeInfo, CubeReader, open_cube
 from ..io._gdal import gdal_cache
 from ..io._tiles import Span, tile_spans
 from ..models.superresolution.base import SuperResolver
@@ -27,15 +27,7 @@ from ..physics.gaps import fill_gaps
 from ._numbers import Scaling, SceneNumbers, check_dtype, check_scaling
 from ._output import check_output, check_space, completed, is_product, open_output
 from ._overlay import Overlay
-from ._runner import (
-    CACHE_MB,
-    SceneRunner,
-    Tell,
-    blend_tiles,
-    open_scene,
-    silent,
-    window_of,
-)
+from ._runner import CACHE_MB, SceneRunner, Tell, blend_tiles, silent, window_of
 
 #: Share of the bands without which a pixel counts as one without data.
 _ENOUGH = 0.5
@@ -120,7 +112,7 @@ def superresolve_scene(
     model = model if device is None else model.to(device)
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(CACHE_MB))
-        reader = stack.enter_context(open_scene(source, reader_options or {}))
+        reader = stack.enter_context(open_cube(source, **(reader_options or {})))
         grid = _finer_grid(reader.info, model.scale)
         _check(reader, source, output, overwrite, tile, grid)
         options = {'scaling': scaling, 'tile': tile, 'overlap': overlap}

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from torchgeo.tasks import BaseTask
 from torchvision.models._api import WeightsEnum
 
@@ -20,7 +20,7 @@ from ..models import get_model, load_spectral_earth_weights, use_bands
 from ..models.backbones._features import blocks_of
 from ..models.lora import add_lora
 from ..models.weights._backbone_search import ADAPTERS
-from ._recipes import training_steps
+from ._recipes import rate_factor, training_steps
 
 Protocol = Literal['full', 'frozen', 'adapter', 'first_blocks', 'lora']
 Schedule = Literal['onecycle', 'cosine']
@@ -174,6 +174,24 @@ def check_fitted(model: nn.Module) -> None:
         )
 
 
+class _OneCycle(OneCycleLR):
+    """One cycle over the training that goes on, not over that of the checkpoint.
+
+    PyTorch's takes its length from there, and fails after the last step of it.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take where it stands, and keep how long it is.
+
+        Args:
+            state_dict: State of the schedule in the checkpoint.
+        """
+        own = {
+            name: self.__dict__[name] for name in ('total_steps', '_schedule_phases')
+        }
+        super().load_state_dict({**state_dict, **own})
+
+
 class ProtocolMixin(BaseTask):
     """What the tasks of this package share: weights, protocols, optimizer, schedule.
 
@@ -313,7 +331,7 @@ class ProtocolMixin(BaseTask):
         """Build the schedule and say how often it steps."""
         hparams: Mapping[str, Any] = self.hparams
         if hparams['schedule'] == 'onecycle':
-            cycle = OneCycleLR(
+            cycle = _OneCycle(
                 optimizer,
                 max_lr=hparams['lr'],
                 total_steps=training_steps(self.trainer),
@@ -330,4 +348,6 @@ class ProtocolMixin(BaseTask):
             raise ValueError(
                 'schedule="cosine" falls until the last epoch: set trainer.max_epochs.'
             )
-        return CosineAnnealingLR(optimizer, T_max=epochs, eta_min=0.0), 'epoch'
+        # as a factor, which can grow again for whoever goes on with more epochs
+        factor = partial(rate_factor, steps=epochs, rising=0, schedule='cosine')
+        return LambdaLR(optimizer, factor), 'epoch'

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import EmptyDataError
 from ..physics.noise import SIGMA_SCALE
-from ..physics.subspace import band_noise, correlation_matrix
+from ..physics.subspace import estimate_noise
 
 #: Last weight of the second term of Neighbor2Neighbor, as published.
 _GAMMA = 2.0
@@ -30,12 +30,13 @@ def estimate_sigma(image: Tensor, valid: Tensor) -> Tensor:
         Standard deviations of shape ``(C,)``, on the scale of 0 to 255; 0 without a
         valid pixel.
     """
-    matrix, count = correlation_matrix(image.detach(), valid)
-    if not count.any():
+    if not valid.any():
         return image.new_zeros(image.shape[1], dtype=torch.float32)
-    share = (count / count.sum()).to(matrix)
-    mean = (matrix * share[:, None, None]).sum(0)
-    return (SIGMA_SCALE * band_noise(mean, count.sum())).float()
+    # all images below each other are one
+    noise = estimate_noise(
+        image.detach().transpose(0, 1).flatten(1, 2), valid.flatten(0, 1)
+    )
+    return (SIGMA_SCALE * noise).float()
 
 
 def recorrupted_loss(

@@ -18,9 +18,8 @@ from torchgeo.datasets import RGBBandsMissingError
 from .._typing import PathLike
 from ..callbacks._figure_file import save_figure
 from ..datasets.plotting import NODATA_GRAY, TRUE_COLOR, true_color
-from ..io import CubeReader
+from ..io import CubeReader, open_cube
 from ..io.geotiff import open_raster
-from ..scenes._runner import open_scene
 from .gas_report import GasReport
 
 #: Pixels along a side of a picture of the scene, and rows that are read at once.
@@ -48,7 +47,7 @@ def draw_gas(
         The figure. Close it with ``matplotlib.pyplot.close``.
     """
     (column, error), step = _thinned(path)
-    with open_scene(scene, options or {}) as reader:
+    with open_cube(scene, **(options or {})) as reader:
         view = _view(reader, step)
     tall = column.shape[0] / column.shape[1]
     figure, axes = plt.subplots(

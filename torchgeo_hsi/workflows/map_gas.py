@@ -17,12 +17,12 @@ import torch
 from .. import __version__
 from .._typing import PathLike
 from ..errors import OutputError
-from ..io import CubeReader, CubeWriter
+from ..io import CubeReader, CubeWriter, open_cube
 from ..io._gdal import gdal_cache
 from ..physics.gases import GasAbsorption, MatchedFilter, get_gas
 from ..physics.gases.matched_filter import Background
 from ..scenes._output import check_output, completed, is_product
-from ..scenes._runner import CACHE_MB, open_scene, silent
+from ..scenes._runner import CACHE_MB, silent
 from ._figure import check_picture
 from ._gas_bands import check_windows, find_sun
 from ._gas_figure import save_gas
@@ -120,7 +120,7 @@ def map_gas(
     reading = reader_options or {}
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(CACHE_MB))
-        reader = stack.enter_context(open_scene(scene, reading))
+        reader = stack.enter_context(open_cube(scene, **reading))
         check_output(reader, scene, path, overwrite)
         angles = find_sun(reader, sun_zenith), view_zenith
         seen = GasScene(reader, found, ranges, quality, columns, kinds, device)

@@ -168,7 +168,6 @@ class TestFiles:
             dst.write(pixels)
         with (
             pytest.warns(NominalWavelengthWarning),
-            pytest.warns(NotGeoreferencedWarning),
             pytest.raises(MetadataError, match='no georeference'),
         ):
             EnMAPL2A(path)

@@ -5,12 +5,18 @@
 
 from collections import Counter
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from data.fields.data import make_fields
 
-from torchgeo_hsi.datasets import block_pixel_split, few_labels, random_pixel_split
+from torchgeo_hsi.datasets import (
+    block_pixel_split,
+    few_labels,
+    leak_report,
+    random_pixel_split,
+)
 from torchgeo_hsi.datasets.splits import PixelSplit
 
 
@@ -72,6 +78,19 @@ def test_all_pixels_are_as_likely() -> None:
         hits += few.mask('train')[0]
     wanted = 400 * 2 / pool
     assert np.allclose(hits[split.mask('train')[0]], wanted, atol=5 * wanted**0.5)
+
+
+def test_unused_pixels_are_no_guard() -> None:
+    labels = np.repeat([[1], [2]], 50, axis=1)
+    split = random_pixel_split(labels, 5, {'train': 0.5, 'test': 0.5})
+    report = leak_report(few_labels(split, 3))
+    # 50 are tested and 6 are learned from
+    assert report.left_out == 100 - 50 - 6
+    assert 'left out: 44 pixels (44.0%)' in str(report)
+    figure = report.plot()
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    plt.close(figure)
+    assert words == ['train (6)', 'test (50)', 'left out (44)', 'no label']
 
 
 def test_errors(split: PixelSplit) -> None:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from ..._typing import BoolArray
 from ...errors import BandMismatchError, EmptyDataError
+from ...io.cube_info import short_crs
 from ...physics import BandSet
 
 #: Label of a pixel whose class nobody knows.
 UNLABELLED = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LabelledScene:
     """One scene in memory, with the classes of some of its pixels.
 
@@ -96,6 +97,17 @@ class LabelledScene:
                 raise EmptyDataError(
                     f'All labelled pixels of {self.name} are without data.'
                 )
+
+    def __repr__(self) -> str:
+        """Summarize the scene in one line."""
+        count, height, width = self.shape
+        bands = f'{count} bands, no wavelengths' if self.bands is None else self.bands
+        known = int((self.labels != UNLABELLED).sum())
+        return (
+            f'LabelledScene({self.name}: {bands}, {height} x {width} pixels, '
+            f'{self.image.dtype}, {known} labels of {self.num_classes} classes, '
+            f'{short_crs(self.crs)})'
+        )
 
     @property
     def num_classes(self) -> int:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _NAMED = {'train': '#0072b2', 'val': '#f0c419', 'test': '#d55e00'}
 _OTHERS = ('#009e73', '#cc79a7', '#56b4e9', '#5c4a32')
 
-_GUARD = '#c9c9c9'
+#: Labels in no split: those of the guard, and those that nobody uses.
+_LEFT_OUT = '#c9c9c9'
 _HATCH = '#6f6f6f'
 _NOTHING = '#f4f4f2'
 
@@ -125,20 +126,20 @@ def _draw_pixels(ax: Axes, codes: NDArray[np.int8], colors: Sequence[str]) -> No
     rgb[:] = to_rgb(_NOTHING)
     for number, color in enumerate(colors):
         rgb[codes == number] = to_rgb(color)
-    guard = codes == -2
-    rgb[guard] = to_rgb(_GUARD)
+    left_out = codes == -2
+    rgb[left_out] = to_rgb(_LEFT_OUT)
     ax.imshow(rgb, interpolation='nearest')
-    if guard.any():
-        _hatch(ax, guard)
+    if left_out.any():
+        _hatch(ax, left_out)
     ax.set_xticks([])
     ax.set_yticks([])
 
 
-def _hatch(ax: Axes, guard: BoolArray) -> None:
-    """Hatch pixels of the guard."""
+def _hatch(ax: Axes, mask: BoolArray) -> None:
+    """Hatch the pixels of a mask."""
     # finer than the pixels, so that the outline follows them
-    fine = max(1, min(4, 1600 // max(guard.shape)))
-    dense = np.pad(guard.repeat(fine, axis=0).repeat(fine, axis=1), 1)
+    fine = max(1, min(4, 1600 // max(mask.shape)))
+    dense = np.pad(mask.repeat(fine, axis=0).repeat(fine, axis=1), 1)
     places = [(np.arange(size) - 0.5) / fine - 0.5 for size in dense.shape]
     drawn = ax.contourf(
         places[1],
@@ -172,7 +173,7 @@ def _draw_boxes(ax: Axes, report: 'LeakReport') -> None:
         ax.add_collection(
             PolyCollection(
                 corners[mine],
-                facecolors=_GUARD if number < 0 else colors[number],
+                facecolors=_LEFT_OUT if number < 0 else colors[number],
                 edgecolors='white' if number >= 0 else _HATCH,
                 linewidths=line,
                 hatch='////' if number < 0 and len(corners) <= 2000 else None,
@@ -208,7 +209,7 @@ def _draw_bars(
         place,
         np.maximum(1 - start, 0),
         left=start,
-        color=_GUARD,
+        color=_LEFT_OUT,
         edgecolor=_HATCH,
         hatch='////',
         linewidth=0,
@@ -250,11 +251,11 @@ def _handles(report: 'LeakReport') -> list[Patch]:
     if report.left_out:
         handles.append(
             Patch(
-                facecolor=_GUARD,
+                facecolor=_LEFT_OUT,
                 edgecolor=_HATCH,
                 hatch='////',
                 linewidth=0,
-                label=f'guard ({report.left_out:,})',
+                label=f'left out ({report.left_out:,})',
             )
         )
     if report.boxes is None:

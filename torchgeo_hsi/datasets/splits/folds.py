@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from ..._typing import BoolArray
+from ..labelled_scenes.scene import LabelledScene
 from ._grid import block_map, block_sizes, grid_pieces, own_windows
 from ._search import Goal, random_source, search
 from .pixel_split import PixelSplit, check_labels
@@ -24,7 +25,7 @@ from .pixels import (
 
 
 def pixel_folds(
-    labels: ArrayLike,
+    labels: ArrayLike | LabelledScene,
     folds: int,
     window: int,
     by: Literal['block', 'region', 'random'] = 'block',
@@ -43,7 +44,7 @@ def pixel_folds(
     are never tested.
 
     Args:
-        labels: Label map of shape ``(H, W)``.
+        labels: Label map of shape ``(H, W)``, or a scene, of which -1 is no label.
         folds: Number of folds, at least 2.
         window: Rows and columns of the windows of the classifier.
         by: What goes to a part as a whole: square blocks, regions (connected areas of a
@@ -83,7 +84,9 @@ def pixel_folds(
     size, offset = None, None
     if by == 'random':
         shares = {str(fold): 1.0 for fold in range(folds)}
-        parts = random_pixel_split(whole, window, shares, ignore_index, generator).codes
+        parts = random_pixel_split(
+            labels, window, shares, ignore_index, generator
+        ).codes
     elif by == 'region':
         parts = _region_parts(whole, labelled, folds, least, trials, generator)
     else:

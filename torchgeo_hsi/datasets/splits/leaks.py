@@ -14,6 +14,7 @@ from torchgeo.datasets import GeoDataset
 
 from ..._typing import BoolArray
 from ...errors import EmptyDataError
+from ..labelled_scenes.scene import LabelledScene
 from ._grid import any_within
 from .patch_split import PatchSplit
 from .patches import check_boxes, close_pairs
@@ -25,7 +26,7 @@ from .report import LeakReport
 def leak_report(
     splits: PixelSplit | PatchSplit | Mapping[str, Any],
     window: int | None = None,
-    labels: ArrayLike | None = None,
+    labels: ArrayLike | LabelledScene | None = None,
     counts: Mapping[str, ArrayLike] | None = None,
     ignore_index: int | None = 0,
     least: int = 5,
@@ -46,7 +47,8 @@ def leak_report(
             datasets, windows, or samplers, whose windows are drawn once.
         window: Rows and columns of the window around a pixel; that of the split by
             default. Masks need it.
-        labels: Label map of the masks, of shape ``(H, W)``.
+        labels: Label map of the masks, of shape ``(H, W)``, or a scene, of which -1
+            is no label.
         counts: For boxes, how often each class is in each of them, shape ``(N, K)``, by
             the name of the split.
         ignore_index: Code of pixels without a label, or None if all have one.
@@ -122,10 +124,10 @@ def _report_pixels(
     left, tables, totals, regions = 0, {}, {}, {}
     if known is not None:
         whole, labelled = known
-        guard = labelled & (picture < 0)
+        unused = labelled & (picture < 0)
         # told apart from pixels without a label, for the map
-        picture[guard] = -2
-        left = int(guard.sum())
+        picture[unused] = -2
+        left = int(unused.sum())
         tables = {name: _table(whole[mask & labelled]) for name, mask in masks.items()}
         totals = _table(whole[labelled])
         regions = _count_regions(whole, labelled)

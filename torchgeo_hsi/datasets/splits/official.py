@@ -10,12 +10,13 @@ import torch
 from numpy.typing import ArrayLike
 
 from ...errors import EmptyDataError
+from ..labelled_scenes.scene import LabelledScene
 from ._search import random_source
 from .pixel_split import PixelSplit, check_labels
 
 
 def official_pixel_split(
-    labels: ArrayLike,
+    labels: ArrayLike | LabelledScene,
     masks: Mapping[str, ArrayLike],
     window: int,
     ignore_index: int | None = 0,
@@ -28,7 +29,7 @@ def official_pixel_split(
     :func:`leak_report` says how many windows touch.
 
     Args:
-        labels: Label map of shape ``(H, W)``.
+        labels: Label map of shape ``(H, W)``, or a scene, of which -1 is no label.
         masks: Pixels of each split by its name, training first and the test last, bool
             of shape ``(H, W)``.
         window: Rows and columns of the windows of the classifier.

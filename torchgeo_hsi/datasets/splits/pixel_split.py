@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..._typing import BoolArray
 from ...errors import UnknownNameError
+from ..labelled_scenes.scene import UNLABELLED, LabelledScene
 
 #: Codes of classes that are looked at; a map with more is taken for something else.
 _MOST_CLASSES = 4096
@@ -103,7 +104,7 @@ class PixelSplit:
 
     @property
     def left_out(self) -> BoolArray:
-        """Labelled pixels in no split, which are those of the guard."""
+        """Labelled pixels in no split, be they of the guard or not used."""
         left: BoolArray = self.labelled & (self.codes < 0)
         return left
 
@@ -117,13 +118,14 @@ class PixelSplit:
 
 
 def check_labels(
-    labels: ArrayLike, ignore_index: int | None
+    labels: ArrayLike | LabelledScene, ignore_index: int | None
 ) -> tuple[NDArray[np.int64], BoolArray]:
     """Check a label map.
 
     Args:
-        labels: The map, of any kind of number; NaN has no label.
-        ignore_index: Code of pixels without a label, or None if all have one.
+        labels: The map, of any kind of number; NaN has no label. Or a scene.
+        ignore_index: Code of pixels without a label, or None if all have one; of a
+            scene it is -1.
 
     Returns:
         The map as whole numbers, and which pixels have a label.
@@ -131,6 +133,8 @@ def check_labels(
     Raises:
         ValueError: If it is no map of class codes, or nothing has a label.
     """
+    if isinstance(labels, LabelledScene):
+        labels, ignore_index = labels.labels, UNLABELLED
     array = np.asarray(labels)
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]

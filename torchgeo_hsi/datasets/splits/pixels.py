@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from ...errors import EmptyDataError
+from ..labelled_scenes.scene import LabelledScene
 from ._grid import block_map, block_sizes, grid_pieces, own_windows
 from ._search import Goal, Pieces, check_shares, loss_of, random_source, search
 from .pixel_split import PixelSplit, check_labels
@@ -24,7 +25,7 @@ _REGION_STARTS = 8
 
 
 def block_pixel_split(
-    labels: ArrayLike,
+    labels: ArrayLike | LabelledScene,
     window: int,
     shares: Mapping[str, float] = SHARES,
     block_size: int | None = None,
@@ -49,7 +50,7 @@ def block_pixel_split(
     :func:`leak_report` tells.
 
     Args:
-        labels: Label map of shape ``(H, W)``.
+        labels: Label map of shape ``(H, W)``, or a scene, of which -1 is no label.
         window: Rows and columns of the windows of the classifier.
         shares: Share of each split, training first; scaled to a sum of 1.
         block_size: Rows and columns of a block; by default a few multiples of *window*
@@ -159,7 +160,7 @@ def check_filled(codes: NDArray[np.int8], names: Sequence[str]) -> None:
 
 
 def region_pixel_split(
-    labels: ArrayLike,
+    labels: ArrayLike | LabelledScene,
     window: int,
     shares: Mapping[str, float] = SHARES,
     regions: ArrayLike | None = None,
@@ -176,7 +177,7 @@ def region_pixel_split(
     with blocks.
 
     Args:
-        labels: Label map of shape ``(H, W)``.
+        labels: Label map of shape ``(H, W)``, or a scene, of which -1 is no label.
         window: Rows and columns of the windows of the classifier.
         shares: Share of each split, training first; scaled to a sum of 1.
         regions: Number of the region of each pixel, of the shape of *labels*; by default
@@ -321,7 +322,7 @@ def region_pieces(
 
 
 def random_pixel_split(
-    labels: ArrayLike,
+    labels: ArrayLike | LabelledScene,
     window: int,
     shares: Mapping[str, float] = SHARES,
     ignore_index: int | None = 0,
@@ -334,7 +335,7 @@ def random_pixel_split(
     score that means something on another place.
 
     Args:
-        labels: Label map of shape ``(H, W)``.
+        labels: Label map of shape ``(H, W)``, or a scene, of which -1 is no label.
         window: Rows and columns of the windows of the classifier, for the report.
         shares: Share of each split, training first; scaled to a sum of 1.
         ignore_index: Code of pixels without a label, or None if all have one.

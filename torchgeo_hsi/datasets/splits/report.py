@@ -132,9 +132,7 @@ class LeakReport:
             f'{name}: {size} {unit} ({size / whole:.1%})'
             for name, size in self.sizes.items()
         ]
-        lines.append(
-            f'in no split: {self.left_out} {unit} ({self.left_out / whole:.1%})'
-        )
+        lines.append(f'left out: {self.left_out} {unit} ({self.left_out / whole:.1%})')
         thing = 'patches' if self.window is None else f'{self.window}-pixel windows'
         lines += [
             f'{name} against {self.names[0]}: {share:.1%} of {thing} touch, '

@@ -363,7 +363,8 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    write_whole(path, lambda part: part.write_bytes(content))
+    # many of them, and what a power failure cuts is noticed when it is read
+    write_whole(path, lambda part: part.write_bytes(content), sync=False)
 
 
 def remove_work(root: Path, names: Iterable[str] = (RECORDS, SCRATCH)) -> None:

@@ -62,9 +62,9 @@ def find_architecture(
     if not isinstance(known, str) or not timm.is_model(known):
         known = None
     if model is None and known is None:
+        told = f'{weights} does not say' if weights else 'Without weights, nothing says'
         raise MetadataError(
-            f'{weights or "Without weights, nothing"} says which backbone it is. Name '
-            'it, e.g. spec_vit_small.'
+            f'{told} which backbone it is. Name it, e.g. spec_vit_small.'
         )
     if model is not None and model != known:
         return Architecture(model, dict(model_kwargs or {}))
