@@ -67,7 +67,9 @@ def together(pytestconfig: pytest.Config) -> Nursery:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the process that forks others."""
+    """End the process that forks others, and take back what was put aside."""
+    # else libraries complain of leaks behind the last line of the report
+    gc.unfreeze()
     if nursery := config.stash.get(_nursery, None):
         nursery.close()
 

@@ -28,7 +28,7 @@ from meta.import_graph import (
 #: floor. `torchgeo_hsi` is the package itself, which knows its version.
 FLOORS = (
     {'torchgeo_hsi', 'errors'},
-    {'_typing', '_precision', '_registry', '_compat', '_timm'},
+    {'_typing', '_json', '_precision', '_registry', '_compat', '_timm'},
     {'physics', 'plugins', 'jobs', 'graphs'},
     {'io', 'layers', 'metrics'},
     {'losses', 'models'},
@@ -50,9 +50,9 @@ IMPORTS: dict[str, set[str]] = {
     'plugins': {'_registry', 'errors', 'torchgeo_hsi'},
     'jobs': {'_typing', 'errors'},
     'graphs': {'_precision', '_typing', 'errors'},
-    'io': {'_typing', 'errors', 'physics'},
+    'io': {'_json', '_typing', 'errors', 'physics'},
     'layers': {'_precision', 'errors'},
-    'metrics': {'_precision', 'errors', 'physics'},
+    'metrics': {'_json', '_precision', 'errors', 'physics'},
     'losses': {'_precision', 'errors', 'physics'},
     'models': {
         '_compat',
@@ -67,7 +67,16 @@ IMPORTS: dict[str, set[str]] = {
     },
     'transforms': {'_precision', '_registry', '_timm', '_typing', 'errors', 'physics'},
     'scenes': {'_typing', 'errors', 'io', 'models', 'physics', 'torchgeo_hsi'},
-    'datasets': {'_timm', '_typing', 'errors', 'io', 'jobs', 'physics', 'transforms'},
+    'datasets': {
+        '_json',
+        '_timm',
+        '_typing',
+        'errors',
+        'io',
+        'jobs',
+        'physics',
+        'transforms',
+    },
     'samplers': {'_timm', '_typing', 'errors', 'physics'},
     'datamodules': {
         '_compat',

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ._arguments import argument_kinds, convert_pairs, read_pairs
-from ._output import check_not_inputs, finite
+from ._output import check_not_inputs
 
 #: Methods of ``torchgeo_hsi.workflows``, which takes seconds to import.
 METHODS = (
@@ -215,7 +215,7 @@ def write_results(content: Mapping[str, Any], path: str | None) -> None:
     if path is not None:
         from ..io._whole import write_json
 
-        write_json(path, finite(content))
+        write_json(path, content)
 
 
 def _read_bands(text: str, option: str) -> list[Any]:

@@ -4,15 +4,15 @@
 """How verbs show their results: a table for people, JSON for programs."""
 
 import json
-import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from .._json import finite
 from .._typing import PathLike
 from ..errors import HSIError, OutputError
 
@@ -58,24 +58,6 @@ def echo_json(value: Any) -> None:
         value: Anything that JSON can hold; numbers that are not finite become null.
     """
     click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, default=str))
-
-
-def finite(value: Any) -> Any:
-    """Leave out what JSON does not know.
-
-    Args:
-        value: Numbers, and lists and mappings of them.
-
-    Returns:
-        The same with None for numbers that are not finite.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
 
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

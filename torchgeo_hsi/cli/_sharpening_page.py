@@ -5,7 +5,6 @@
 
 import csv
 import html
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._output import finite
+from .._json import json_text
 from ._sharpening_runs import PROTOCOLS, SCORES, Protocol, SharpeningRun
 
 _TITLES = {'reduced': 'Reduced resolution', 'full': 'Full resolution'}
@@ -41,9 +40,7 @@ def write_tables(folder: Path, runs: Sequence[SharpeningRun], document: Any) -> 
     """
     rows = [run.row() for run in runs]
     content = {'document': document, 'runs': rows}
-    (folder / 'results.json').write_text(
-        json.dumps(finite(content), indent=2) + '\n', 'utf-8'
-    )
+    (folder / 'results.json').write_text(json_text(content), 'utf-8')
     names = list(dict.fromkeys(name for row in rows for name in row))
     with open(folder / 'results.csv', 'w', newline='', encoding='utf-8') as file:
         writer = csv.DictWriter(file, names)

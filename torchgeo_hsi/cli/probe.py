@@ -27,7 +27,7 @@ from ._options import (
     seed_option,
     set_option,
 )
-from ._output import echo_done, echo_fields, echo_json, echo_table, finite, is_quiet
+from ._output import echo_done, echo_fields, echo_json, echo_table, is_quiet
 from ._verb import Verb
 from .export import read_settings
 
@@ -331,7 +331,7 @@ def probe(
     if spread:
         content |= {'std': spread, 'runs': runs}
     if report is not None:
-        write_json(report, finite(content))
+        write_json(report, content)
     if as_json:
         echo_json(content)
     elif not is_quiet():

@@ -4,13 +4,13 @@
 """Files that are written whole or not at all, and what to say where they are not."""
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .._json import json_text
 from .._typing import PathLike
 from ..errors import HSIError, OutputError
 from ._scratch import ScratchFolder
@@ -126,11 +126,11 @@ def write_json(
 
     Args:
         path: The file; folders are created, and an older file is replaced.
-        content: What :mod:`json` can write.
+        content: What :mod:`json` can write; numbers that are not finite become null.
         remedy: What to do on a full disk besides freeing space.
 
     Raises:
         OutputError: If it cannot be written; an older file is as it was.
     """
-    text = json.dumps(content, indent=2) + '\n'
+    text = json_text(content)
     write_whole(path, lambda part: part.write_text(text, encoding='utf-8'), remedy)

@@ -3,7 +3,6 @@
 
 """Scores of a classification, which never go without the split they come from."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._json import json_text
 from ..errors import BandMismatchError
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class ClassificationReport:
 
     def to_json(self) -> str:
         """Return the report as JSON text."""
-        return json.dumps(self.to_dict(), indent=2) + '\n'
+        return json_text(self.to_dict())
 
     def plot(
         self, class_colors: Sequence[str] | None = None, suptitle: str | None = None

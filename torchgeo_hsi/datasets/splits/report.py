@@ -3,7 +3,6 @@
 
 """What a split lets through, and what it loses."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..._json import json_text
 from ..._typing import PathLike
 from ...errors import OutputError
 
@@ -116,7 +116,7 @@ class LeakReport:
         Raises:
             OutputError: If the file cannot be written.
         """
-        text = json.dumps(self.to_dict(), indent=2) + '\n'
+        text = json_text(self.to_dict())
         if path is not None:
             try:
                 Path(path).write_text(text, encoding='utf-8')
