@@ -30,6 +30,18 @@ def closed_figures() -> Iterator[None]:
         pyplot.close('all')
 
 
+#: Settings of GDAL with which the tests began.
+_GDAL = {key: value for key, value in os.environ.items() if key.startswith('GDAL_')}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Take back what torchgeo's command has set for GDAL, which then sees no sidecars."""
+    for key in [key for key in os.environ if key.startswith('GDAL_')]:
+        del os.environ[key]
+    os.environ.update(_GDAL)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, and skip tests on real data if there is none."""
     # else one worker waits for the other at the end

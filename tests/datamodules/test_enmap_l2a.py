@@ -169,7 +169,7 @@ def test_spectral_earth_statistics(make: Make) -> None:
         ({'mask_paths': None}, MetadataError, 'mask_paths'),
         ({'classes': [2, 3]}, EmptyDataError, r'hold \[0, 1, 4, 7\]'),
         ({'classes': [1, 2]}, EmptyDataError, 'at least two classes'),
-        ({'batch_size': 50}, EmptyDataError, 'Raise length'),
+        ({'batch_size': 50, 'length': 10}, EmptyDataError, 'Raise length'),
     ],
 )
 def test_bad_options(

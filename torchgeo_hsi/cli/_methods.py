@@ -137,11 +137,11 @@ def _other_kind(method: str, kind: Kind) -> click.BadParameter:
 
 
 def _names(kind: Kind) -> list[str]:
-    """Return the methods of a kind."""
+    """Return the methods of a kind, and those of plugins that do not say theirs."""
     from ..plugins import get_plugin_manager
 
     registry = get_plugin_manager().registry('models')
-    return [name for name in registry if kind_of(registry.get(name)) == kind]
+    return [name for name in registry if kind_of(registry.get(name)) in (kind, None)]
 
 
 def kind_of(builder: Callable[..., Any]) -> str | None:
@@ -152,8 +152,8 @@ def kind_of(builder: Callable[..., Any]) -> str | None:
 
     Returns:
         ``'denoiser'``, ``'pansharpener'``, ``'superresolver'``, ``'pixel classifier'``,
-        ``'neural operator'``, ``'other'``, or None for what plugins bring without saying it; what gives another
-        shape is refused later.
+        ``'neural operator'``, ``'other'``, or None for what plugins bring without saying
+        it; what gives another shape is refused later.
     """
     from ..layers import SceneModel
     from ..models import (

@@ -6,6 +6,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
 
 import geopandas as gpd
 import pandas as pd
@@ -41,6 +42,11 @@ _SIDE = 16
 
 class DataNotFoundError(EmptyDataError, DatasetNotFoundError):
     """Paths lead to no data; ours and torchgeo's error at once."""
+
+    def __new__(cls, *args: Any) -> Self:
+        """Make an error of the system, as its other base does not know how to."""
+        # e.g. a worker of Dask sends it back so
+        return FileNotFoundError.__new__(cls, *args)
 
     def __init__(self, message: str) -> None:
         """Initialize a new DataNotFoundError instance.

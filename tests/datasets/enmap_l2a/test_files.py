@@ -47,6 +47,9 @@ class TestFiles:
             EnMAPL2A([scene.folder, tmp_path / name])
         # ours, too, and on its way out of a worker process
         assert isinstance(error.value, EmptyDataError)
+        kind = type(error.value)
+        # as tblib makes it in a worker of Dask
+        assert isinstance(kind.__new__(kind, 'text'), kind)
         copy = pickle.loads(pickle.dumps(error.value))
         assert str(copy) == str(error.value)
         assert str(scene.folder) not in str(copy)
