@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchgeo_hsi.physics import BandSet, gaussian_srf
+from torchgeo_hsi.physics import BandSet, gaussian_srf, get_sensor
 from torchgeo_hsi.physics.simulation import WAVELENGTH, material_spectrum
 
 MATERIALS = ('water', 'broadleaf', 'grass', 'crop', 'straw', 'soil', 'asphalt', 'tiles')
@@ -47,3 +47,10 @@ def distance(a: Tensor, b: Tensor) -> float:
     """Return the distance of feature maps, relative to their own variation."""
     spread = a - a.mean(dim=(2, 3), keepdim=True)
     return float((a - b).norm() / spread.norm())
+
+
+def bands_of(name: str, low: float = 0.0, high: float = 3.0) -> BandSet:
+    """Return the bands of a sensor between two wavelengths in micrometres."""
+    bands = get_sensor(name).default_bandset
+    inside = (bands.wavelength > low) & (bands.wavelength < high)
+    return bands.select(np.flatnonzero(inside).tolist())

@@ -4,7 +4,6 @@
 """``--dry-run``: what a verb would read and write, and whether the disk has room."""
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,15 +43,16 @@ def show_plan(
         OutputError: If the verb would refuse to replace an output, if it lies where
             nobody may write, or if the disk has too little room.
     """
+    from ..io._whole import room_for
+
     target = next(iter(writes), place)
-    folder = _existing(target)
+    folder, free = room_for(target)
     for parent in Path(target).absolute().parents:
         if parent.is_file():
             raise OutputError(
                 f'{parent} is a file, so nothing can be written into it. Choose a '
                 'folder elsewhere.'
             )
-    free = shutil.disk_usage(folder).free
     needed = sum(size or 0 for size in writes.values())
     there = [path for path in writes if os.path.lexists(path)]
     if as_json:
@@ -109,14 +109,6 @@ def _shorten(lines: list[tuple[str, str]], title: str) -> list[tuple[str, str]]:
     if len(lines) <= _MOST:
         return lines
     return [*lines[: _MOST - 1], (title, f'... and {len(lines) - _MOST + 1} more')]
-
-
-def _existing(path: PathLike) -> Path:
-    """Return the folder in which an output, or the folders above it, would be made."""
-    folder = Path(path).absolute().parent
-    while not folder.is_dir() and folder != folder.parent:
-        folder = folder.parent
-    return folder
 
 
 def read_info(source: str, options: Mapping[str, Any]) -> 'CubeInfo':

@@ -31,13 +31,20 @@ def free_space(path: PathLike) -> str:
     Returns:
         Words such as ``'2.5 GiB are free in /data'``.
     """
-    folder, free = _free(path)
+    folder, free = room_for(path)
     shown = f'{free / 2**30:.1f} GiB' if free >= 2**30 else f'{free / 2**20:.1f} MiB'
     return f'{shown} are free in {folder}'
 
 
-def _free(path: PathLike) -> tuple[Path, int]:
-    """Find the folder of a file, or the one where it would be made, and its room."""
+def room_for(path: PathLike) -> tuple[Path, int]:
+    """Find out where a file, or the folders above it, would be made.
+
+    Args:
+        path: The file or folder; it need not exist.
+
+    Returns:
+        The folder, and the free bytes of its disk.
+    """
     folder = Path(path).absolute().parent
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
@@ -56,7 +63,7 @@ def not_written(path: PathLike, error: BaseException, remedy: str) -> OutputErro
         The error, to be raised.
     """
     # GDAL tells no number
-    is_full = getattr(error, 'errno', None) in _FULL or _free(path)[1] < _LEAST
+    is_full = getattr(error, 'errno', None) in _FULL or room_for(path)[1] < _LEAST
     cause = f'the disk is full ({error})' if is_full else f'{error}'
     return OutputError(
         f'{path} could not be written: {cause}. {free_space(path)}. Free some space or '

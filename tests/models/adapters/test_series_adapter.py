@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from models.spectra import distance, see
+from models.spectra import bands_of, distance, see
 from torch import Tensor
 
 from torchgeo_hsi.errors import BandMismatchError, UnitError
@@ -25,12 +25,6 @@ TERMS = sum(module.TERMS)
 def adapter() -> SeriesAdapter:
     torch.manual_seed(0)
     return SeriesAdapter(202).eval()
-
-
-def bands_of(name: str, low: float = 0.0, high: float = 3.0) -> BandSet:
-    bands = get_sensor(name).default_bandset
-    inside = (bands.wavelength > low) & (bands.wavelength < high)
-    return bands.select(np.flatnonzero(inside).tolist())
 
 
 def run(adapter: SeriesAdapter, bands: BandSet) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from models.spectra import Bands, distance, see
+from models.spectra import Bands, bands_of, distance, see
 from torch import Tensor
 
 from torchgeo_hsi.errors import BandMismatchError, UnitError
@@ -28,12 +28,6 @@ from torchgeo_hsi.physics import BandSet, get_sensor
 def adapter() -> WavelengthAdapter:
     torch.manual_seed(0)
     return WavelengthAdapter(202).eval()
-
-
-def bands_of(name: str, low: float = 0.0, high: float = 3.0) -> BandSet:
-    bands = get_sensor(name).default_bandset
-    inside = (bands.wavelength > low) & (bands.wavelength < high)
-    return bands.select(np.flatnonzero(inside).tolist())
 
 
 def run(adapter: WavelengthAdapter, bands: BandSet) -> Tensor:
