@@ -51,8 +51,8 @@ coverage: $(READY)
 	    --cov --cov-report=term --cov-report=html $(ARGS)
 
 lint: $(READY)
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
+	$(PY) -m ruff check --no-cache .
+	$(PY) -m ruff format --no-cache --check .
 	$(PY) -m mypy
 	$(PY) -m codespell_lib
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
 from fuzz import reading
 from fuzz.case import EITHER, READ, REFUSED, Case, written
 from fuzz.changes import changes, valid_names

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fuzz.case import Build, altered
 
 type Edit = Callable[[Any], object]

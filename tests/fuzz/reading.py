@@ -180,7 +180,6 @@ def dataset_config(path: Path) -> None:
 def archive(path: Path) -> None:
     """Extract an archive, as downloads do."""
     from fuzz.valid import TOP
-
     from torchgeo_hsi.datasets.spectral_earth._extract import extract
 
     extract(path, path.parents[1] / 'out' / 'tree', TOP)
