@@ -47,7 +47,7 @@ NETWORKS = ('hsdt_s', 'man_s', 'man_v1_s')
 WHOLE = ('svd', 'pretrained_subspace')
 SEAMS = (*NETWORKS, *WHOLE, 'hyres')
 #: Rows, columns and bands of the seam, and its tiles.
-SEAM = {'side': 192, 'bands': 24, 'tile': 96, 'overlap': 32}
+SEAM = {'side': 192, 'bands': 24, 'tile_size': 96, 'overlap': 32}
 
 
 class Copy(nn.Module):
@@ -152,10 +152,10 @@ def measure_seam(method: str, scene: Path, folder: Path) -> dict[str, Any]:
             found, _ = restored.read()
         return found
 
-    whole = run(tile=side, overlap=0)
+    whole = run(tile_size=side, overlap=0)
     change = float((whole - values).std())
     found: dict[str, Any] = {'weights': weights, 'change_std': round(change, 2)}
-    tiles = {'tile': SEAM['tile'], 'overlap': SEAM['overlap']}
+    tiles = {'tile_size': SEAM['tile_size'], 'overlap': SEAM['overlap']}
     needs_scene = bool(getattr(model, 'needs_scene', False))
     for kind in ('scene', 'tile') if needs_scene else ('scene',):
         if needs_scene:

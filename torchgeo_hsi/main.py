@@ -107,12 +107,22 @@ def _short_warnings() -> Iterator[None]:
             message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any
         ) -> None:
             if issubclass(category, HSIWarning):
-                click.echo(f'Warning: {message}', err=True)
+                click.echo(f'Warning: {_in_options(str(message))}', err=True)
             else:
                 show(message, category, *args, **kwargs)
 
         warnings.showwarning = showwarning
         yield
+
+
+def _in_options(text: str) -> str:
+    """Put options of the verb that runs where a message has arguments of Python."""
+    verb = click.get_current_context(silent=True)
+    if verb is None:
+        return text
+    from .cli._words import in_options
+
+    return in_options(text, verb)
 
 
 def _is_for_users(error: BaseException) -> bool:

@@ -12,32 +12,20 @@ import tempfile
 from pathlib import Path
 
 import matplotlib as mpl
-from _pages import DOCS, check_size
+from _pages import DOCS, check_size, save_figure
 
 IMAGES = DOCS / 'datasets' / 'images'
 
 #: Largest picture in bytes; the repository keeps them forever.
 LIMIT = 100_000
 
-CLASSES = {
-    'enmap_cdl': 'SpectralEarthCDL',
-    'enmap_nlcd': 'SpectralEarthNLCD',
-    'enmap_corine': 'SpectralEarthCORINE',
-    'enmap_eurocrops': 'SpectralEarthEuroCrops',
-    'enmap_bdforet': 'SpectralEarthBDForet',
-    'enmap_treemap': 'SpectralEarthTreeMap',
-    'enmap_bnetd': 'SpectralEarthBNETD',
-    'desis_cdl': 'DESISCDL',
-    'eo1_cdl': 'EO1CDL',
-    'hyperview': 'Hyperview',
-}
 
-
-def make_picture(name: str, folder: Path) -> Path:
+def make_picture(name: str, kind: str, folder: Path) -> Path:
     """Plot a made-up sample of a data set.
 
     Args:
         name: The data set.
+        kind: Name of its class.
         folder: Where to write the data.
 
     Returns:
@@ -47,26 +35,31 @@ def make_picture(name: str, folder: Path) -> Path:
         ValueError: If the picture is too large.
     """
     from data.spectral_earth_downstream.data import write_downstream
-    from matplotlib import pyplot as plt
 
     from torchgeo_hsi import datasets
 
     write_downstream(folder, name, size=64)
-    dataset = getattr(datasets, CLASSES[name])(folder)
+    dataset = getattr(datasets, kind)(folder)
     figure = dataset.plot(dataset[1])
     page = name.replace('enmap_', '')
     page = f'spectral_earth_{page}'
     picture = IMAGES / f'{page}.png'
-    picture.parent.mkdir(exist_ok=True)
-    figure.savefig(picture, dpi=70)
-    plt.close(figure)
+    save_figure(figure, picture, dpi=70, colors=256)
     check_size(picture, LIMIT)
     return picture
 
 
+def main() -> None:
+    """Make all pictures."""
+    # found by what is put on the path below
+    from tests.datasets.spectral_earth.downstream.sets import CLASSES
+
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, kind in {**CLASSES, 'hyperview': 'Hyperview'}.items():
+            make_picture(name, kind, Path(temporary))
+
+
 if __name__ == '__main__':
     mpl.use('Agg')
-    sys.path.insert(0, str(DOCS.parent / 'tests'))
-    with tempfile.TemporaryDirectory() as temporary:
-        for data_set in CLASSES:
-            make_picture(data_set, Path(temporary))
+    sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / 'tests')]
+    main()

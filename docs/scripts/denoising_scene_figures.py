@@ -64,7 +64,7 @@ def make_scenes(folder: Path) -> dict[str, Path]:
             model,
             paths['noisy'],
             folder / f'{name}.tif',
-            tile=SIZE if name == 'whole' else 48,
+            tile_size=SIZE if name == 'whole' else 48,
             overlap=0 if name == 'whole' else 16,
         )
     return paths
@@ -104,7 +104,7 @@ def draw_scene(cubes: dict[str, np.ndarray], bands: object) -> Figure:
             axis.plot(bands.wavelength, spectrum, **({'color': color} | style))
     axis.set(
         title='Spectra (faint: noisy, grey: truth)',
-        xlabel='Wavelength in µm',
+        xlabel='Wavelength (µm)',
         ylabel='Reflectance',
     )
     return figure

@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from affine import Affine
+from helpers.trainers import quiet_trainer
 from rasterio.crs import CRS
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
@@ -126,14 +127,7 @@ def make_scene(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 
 
 def make_trainer(*callbacks: pl.Callback, **options: Any) -> pl.Trainer:
-    defaults: dict[str, Any] = {
-        'accelerator': 'cpu',
-        'logger': False,
-        'enable_progress_bar': False,
-        'enable_model_summary': False,
-        'enable_checkpointing': False,
-    }
-    return pl.Trainer(callbacks=list(callbacks), **(defaults | options))
+    return quiet_trainer(callbacks=list(callbacks), **options)
 
 
 def run_predict(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from cli.probe_data import BANDS, RowsDataModule
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
@@ -62,16 +63,8 @@ def contrast(**kwargs: Any) -> Contrast:
 
 
 def make_trainer(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
-    defaults: dict[str, Any] = {
-        'accelerator': 'cpu',
-        'max_epochs': 2,
-        'logger': False,
-        'enable_progress_bar': False,
-        'enable_model_summary': False,
-        'enable_checkpointing': False,
-        'default_root_dir': folder,
-    }
-    return Trainer(callbacks=list(callbacks), **(defaults | options))
+    defaults = {'max_epochs': 2, 'callbacks': list(callbacks)}
+    return quiet_trainer(folder, **(defaults | options))
 
 
 class Unlabelled(RowsDataModule):

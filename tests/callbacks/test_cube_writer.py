@@ -4,7 +4,6 @@
 """Tests of whole-scene output through Lightning and torchgeo's samplers."""
 
 import json
-import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-import yaml
 from affine import Affine
 from callbacks.cube_scenes import (
     FWHM,
@@ -31,14 +29,12 @@ from callbacks.cube_scenes import (
     make_trainer,
     run_predict,
 )
-from helpers.processes import Nursery
 from rasterio.crs import CRS
 from rasterio.env import get_gdal_config
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.datasets import IntersectionDataset, RasterDataset, stack_samples
 from torchgeo.samplers import GriddedPatchSampler
-from torchgeo.tasks import PixelwiseRegression, SemanticSegmentation
 
 from torchgeo_hsi.callbacks import GeoTIFFCubeWriter
 from torchgeo_hsi.datasets import EnMAPL2A
@@ -289,87 +285,6 @@ def test_real_scene_becomes_whole_again(potsdam: Path, tmp_path: Path) -> None:
             )
 
 
-@pytest.mark.parametrize('task', ['multiclass', 'binary'])
-def test_stock_segmentation(root: Path, task: Any) -> None:
-    torch.manual_seed(0)
-    count = 4 if task == 'multiclass' else None
-    labels = ['a', 'b', 'c', 'd'] if task == 'multiclass' else None
-    model = SemanticSegmentation(
-        model='fcn',
-        backbone='resnet18',
-        in_channels=5,
-        task=task,
-        num_classes=count,
-        num_filters=2,
-        loss='ce' if task == 'multiclass' else 'bce',
-        ignore_index=0 if task == 'multiclass' else None,
-        labels=labels,
-    )
-    path = root.parent / 'map.tif'
-    make_trainer(GeoTIFFCubeWriter(path)).predict(model, SceneData(str(root)))
-    with rasterio.open(path) as src:
-        found = src.read(1)
-        if task == 'multiclass':
-            # class 0 was ignored in training, so it is free for nodata
-            assert src.nodata == 0
-            assert json.loads(src.tags(1)['class_names'])['3'] == 'd'
-        else:
-            assert src.nodata == 255
-    missing = make_scene()[0] == -9999
-    np.testing.assert_array_equal(found == (0 if count else 255), missing)
-
-
-def test_stock_regression(root: Path) -> None:
-    model = PixelwiseRegression(model='fcn', in_channels=5, num_filters=2)
-    path = root.parent / 'map.tif'
-    writer = GeoTIFFCubeWriter(path, output='regression')
-    make_trainer(writer).predict(model, SceneData(str(root)))
-    with rasterio.open(path) as src:
-        assert (src.count, src.shape) == (1, (HEIGHT, WIDTH))
-        np.testing.assert_array_equal(np.isnan(src.read(1)), make_scene()[0] == -9999)
-
-
-def test_stock_command_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchgeo.main import main
-
-    path = root.parent / 'map.tif'
-    writer = {'output_path': str(path), 'overlap': 4, 'class_names': list('abcd')}
-    config = {
-        'trainer': {
-            'accelerator': 'cpu',
-            'logger': False,
-            'enable_progress_bar': False,
-            'callbacks': [
-                {
-                    'class_path': 'torchgeo_hsi.callbacks.GeoTIFFCubeWriter',
-                    'init_args': writer,
-                }
-            ],
-        },
-        'model': {
-            'class_path': 'torchgeo.tasks.SemanticSegmentation',
-            'init_args': {
-                'model': 'fcn',
-                'in_channels': 5,
-                'task': 'multiclass',
-                'num_classes': 4,
-                'num_filters': 2,
-            },
-        },
-        'data': {
-            'class_path': 'callbacks.cube_scenes.StockData',
-            'init_args': {'root': str(root)},
-        },
-    }
-    (root.parent / 'config.yaml').write_text(yaml.safe_dump(config))
-    monkeypatch.chdir(root.parent)
-    monkeypatch.setattr(sys, 'argv', ['torchgeo'])
-    main(['predict', '--config', 'config.yaml'])
-    with rasterio.open(path) as src:
-        assert src.shape == (HEIGHT, WIDTH)
-        assert set(np.unique(src.read(1))) <= {0, 1, 2, 3, 255}
-
-
 class TestMemory:
     def test_predictions_are_not_kept(self, root: Path) -> None:
         class Watch(pl.Callback):
@@ -416,19 +331,3 @@ class TestMemory:
         make_trainer(writer, Watch()).predict(Pixelwise(), SceneData(str(root)))
         assert set(found) == {7 << 20}
         assert get_gdal_config('GDAL_CACHEMAX') == before
-
-
-def predict_with_two(root: Path, path: Path) -> None:
-    """Predict with two processes, which Lightning forks."""
-    writer = GeoTIFFCubeWriter(path, output='probabilities')
-    trainer = make_trainer(writer, strategy='ddp_fork', devices=2)
-    task, data = Pixelwise('probabilities'), SceneData(str(root))
-    trainer.predict(task, data, return_predictions=False)
-
-
-def test_two_processes_give_the_same_file(root: Path, together: Nursery) -> None:
-    single, _ = run_predict(root, 'probabilities', output='probabilities')
-    path = root.parent / 'out' / 'two.tif'
-    together(predict_with_two, (root, path))
-    assert path.read_bytes() == single.read_bytes()
-    assert leftovers(path.parent) == []

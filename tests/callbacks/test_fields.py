@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, LightningModule, Trainer
 from scipy.io import netcdf_file
 
@@ -30,15 +31,7 @@ def make(name: str = 'periodic_poisson', **words: Any) -> NeuralSpectral:
 
 
 def trainer(callback: Callback, **words: Any) -> Trainer:
-    return Trainer(
-        accelerator='cpu',
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[callback],
-        **words,
-    )
+    return quiet_trainer(callbacks=[callback], **words)
 
 
 def data() -> EquationDataModule:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -55,17 +56,8 @@ class Task(LightningModule):
 def fit(task: Task, cycle: LoRAScaleCycle, epochs: int, **kwargs: Any) -> Trainer:
     """Train for epochs of three batches."""
     data = DataLoader(torch.randn(6, 4), batch_size=2)  # type: ignore[arg-type]
-    options: dict[str, Any] = {'val_check_interval': 1}
-    trainer = Trainer(
-        accelerator='cpu',
-        max_epochs=epochs,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        callbacks=[cycle],
-        **(options | kwargs),
-    )
+    options = {'val_check_interval': 1, 'max_epochs': epochs, 'callbacks': [cycle]}
+    trainer = quiet_trainer(**(options | kwargs))
     trainer.fit(task, data, data, ckpt_path=getattr(cycle, 'path', None))
     return trainer
 

@@ -72,7 +72,7 @@ def test_data_module_of_the_training(tmp_path: Path) -> None:
     for probed in (False, True):
         data = Unlabelled()
         task = contrast(generator=True)
-        callbacks = [OnlineProbe(data)] if probed else []
+        callbacks = [OnlineProbe(data, linear=False)] if probed else []
         trainer = make_trainer(tmp_path, *callbacks)
         torch.manual_seed(3)
         trainer.fit(task, datamodule=data)
@@ -244,7 +244,8 @@ class Watch(Callback):
 
 def train_with_two(folder: Path) -> None:
     """Train with two processes, which Lightning forks."""
-    probe, report = OnlineProbe(RowsDataModule(), knn=3), RepresentationReport()
+    probe = OnlineProbe(RowsDataModule(), knn=3, linear=False)
+    report = RepresentationReport()
     words: dict[str, Any] = {'max_epochs': 1, 'strategy': 'ddp_fork', 'devices': 2}
     trainer = make_trainer(folder, probe, report, Watch(folder), **words)
     trainer.fit(contrast(), datamodule=Unlabelled(batch_size=6))

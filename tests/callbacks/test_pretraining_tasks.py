@@ -33,7 +33,8 @@ TASKS: dict[str, tuple[Any, dict[str, Any], str]] = {
 def test_task(tmp_path: Path, name: str) -> None:
     cls, words, kept = TASKS[name]
     results = []
-    for callbacks in ((), (OnlineProbe(RowsDataModule()), RepresentationReport())):
+    probe = OnlineProbe(RowsDataModule(), linear=False)
+    for callbacks in ((), (probe, RepresentationReport())):
         torch.manual_seed(0)
         task = cls(
             'spec_vit_tiny',

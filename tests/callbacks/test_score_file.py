@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -45,16 +46,7 @@ def loader() -> DataLoader[Tensor]:
 
 
 def trainer(path: Path, **kwargs: Any) -> Trainer:
-    return Trainer(
-        max_epochs=2,
-        accelerator='cpu',
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[ScoreFile(path)],
-        **kwargs,
-    )
+    return quiet_trainer(max_epochs=2, callbacks=[ScoreFile(path)], **kwargs)
 
 
 def test_stages_add_up(tmp_path: Path, loader: DataLoader[Tensor]) -> None:

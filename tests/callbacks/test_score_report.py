@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pytest
 from data.small_scene.data import make_scene
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 
 from torchgeo_hsi.callbacks import ScoreReport
@@ -19,15 +20,7 @@ from torchgeo_hsi.tasks import HSIPixelClassification, HSISegmentation
 
 
 def run(callback: ScoreReport, **words: Any) -> Trainer:
-    options: dict[str, Any] = {
-        'accelerator': 'cpu',
-        'max_epochs': 1,
-        'logger': False,
-        'enable_progress_bar': False,
-        'enable_model_summary': False,
-        'enable_checkpointing': False,
-    }
-    return Trainer(callbacks=[callback], **(options | words))
+    return quiet_trainer(**({'max_epochs': 1, 'callbacks': [callback]} | words))
 
 
 def data() -> HSIPixelDataModule:

@@ -37,11 +37,13 @@ class Line(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(folder: Path, task: Line, path: str | None = None, **words: Any) -> pl.Trainer:
+def fit(
+    folder: Path, task: Line, path: str | None = None, epochs: int = 4, **words: Any
+) -> pl.Trainer:
     options: dict[str, Any] = {'save_last': True, 'save_top_k': 0} | words
     trainer = pl.Trainer(
         accelerator='cpu',
-        max_epochs=4,
+        max_epochs=epochs,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -111,3 +113,39 @@ def test_addresses_and_own_ways_are_left_to_lightning(tmp_path: Path) -> None:
     trainer = pl.Trainer(accelerator='cpu', plugins=[Own()], logger=False)
     WholeCheckpoint(tmp_path).setup(trainer, Line(), 'fit')
     assert type(trainer.strategy.checkpoint_io) is Own
+
+
+def test_names_are_those_of_the_newest_run(tmp_path: Path) -> None:
+    """And nothing of an older run is lost, whatever is resumed."""
+    last, kept = tmp_path / 'last.ckpt', tmp_path / 'last-v1.ckpt'
+    words: dict[str, Any] = {'filename': 'best', 'save_top_k': 1}
+    fit(tmp_path, Line(), epochs=1, **words)
+    fit(tmp_path, Line(), epochs=2, **words)
+    assert (steps(last), steps(kept)) == (6, 3)
+    assert steps(tmp_path / 'best.ckpt') == 6
+    assert steps(tmp_path / 'best-v1.ckpt') == 3
+    # the same run goes on: its own files are replaced
+    fit(tmp_path, Line(), str(last), epochs=3, **words)
+    assert (steps(last), steps(kept)) == (9, 3)
+    names = {'last.ckpt', 'last-v1.ckpt', 'best.ckpt', 'best-v1.ckpt'}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    # the older run goes on, whose checkpoint says that it is last.ckpt
+    fit(tmp_path, Line(), str(kept), epochs=2, **words)
+    assert (steps(last), steps(kept)) == (6, 3)
+    assert steps(tmp_path / 'last-v2.ckpt') == 9
+    assert steps(tmp_path / 'best-v2.ckpt') == 9
+
+
+def test_a_file_that_is_written_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk has no links, and where Lightning writes."""
+    fit(tmp_path, Line(), epochs=1)
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EPERM, 'no links here')
+
+    monkeypatch.setattr(os, 'link', refuse)
+    fit(tmp_path, Line(), epochs=2)
+    assert steps(tmp_path / 'last-v1.ckpt') == 3
+    assert steps(tmp_path / 'last.ckpt') == 6

@@ -66,17 +66,33 @@ def test_both_protocols(files: tuple[Path, Path], tmp_path: Path) -> None:
 def test_simulated_pan(files: tuple[Path, Path], tmp_path: Path) -> None:
     _, cube = files
     words = ['--ratio', '3', '--size', '15', '--method', 'brovey', '--json']
-    code, text, err = compare(cube, '--output', tmp_path / 'report', *words)
+    words += ['--output', str(tmp_path / 'report')]
+    code, text, err = compare(cube, *words)
+    # the border leaves nothing of so small a cube
+    assert (code, text) == (1, '')
+    assert 'leaves none of the 15 x 15 pixels of cube' in err
+    assert '--border 3' in err
+    assert not (tmp_path / 'report').exists()
+    code, text, err = compare(cube, *words, '--border', '3')
     assert code == 0, err
     runs = json.loads(text)
     assert len(runs) == 4
     assert 'ERGAS' in runs[0]
     assert 'ERGAS' not in runs[2]
     assert all(math.isfinite(run['D_rho']) for run in runs[2:])
-    # the border leaves nothing of so small a cube; numbers without a value are null
-    text = (tmp_path / 'report' / 'results.json').read_text()
-    assert 'null' in text
-    json.loads(text, parse_constant=pytest.fail)
+    # there is no block of which a half counts
+    for said in (text, (tmp_path / 'report' / 'results.json').read_text()):
+        content = json.loads(said, parse_constant=pytest.fail)
+        run = content[0] if isinstance(content, list) else content['runs'][0]
+        assert run['Q2n'] is None
+        assert run['missing'] == (
+            'no Q2n: less than a half of each block of 32 x 32 pixels counts'
+        )
+        assert run['ERGAS'] > 0
+    assert 'nan' not in (tmp_path / 'report' / 'results.csv').read_text()
+    page = (tmp_path / 'report' / 'index.html').read_text()
+    assert '<td>-</td>' in page
+    assert '<p>no Q2n: ' in page
 
 
 def test_a_method_that_refuses(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_arrays_of_a_mat_file(tmp_path: Path) -> None:
         ('--window 4', 'odd window'),
         ('--ignore some', 'Expected a whole number or none'),
         ('--classes 2,,5', 'words between commas'),
+        ('--classes 2,77', "and none 'class 77', so there is nothing to tell"),
         ('--class-names 2=a,b', 'CODE=NAME'),
         ('--class-names a,b', '3 class names'),
         ('--bands 5-2', 'no range'),

@@ -39,7 +39,7 @@ OWN_HELP = {
     '--ratio',
     '--set',
     '--size',
-    '--tile',
+    '--tile-size',
     '--weights',
 }
 
@@ -52,7 +52,7 @@ OWN_DEFAULT = {
     '--overlap',
     '--passes',
     '--size',
-    '--tile',
+    '--tile-size',
 }
 
 

@@ -3,12 +3,15 @@
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from torchgeo_hsi.cli.models import describe, models
+from torchgeo_hsi.cli.models import describe, models, no_numbers
 from torchgeo_hsi.main import main
 from torchgeo_hsi.models import api, list_models, register_model
 from torchgeo_hsi.plugins import get_plugin_manager
@@ -136,3 +139,23 @@ def test_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_match() -> None:
     result = CliRunner().invoke(models, ['nothing*', '--json'], catch_exceptions=False)
     assert json.loads(result.output) == []
+
+
+def test_no_weight_is_drawn_without_memory() -> None:
+    """Drawing takes most of the time that a large network needs to be built there."""
+    drawn: list[str] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            drawn.append(func.__name__.partition('.')[0])
+            return func(*args, **(kwargs or {}))
+
+    there = torch.zeros(2)
+    with Watch(), no_numbers(), torch.device('meta'):
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.LayerNorm(4), nn.Embedding(3, 2))
+        nn.init.trunc_normal_(nn.Linear(3, 4).weight)
+        assert not {name for name in drawn if name.endswith('_')}
+        there.fill_(1)
+    assert there.tolist() == [1, 1]

@@ -27,7 +27,7 @@ def pansharpen(*words: str | Path) -> tuple[int, str, str]:
 
 def test_cube_is_sharpened(files: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / 'sharp.tif'
-    code, text, err = pansharpen(*files, out, '--method', 'gsa', '--tile', '10')
+    code, text, err = pansharpen(*files, out, '--method', 'gsa', '--tile-size', '10')
     assert code == 0, err
     assert 'Sharpened with gsa' in text
     assert '%' not in err

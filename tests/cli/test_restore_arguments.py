@@ -16,8 +16,10 @@ import pytest
 import torch
 from torch import nn
 
+from torchgeo_hsi.cli import _denoise
 from torchgeo_hsi.cli._arguments import argument_kinds, convert_pairs, read_pairs
-from torchgeo_hsi.cli._output import option_words
+from torchgeo_hsi.cli._words import in_options
+from torchgeo_hsi.cli.stats import stats
 from torchgeo_hsi.errors import OutputError
 from torchgeo_hsi.io import write_cog
 from torchgeo_hsi.main import main
@@ -265,9 +267,37 @@ def test_annotations_that_only_a_type_checker_knows() -> None:
     assert argument_kinds(hidden) == {}
 
 
-def test_words_of_options_with_an_empty_path() -> None:
-    with (
-        pytest.raises(OutputError, match='--overwrite'),
-        option_words(['overwrite'], ''),
-    ):
-        raise OutputError('Pass overwrite=True.')
+SAID = [
+    ('Pass overwrite=True.', 'Pass --overwrite.'),
+    ('Pass sigma= or tile_size=8.', 'Pass --sigma or --tile-size 8.'),
+    ('Pass scaling="min_max".', 'Pass --scaling min_max.'),
+    ('Pass key= or nodata=0.', 'Pass --open key= or --open nodata=0.'),
+    ('Plume(sigma=3, at=(1, 2)) (sigma=3)', 'Plume(sigma=3, at=(1, 2)) (--sigma 3)'),
+    ('rank=3 is too much', '--set rank=3 is too much'),
+    ('Say --set rank=3, --open key=a', 'Say --set rank=3, --open key=a'),
+    ('data.key=1 my_sigma=2 unknown=3', 'data.key=1 my_sigma=2 unknown=3'),
+    ('No sigma=3.tif, sigma=3.', 'No sigma=3.tif, --sigma 3.'),
+]
+
+
+@pytest.mark.parametrize(('text', 'told'), SAID)
+def test_errors_speak_of_options(
+    text: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the library raises, and whatever the verb."""
+
+    def fail(*_: Any) -> None:
+        raise OutputError(text)
+
+    monkeypatch.setattr(_denoise, 'Restoration', fail)
+    code, err = call('sigma=3.tif', 'out.tif', '--set', 'rank=3')
+    assert code == 1
+    assert err == f'Error: {told}\n'
+
+
+def test_errors_of_datasets_speak_of_their_arguments() -> None:
+    with stats.make_context('stats', ['a.mat', '-o', 'x.json']) as context:
+        text = 'Expected cubes in paths=. Pass key= or nodata=0, covariance=False.'
+        assert in_options(text, context) == (
+            'Expected cubes in INPUT. Pass --dataset.key or --nodata 0, --no-covariance.'
+        )

@@ -117,7 +117,7 @@ def test_progress_ends_with_all_stages_done(
     scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(io, 'StringIO', Terminal)
-    words = ['--method', 'brighter', '--tile', '16', '--overlap', '8']
+    words = ['--method', 'brighter', '--tile-size', '16', '--overlap', '8']
     _, _, err = call(scene, tmp_path / 'out.tif', *words)
     shown = [text for text in err.split('\r\x1b[K') if text]
     assert [text for text in shown if text.endswith(' 100%')] == [
@@ -180,7 +180,7 @@ def test_overwrite(scene: Path, tmp_path: Path) -> None:
         (['--method', 'brighter', '--set', 'share'], 2, 'KEY=VALUE'),
         (['--method', 'brighter', '--open', 'layer=3'], 1, 'no option'),
         (['--method', 'brighter', '--scaling', 'loud'], 1, 'percentile'),
-        (['--method', 'brighter', '--tile', '100'], 1, 'multiples of 8'),
+        (['--method', 'brighter', '--tile-size', '100'], 1, 'multiples of 8'),
         (['--method', 'brighter', '--sigma', '-1'], 2, 'sigma'),
         (['--method', 'brighter', '--device', 'toaster'], 2, 'toaster'),
     ],

@@ -227,6 +227,12 @@ class TestResult:
         code, _, _ = call(settings(scene), *words)
         assert code == 0
         dirty = read_map(folder / 'output' / 'map.tif')
+        # and commands that name last.ckpt take them, too; those before are kept
+        checkpoints = Path('output/checkpoints')
+        before = (done[0] / checkpoints / 'last.ckpt').read_bytes()
+        assert (checkpoints / 'last-v1.ckpt').read_bytes() == before
+        assert (checkpoints / 'last.ckpt').read_bytes() != before
+        assert len(list(checkpoints.iterdir())) == 2
         clean = folder / 'clean'
         clean.mkdir()
         os.chdir(clean)

@@ -17,8 +17,10 @@ from lightning.pytorch import LightningDataModule
 
 from torchgeo_hsi.datamodules import EnMAPL2ADataModule
 from torchgeo_hsi.datasets import HSIHySpecNet11k, convert_dataset
-from torchgeo_hsi.io import read_statistics_file
+from torchgeo_hsi.io import open_cube, read_statistics_file, write_cog
+from torchgeo_hsi.io.store import write_stored_scene
 from torchgeo_hsi.main import main
+from torchgeo_hsi.physics import BandSet
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -96,6 +98,35 @@ def test_cubes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     got = read_statistics_file(out)
     np.testing.assert_allclose(got.mean, cube.reshape(6, -1).mean(axis=1), rtol=1e-12)
     np.testing.assert_allclose(got.wavelength, np.array(CENTRES) / 1000)
+
+
+def test_stores_of_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder of stores, one of them, or stores and files are as good as the files."""
+    random = np.random.default_rng(0)
+    bands = BandSet([0.5, 0.6, 0.7], [0.01] * 3)
+    files = []
+    for name in ('a', 'b'):
+        cube = random.integers(0, 5000, (3, 9, 7)).astype('int16')
+        files.append(write_cog(tmp_path / f'{name}.tif', cube, bands=bands))
+        with open_cube(files[-1]) as reader:
+            write_stored_scene(reader, tmp_path / 'stores' / 'deep' / f'{name}.zarr')
+    stores = tmp_path / 'stores'
+    places: dict[str, list[Path]] = {
+        'files': files,
+        'stores': [stores],
+        'one': [stores / 'deep' / 'a.zarr'],
+        'both': [stores / 'deep' / 'a.zarr', files[1]],
+    }
+    found = {}
+    for name, paths in places.items():
+        out = tmp_path / f'{name}.json'
+        code, _, err = call(capsys, *paths, '-o', out)
+        assert code == 0, err
+        found[name] = read_statistics_file(out)
+    for name in ('stores', 'both'):
+        assert found[name].pixels == 126
+        np.testing.assert_array_equal(found[name].mean, found['files'].mean)
+    assert found['one'].pixels == 63
 
 
 def test_splits_and_a_store(

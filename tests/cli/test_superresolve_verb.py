@@ -49,7 +49,7 @@ def superresolve(*words: str | Path) -> tuple[int, str, str]:
 @pytest.mark.parametrize('scale', [2, 4])
 def test_scene_on_a_finer_grid(scene: Path, tmp_path: Path, scale: int) -> None:
     out = tmp_path / 'fine.tif'
-    words = ['--method', 'bicubic', '--tile', '12', '--overlap', '4']
+    words = ['--method', 'bicubic', '--tile-size', '12', '--overlap', '4']
     code, text, err = superresolve(scene, out, '--scale', str(scale), *words)
     assert code == 0, err
     assert f'Pixels made {scale} times smaller with bicubic' in text
@@ -125,7 +125,7 @@ def test_network_with_weights(scene: Path, tmp_path: Path) -> None:
         ('--method bicubic --set kernel=2', 'has no argument kernel'),
         ('--method bicubic --weights x.pth', 'has no argument weights'),
         ('--scale 1', '1 is not in the range'),
-        ('--method bicubic --tile 8 --overlap 5', 'half'),
+        ('--method bicubic --tile-size 8 --overlap 5', 'half'),
         ('--method bicubic --scaling loud', 'percentile'),
         ('--open nonsense=1', 'nonsense'),
         ('--device abacus', 'cannot be used'),

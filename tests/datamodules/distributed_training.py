@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import LightningEnvironment
@@ -93,16 +94,12 @@ def train(
             checkpoints, '{step}', every_n_train_steps=1, save_top_k=-1
         )
         callbacks = (*callbacks, each)
-    trainer = Trainer(
-        accelerator='cpu',
+    trainer = quiet_trainer(
+        store.parent,
         max_epochs=epochs,
-        logger=False,
         callbacks=list(callbacks),
         enable_checkpointing=bool(callbacks),
-        enable_progress_bar=False,
-        enable_model_summary=False,
         num_sanity_val_steps=0,
-        default_root_dir=store.parent,
         **options,
     )
     task = Witness()

@@ -60,12 +60,8 @@ def test_no_pixel_is_in_two_splits(make: Make, tiles: tuple[Path, Path]) -> None
     assert all(seen.values())
     for first, second in (('train', 'val'), ('train', 'test'), ('val', 'test')):
         # the guard of two pixels on either side of a border
-        gaps = [
-            max(abs(a[0] - b[0]), abs(a[1] - b[1]))
-            for a in seen[first]
-            for b in seen[second]
-        ]
-        assert min(gaps) > 2 * 2
+        one, two = np.array(list(seen[first])), np.array(list(seen[second]))
+        assert np.abs(one[:, None] - two).max(axis=-1).min() > 2 * 2
     for name in ('val', 'test'):
         assert set(seen[name].values()) == {1}
     total = len(TILES) * SIZE**2 - sum(int(holes(name).sum()) for name in TILES)
@@ -73,10 +69,10 @@ def test_no_pixel_is_in_two_splits(make: Make, tiles: tuple[Path, Path]) -> None
 
 
 def test_windows_do_not_touch(make: Make) -> None:
-    report = datamodule_leaks(make(**BLOCKS, length=100))
+    report = datamodule_leaks(make(**BLOCKS, length=50))
     assert report.touching == {'val': 0, 'test': 0}
-    assert report.sizes['train'] == 100
-    leaky = datamodule_leaks(make(**BLOCKS | {'guard': 0, 'patch_size': 5}, length=200))
+    assert report.sizes['train'] == 50
+    leaky = datamodule_leaks(make(**BLOCKS | {'guard': 0, 'patch_size': 5}, length=100))
     assert leaky.touching['test'] > 0
 
 
@@ -105,15 +101,13 @@ def test_split_is_the_same_in_each_process(make: Make) -> None:
     first = make(**BLOCKS).blocks()
     torch.manual_seed(2)
     assert make(**BLOCKS).blocks().parts == first.parts
-    small = BLOCKS | {'patch_size': 2, 'block_size': 4}
-    drawn = {make(**small, seed=seed).blocks().parts for seed in range(4)}
-    assert len(drawn) > 1
+    assert make(**BLOCKS, seed=2).blocks().parts != first.parts
 
 
 def test_training(make: Make, tmp_path: Path) -> None:
     trainer = quiet_trainer(tmp_path, max_epochs=1)
     task = HSISegmentation(num_classes=3, ignore_index=255)
-    module = make(**BLOCKS)
+    module = make(**BLOCKS, length=8)
     trainer.fit(task, datamodule=module)
     (scores,) = trainer.test(task, datamodule=module)
     assert np.isfinite(scores['test_loss'])

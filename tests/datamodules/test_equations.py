@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from helpers.trainers import quiet_trainer
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DistributedSampler
@@ -340,14 +341,8 @@ class Witness(LightningModule):
 
 def fit(path: Path, workers: int = 0, **words: Any) -> Tensor:
     task, resume = Witness(), words.pop('resume', None)
-    trainer = Trainer(
-        accelerator='cpu',
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[ModelCheckpoint(path, save_last=True, every_n_train_steps=1)],
-        **words,
-    )
+    keep = ModelCheckpoint(path, save_last=True, every_n_train_steps=1)
+    trainer = quiet_trainer(callbacks=[keep], enable_checkpointing=True, **words)
     data = module(val_size=0, num_workers=workers)
     trainer.fit(task, data, ckpt_path=resume)
     return torch.stack(task.seen)

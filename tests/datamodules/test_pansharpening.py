@@ -14,7 +14,8 @@ import torch
 from affine import Affine
 from data.prisma_l2d.data import NORTH, WEST, make_file
 from data.prisma_pansharpening.data import BANDS, make_root
-from lightning.pytorch import LightningModule, Trainer
+from helpers.trainers import quiet_trainer
+from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import ConcatDataset
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
@@ -67,17 +68,6 @@ class Nearest(LightningModule):
         return torch.optim.SGD(self.parameters(), 1e-3)
 
 
-def make_trainer(**options: Any) -> Trainer:
-    return Trainer(
-        accelerator='cpu',
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **options,
-    )
-
-
 def check_shapes(batch: dict[str, Tensor], count: int, size: int, ratio: int) -> None:
     fine = ratio * size
     assert batch['image'].shape == (count, BANDS, size, size)
@@ -93,7 +83,7 @@ def test_the_folder_of_the_toolbox(root: Path) -> None:
         str(root), crop_size=5, length=7, batch_size=2, eval_batch_size=3
     )
     task = Nearest()
-    make_trainer(max_epochs=2).fit(task, data)
+    quiet_trainer(max_epochs=2).fit(task, data)
     assert len(task.batches) == 6
     for batch in task.batches:
         check_shapes(batch, 2, 5, 6)
@@ -203,7 +193,7 @@ def test_a_prediction_lies_on_the_grid_of_the_pan(
     )
     out = tmp_path / 'sharp.tif'
     writer = GeoTIFFCubeWriter(out, output='cube')
-    make_trainer(callbacks=[writer]).predict(Nearest(), data, return_predictions=False)
+    quiet_trainer(callbacks=[writer]).predict(Nearest(), data, return_predictions=False)
     with rasterio.open(out) as file:
         written = file.read()
         assert file.shape == (30 * ratio, 26 * ratio)

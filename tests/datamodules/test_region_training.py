@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import shapely
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from helpers.trainers import quiet_trainer
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from torchgeo_hsi.datamodules import EnMAPL2ADataModule, SimulatedEnMAPDataModule
@@ -60,15 +61,8 @@ def train(root: Path, workers: int, epochs: int, **options: Any) -> Recorder:
     )
     torch.manual_seed(0)
     model = Recorder()
-    trainer = Trainer(
-        max_epochs=epochs,
-        accelerator='cpu',
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        default_root_dir=root.parent,
-        **options,
+    trainer = quiet_trainer(
+        root.parent, max_epochs=epochs, limit_val_batches=0, **options
     )
     trainer.fit(model, data)
     return model

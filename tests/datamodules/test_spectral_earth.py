@@ -20,6 +20,7 @@ from data.spectral_earth.data import (
     write_large_tree,
     write_tree,
 )
+from datamodules.stock_moco import small_moco
 from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 from torch import nn
@@ -78,18 +79,7 @@ class TestStockTasks:
     ) -> None:
         root, truth = small
         first, second = Recorder(), Recorder()
-        task = MoCo(
-            model='resnet18',
-            in_channels=len(BANDS),
-            version=2,
-            layers=2,
-            hidden_dim=16,
-            output_dim=8,
-            memory_bank_size=8,
-            size=16,
-            augmentation1=first,
-            augmentation2=second,
-        )
+        task = small_moco(len(BANDS), augmentation1=first, augmentation2=second)
         data = SpectralEarthDataModule(str(root), batch_size=5, bands=BANDS)
         trainer(root).fit(task, data)
         index = [43, 28, 10, 71]

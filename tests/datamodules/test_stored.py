@@ -15,9 +15,10 @@ from data.hyspecnet.data import write_hyspecnet
 from data.spectral_earth.data import write_large_tree
 from data.spectral_earth_downstream.data import write_downstream, write_hyperview
 from data.stores.data import write_store
+from datamodules.stock_moco import small_moco
 from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
-from torchgeo.tasks import MoCo, SemanticSegmentation
+from torchgeo.tasks import SemanticSegmentation
 
 from torchgeo_hsi.datamodules import (
     HSIHySpecNet11kDataModule,
@@ -237,16 +238,7 @@ class TestPretraining:
             assert torch.allclose(joined(one, key), joined(two, key), atol=1e-5)
 
     def test_stock_task(self, tree: Path) -> None:
-        task = MoCo(
-            model='resnet18',
-            in_channels=len(BANDS),
-            version=2,
-            layers=2,
-            hidden_dim=16,
-            output_dim=8,
-            memory_bank_size=8,
-            size=16,
-        )
+        task = small_moco(len(BANDS))
         module = SpectralEarthDataModule(
             str(tree / 'store'), batch_size=5, bands=BANDS, num_workers=1
         )

@@ -5,12 +5,10 @@
 
 import json
 import pickle
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import rasterio
@@ -60,12 +58,6 @@ def sample(dataset: SimulatedEnMAP) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope='module')
 def tile(dataset: SimulatedEnMAP) -> SceneTile:
     return EnMAPScene(dataset.config).render(0, 0, SIZE, SIZE)
-
-
-@pytest.fixture(autouse=True)
-def no_figures() -> Iterator[None]:
-    yield
-    plt.close('all')
 
 
 def query(

@@ -17,6 +17,7 @@ from data.spectral_earth_downstream.data import write_downstream
 from data.stores.data import Numbers, write_store
 from torch.utils.data import DataLoader, Subset
 
+from tests.datasets.stored_values import Listed, Values, same
 from torchgeo_hsi.datasets import (
     HSIHySpecNet11k,
     SpectralEarth,
@@ -35,37 +36,6 @@ from torchgeo_hsi.errors import (
 )
 from torchgeo_hsi.io.store import FieldSpec, StoreSpec, create_store
 from torchgeo_hsi.physics import BandSet
-
-type Values = dict[str, Any]
-
-
-def same(found: Values, wanted: Values, image: torch.dtype | None = None) -> None:
-    """Check keys, their order, data types and numbers."""
-    assert list(found) == list(wanted)
-    for key, value in wanted.items():
-        if isinstance(value, torch.Tensor):
-            if key == 'image' and image is not None:
-                value = value.to(image)
-            assert found[key].dtype == value.dtype, key
-            assert torch.equal(found[key].nan_to_num(7), value.nan_to_num(7)), key
-        else:
-            assert found[key] == value, key
-
-
-class Listed:
-    """A dataset of given samples."""
-
-    def __init__(self, samples: list[Values], **attributes: Any) -> None:
-        self.samples = samples
-        vars(self).update(attributes)
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Values:
-        if isinstance(self.samples[index], Exception):
-            raise self.samples[index]
-        return self.samples[index]
 
 
 @pytest.fixture(scope='module')

@@ -8,9 +8,11 @@ from fuzz.cases_envi import envi_cases
 from fuzz.cases_hdf5 import hdf5_cases
 from fuzz.cases_labels import label_cases
 from fuzz.cases_other import other_cases
+from fuzz.cases_state import state_cases
 from fuzz.cases_store import store_cases
 from fuzz.cases_text import text_cases
 from fuzz.cases_tiff import tiff_cases
+from fuzz.cases_vectors import vector_cases
 from fuzz.cases_weights import weight_cases
 from fuzz.cases_xml import product_cases
 
@@ -23,8 +25,10 @@ def all_cases() -> list[Case]:
         *product_cases(),
         *hdf5_cases(),
         *store_cases(),
+        *state_cases(),
         *text_cases(),
         *weight_cases(),
         *label_cases(),
         *other_cases(),
+        *vector_cases(),
     ]

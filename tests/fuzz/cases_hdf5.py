@@ -165,7 +165,7 @@ _PRISMA_CASES: dict[str, tuple[Edit, str]] = {
     ),
     'wavelengths missing': (no_attribute(None, 'List_Cw_Vnir'), REFUSED),
     'wavelengths too few': (attribute(None, 'List_Cw_Vnir', np.ones(3)), REFUSED),
-    'wavelengths NaN': (attribute(None, 'List_Cw_Vnir', np.full(66, np.nan)), EITHER),
+    'wavelengths NaN': (attribute(None, 'List_Cw_Vnir', np.full(66, np.nan)), REFUSED),
     'wavelengths infinite': (
         attribute(None, 'List_Cw_Vnir', np.full(66, np.inf)),
         REFUSED,
@@ -226,7 +226,7 @@ _EMIT_CASES: dict[str, tuple[Edit, str]] = {
     ),
     'table of NaN': (
         lambda f: put('location/glt_x', np.full(f['location/glt_x'].shape, np.nan))(f),
-        EITHER,
+        REFUSED,
     ),
     'one table missing': (delete('location/glt_y'), EITHER),
     'cube is a group': (group('reflectance'), REFUSED),

@@ -170,7 +170,7 @@ _SCENES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     ),
     'gain of another number': (_info(gain=[1.0]), REFUSED),
     'gain is a text': (_info(gain='much'), REFUSED),
-    'gain NaN': (_info(gain=['nan'] * 6), EITHER),
+    'gain NaN': (_info(gain=['nan'] * 6), REFUSED),
     'CRS is no WKT': (_info(crs='PROJCS['), REFUSED),
     'CRS names a file': (_info(crs='/etc/passwd'), REFUSED),
     'CRS is a number': (_info(crs=7), REFUSED),

@@ -50,7 +50,7 @@ def _const(content: bytes) -> Change:
 
 
 _DEEP = b'[' * 200_000 + b']' * 200_000
-_JSON: dict[str, tuple[Change, str]] = {
+JSON: dict[str, tuple[Change, str]] = {
     'JSON 200 000 deep': (_const(_DEEP), REFUSED),
     'JSON is a list': (_const(b'[]'), REFUSED),
     'JSON is null': (_const(b'null'), REFUSED),
@@ -71,10 +71,15 @@ _STATISTICS: dict[str, tuple[Change, str]] = {
     'mean of words': (_field(mean=['a', 'b']), REFUSED),
     'mean in two axes': (_field(mean=[[1.0], [2.0]]), REFUSED),
     'mean of unequal rows': (_field(mean=[[1.0], [2.0, 3.0]]), REFUSED),
-    'mean NaN': (_field(mean=[float('nan'), 1.0]), EITHER),
-    'mean null': (_field(mean=[None, 1.0]), READ),
-    'std negative': (_field(std=[-1.0, 1.0]), EITHER),
-    'std infinite': (_field(std=[float('inf'), 1.0]), EITHER),
+    'mean NaN': (_field(mean=[float('nan'), 1.0]), REFUSED),
+    'mean null': (_field(mean=[None, 1.0]), REFUSED),
+    'mean null without pixels': (_field(mean=[None, 1.0], count=[0, 9]), READ),
+    'least above the largest': (_field(min=[9.0, 1.0]), REFUSED),
+    'more valid pixels than pixels': (_field(pixels=3), REFUSED),
+    'count negative': (_field(count=[-1, 9]), REFUSED),
+    'quantile of 7': (_field(quantiles={'7': [1.0, 2.0]}), REFUSED),
+    'std negative': (_field(std=[-1.0, 1.0]), REFUSED),
+    'std infinite': (_field(std=[float('inf'), 1.0]), REFUSED),
     'count beyond 64 bits': (_field(count=[10**30, 1]), REFUSED),
     'count is a fraction': (_field(count=[0.5, 1]), EITHER),
     'pixels are a word': (_field(pixels='many'), REFUSED),
@@ -85,8 +90,8 @@ _STATISTICS: dict[str, tuple[Change, str]] = {
     'covariance is no triangle': (_field(covariance=[[1, 2], [3]]), REFUSED),
     'covariance of another size': (_field(covariance=[[1], [1, 2], [1, 2, 3]]), EITHER),
     'covariance is a number': (_field(covariance=7), REFUSED),
-    'wavelengths in nm': (_field(wavelength_um=[500, 600]), EITHER),
-    'wavelengths too few': (_field(wavelength_um=[0.5]), EITHER),
+    'wavelengths in nm': (_field(wavelength_um=[500, 600]), REFUSED),
+    'wavelengths too few': (_field(wavelength_um=[0.5]), REFUSED),
     'no mean': (
         lambda c: json.dumps(
             {k: v for k, v in json.loads(c).items() if k != 'mean'}
@@ -290,7 +295,7 @@ def text_cases() -> Iterator[Case]:
         'statistics',
         'statistics.json',
         reading.statistics,
-        _JSON | _STATISTICS,
+        JSON | _STATISTICS,
         **end,
     )
     some = ('one byte', 'eight bytes', *_CUT)
@@ -312,10 +317,10 @@ def text_cases() -> Iterator[Case]:
         'texts',
         'item-TRUTH.JSON',
         reading.simulated,
-        _JSON | _SIMULATED,
+        JSON | _SIMULATED,
         leave=('links in a circle', 'link to nothing'),
     )
-    yield from _list('STAC', 'texts', 'item.json', reading.stac, _JSON | _STAC)
+    yield from _list('STAC', 'texts', 'item.json', reading.stac, JSON | _STAC)
     yield from _list(
         'configuration',
         'texts',

@@ -183,7 +183,7 @@ _FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     'tags: nm said to be um': (lambda: _waves('500', 'um'), REFUSED),
     'tags: scale NaN': (lambda: _scaled('scale', 'nan'), EITHER),
     'tags: scale is a word': (lambda: _scaled('scale', 'half'), EITHER),
-    'tags: scale 1e308': (lambda: _scaled('scale', '1e308'), EITHER),
+    'tags: scale 1e308': (lambda: _scaled('scale', '1e308'), REFUSED),
     'tags: offset infinite': (lambda: _scaled('offset', 'inf'), EITHER),
     'geo keys are noise': (
         lambda: tiff({tags.GEO_KEYS: (3, [1, 1, 0, 9, 1025, 0, 1, 2] + [7] * 30)}),

@@ -135,6 +135,48 @@ def module_statistics(path: Path) -> None:
     read_statistics(path)
 
 
+def scores(path: Path) -> None:
+    """Read the scores of an earlier run."""
+    from torchgeo_hsi.callbacks.score_file import read_scores
+
+    assert isinstance(read_scores(path), dict)
+
+
+def record(path: Path) -> None:
+    """Ask whether an output is finished."""
+    from torchgeo_hsi.cli._records import OutputRecords
+    from torchgeo_hsi.cli._scenes import Scene
+
+    records = OutputRecords(path.parents[1], 'recipe')
+    records.is_done(Scene('one.tif', 'one'), path.parents[1], overwrite=True)
+    records.is_begun(Scene('one.tif', 'one'))
+
+
+def source(path: Path) -> None:
+    """Compare the source of a conversion with that of the run before."""
+    import shutil
+
+    from torchgeo_hsi.datasets._convert_source import check_source
+
+    copy = path.parents[2] / 'out' / 'run'
+    shutil.copytree(path.parent, copy, symlinks=True)
+    check_source(copy, {'items': 4, 'note': ''})
+
+
+def begun(path: Path) -> None:
+    """Finish a copy of a store that was begun."""
+    import shutil
+
+    from torchgeo_hsi.io.store import done_shards, finish_store
+
+    if not path.is_dir():
+        path = path.parent
+    copy = path.parents[1] / 'out' / path.name
+    shutil.copytree(path, copy, symlinks=True)
+    done_shards(copy)
+    finish_store(copy)
+
+
 def split(path: Path) -> None:
     """Read a list of patches."""
     from torchgeo_hsi.datasets.spectral_earth.splits import read_split

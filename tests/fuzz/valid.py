@@ -145,6 +145,45 @@ def _store(folder: Path) -> None:
     finish_store(path)
 
 
+def _state(folder: Path) -> None:
+    """Write what runs leave for the next one."""
+    from torchgeo_hsi.cli._records import OutputRecords
+    from torchgeo_hsi.cli._scenes import Scene
+
+    scores = {'test': {'test_loss': 0.5, 'epoch': 3.0}}
+    (folder / 'scores.json').write_text(json.dumps(scores), encoding='utf-8')
+    source = json.dumps({'items': 4, 'note': ''})
+    (folder / 'run').mkdir()
+    (folder / 'run' / '.source.json').write_text(source, encoding='utf-8')
+    OutputRecords(folder, 'recipe').note(Scene('one.tif', 'one'), finished=True)
+
+
+def _begun(folder: Path) -> None:
+    """Begin a store and write one of its shards."""
+    from torchgeo_hsi.io.store import FieldSpec, StoreSpec, create_store, write_shard
+
+    path = folder / 'begun.zarr'
+    spec = StoreSpec(
+        {'image': FieldSpec((2, 8, 8), 'int16', 0)}, items=2, shard_items=2
+    )
+    create_store(path, spec)
+    image = np.arange(2 * 2 * 8 * 8, dtype='i2').reshape(2, 2, 8, 8)
+    write_shard(path, 0, {'image': image}, [{'name': 'a'}, {'name': 'b'}])
+
+
+def _vectors(folder: Path) -> None:
+    """Write the features of the labels in other formats."""
+    import geopandas
+
+    _labels(folder)
+    frame = geopandas.read_file(folder / 'labels.geojson')
+    for path in folder.iterdir():
+        path.unlink()
+    frame.to_file(folder / 'labels.gpkg', layer='labels')
+    frame.to_file(folder / 'labels.shp')
+    frame.to_parquet(folder / 'labels.parquet')
+
+
 def _statistics(folder: Path) -> None:
     from torchgeo_hsi.io.statistics_file import write_statistics_file
     from torchgeo_hsi.physics.statistics import BandSummary
@@ -316,6 +355,7 @@ def _gas(folder: Path) -> None:
 #: What makes each valid input.
 MAKERS: dict[str, Callable[[Path], None]] = {
     'archive': _archive,
+    'begun': _begun,
     'desis': _desis,
     'emit': _emit,
     'enmap': _enmap,
@@ -330,11 +370,13 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     'pairs': _pairs,
     'prisma': _prisma,
     'scene store': _scene_store,
+    'state': _state,
     'statistics': _statistics,
     'store': _store,
     'texts': _texts,
     'tiff': _tiff,
     'toolbox': _toolbox,
     'tree': _tree,
+    'vectors': _vectors,
     'weights': _weights,
 }

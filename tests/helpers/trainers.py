@@ -9,11 +9,11 @@ from typing import Any
 from lightning.pytorch import Trainer
 
 
-def quiet_trainer(folder: str | Path, **options: Any) -> Trainer:
+def quiet_trainer(folder: str | Path | None = None, **options: Any) -> Trainer:
     """Make a trainer that writes and says nothing, on the CPU.
 
     Args:
-        folder: Where it would write.
+        folder: Where it would write; without, where the tests run.
         **options: Of the trainer.
 
     Returns:
@@ -21,4 +21,4 @@ def quiet_trainer(folder: str | Path, **options: Any) -> Trainer:
     """
     quiet = {'logger': False, 'enable_checkpointing': False, 'accelerator': 'cpu'}
     quiet |= {'enable_progress_bar': False, 'enable_model_summary': False}
-    return Trainer(default_root_dir=folder, **(quiet | options))
+    return Trainer(**({'default_root_dir': folder} | quiet | options))

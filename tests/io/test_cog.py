@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
-from rasterio.crs import CRS
+from helpers.cogs import TRANSFORM, UTM33, leftovers, make_cube
 from rasterio.env import GDALVersion, get_gdal_config
 from rasterio.windows import Window
 
@@ -25,18 +24,6 @@ from torchgeo_hsi.physics import BandSet
 pytestmark = pytest.mark.filterwarnings(
     'ignore::rasterio.errors.NotGeoreferencedWarning'
 )
-
-TRANSFORM = Affine(30, 0, 366975, 0, -30, 5805165)
-UTM33 = CRS.from_epsg(32633)
-
-
-def _cube(shape: tuple[int, int, int], dtype: str = 'float32') -> np.ndarray:
-    values = np.random.default_rng(0).normal(1000, 300, shape)
-    return values.astype(dtype)
-
-
-def _leftovers(folder: Path) -> list[str]:
-    return [p.name for p in folder.iterdir() if p.name.startswith('.')]
 
 
 def _directories(path: Path) -> list[dict[int, tuple[int, int]]]:
@@ -84,7 +71,7 @@ class TestCubeWriter:
     def test_windows_in_any_order(
         self, tmp_path: Path, shape: tuple[int, int, int], dtype: str
     ) -> None:
-        cube = _cube(shape, dtype)
+        cube = make_cube(shape, dtype)
         windows = [
             Window(c, r, min(90, shape[2] - c), min(70, shape[1] - r))
             for r in range(0, shape[1], 70)
@@ -103,10 +90,12 @@ class TestCubeWriter:
             np.testing.assert_array_equal(src.read(), cube)
             assert (src.crs, src.transform) == (UTM33, TRANSFORM)
             assert src.dtypes == (dtype,) * shape[0]
-        assert _leftovers(path.parent) == []
+        assert leftovers(path.parent) == []
 
     def test_cog_layout(self, tmp_path: Path) -> None:
-        path = write_cog(tmp_path / 'c.tif', _cube((2, 1500, 1100)), UTM33, TRANSFORM)
+        path = write_cog(
+            tmp_path / 'c.tif', make_cube((2, 1500, 1100)), UTM33, TRANSFORM
+        )
         with rasterio.open(path) as src:
             assert src.tags(ns='IMAGE_STRUCTURE')['LAYOUT'] == 'COG'
             assert src.profile['tiled']
@@ -121,7 +110,7 @@ class TestCubeWriter:
         assert overviews[0][324][1] < full[324][0]
 
     def test_overviews_average_without_nodata(self, tmp_path: Path) -> None:
-        cube = _cube((6, 520, 520))
+        cube = make_cube((6, 520, 520))
         cube[:, ::2, ::2] = np.nan
         cube[:, 100:140, 200:240] = np.nan
         path = write_cog(tmp_path / 'c.tif', cube, UTM33, TRANSFORM, np.nan)
@@ -174,7 +163,11 @@ class TestCubeWriter:
             good=[True, True, False],
         )
         path = write_cog(
-            tmp_path / 'c.tif', _cube((3, 8, 9), 'int16'), UTM33, TRANSFORM, bands=bands
+            tmp_path / 'c.tif',
+            make_cube((3, 8, 9), 'int16'),
+            UTM33,
+            TRANSFORM,
+            bands=bands,
         )
         with rasterio.open(path) as src:
             assert src.descriptions == ('B1', 'B48', 'B224')
@@ -219,7 +212,7 @@ class TestCubeWriter:
 
     @pytest.mark.parametrize('compress', ['lzw', 'zstd', 'none', 'DEFLATE'])
     def test_compression(self, tmp_path: Path, compress: str) -> None:
-        cube = _cube((5, 40, 40))
+        cube = make_cube((5, 40, 40))
         path = write_cog(tmp_path / 'c.tif', cube, compress=compress)
         with rasterio.open(path) as src:
             found = src.tags(ns='IMAGE_STRUCTURE').get('COMPRESSION', 'none')
@@ -251,7 +244,7 @@ class TestCache:
 
 
 def test_scale_of_each_band(tmp_path: Path) -> None:
-    values = _cube((3, 20, 20))
+    values = make_cube((3, 20, 20))
     path = tmp_path / 'a.tif'
     write_cog(path, values, scale=[1e-4, 2e-4, 1.0], offset=[0, 0.1, 0])
     with rasterio.open(path) as src:
@@ -265,7 +258,7 @@ def test_scale_of_each_band(tmp_path: Path) -> None:
 @pytest.mark.parametrize('nodata', [None, -9999])
 def test_mask(tmp_path: Path, nodata: float | None) -> None:
     shape = (6, 700, 640)
-    values = _cube(shape, 'int16')
+    values = make_cube(shape, 'int16')
     mask = np.random.default_rng(1).random(shape[1:]) < 0.5
     mask[:64] = False
     path = tmp_path / 'a.tif'

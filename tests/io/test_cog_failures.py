@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
-from rasterio.crs import CRS
+from helpers.cogs import leftovers, make_cube
 from rasterio.windows import Window
 
 from torchgeo_hsi.errors import BandMismatchError, OutputError
@@ -29,18 +28,6 @@ pytestmark = pytest.mark.filterwarnings(
     'ignore::rasterio.errors.NotGeoreferencedWarning'
 )
 
-TRANSFORM = Affine(30, 0, 366975, 0, -30, 5805165)
-UTM33 = CRS.from_epsg(32633)
-
-
-def _cube(shape: tuple[int, int, int], dtype: str = 'float32') -> np.ndarray:
-    values = np.random.default_rng(0).normal(1000, 300, shape)
-    return values.astype(dtype)
-
-
-def _leftovers(folder: Path) -> list[str]:
-    return [p.name for p in folder.iterdir() if p.name.startswith('.')]
-
 
 class TestFailures:
     def test_error_in_the_middle_leaves_the_old_file(self, tmp_path: Path) -> None:
@@ -51,7 +38,7 @@ class TestFailures:
         with pytest.raises(RuntimeError, match='my own'), out:
             raise RuntimeError('my own error')
         assert path.read_bytes() == before
-        assert _leftovers(tmp_path) == []
+        assert leftovers(tmp_path) == []
 
     def test_existing_file_is_kept(self, tmp_path: Path) -> None:
         path = write_cog(tmp_path / 'c.tif', np.ones((4, 4), 'uint8'))
@@ -94,12 +81,12 @@ class TestFailures:
     def test_bands_that_do_not_fit(self, tmp_path: Path) -> None:
         bands = BandSet(np.array([0.5, 0.6]))
         with pytest.raises(BandMismatchError, match='Expected 3 band'):
-            write_cog(tmp_path / 'c.tif', _cube((3, 4, 4)), bands=bands)
+            write_cog(tmp_path / 'c.tif', make_cube((3, 4, 4)), bands=bands)
         with pytest.raises(BandMismatchError, match='uint8 or uint16'):
-            write_cog(tmp_path / 'c.tif', _cube((1, 4, 4)), colormap={1: (0, 0, 0)})
+            write_cog(tmp_path / 'c.tif', make_cube((1, 4, 4)), colormap={1: (0, 0, 0)})
         for bad in ({'compress': 'jpeg'}, {'overview_resampling': 'best'}):
             with pytest.raises(ValueError, match=r'jpeg|best'):
-                write_cog(tmp_path / 'c.tif', _cube((1, 4, 4)), **bad)
+                write_cog(tmp_path / 'c.tif', make_cube((1, 4, 4)), **bad)
         with pytest.raises(OutputError, match=r'out of range|nodata'):
             write_cog(tmp_path / 'c.tif', np.ones((4, 4), 'uint8'), nodata=-9999)
         assert list(tmp_path.iterdir()) == []
@@ -173,7 +160,7 @@ class TestFailures:
         assert list(tmp_path.iterdir()) == []
 
     def test_truncated_file_is_noticed(self, tmp_path: Path) -> None:
-        path = write_cog(tmp_path / 'c.tif', _cube((3, 600, 600)))
+        path = write_cog(tmp_path / 'c.tif', make_cube((3, 600, 600)))
         check_blocks(path)
         os.truncate(path, path.stat().st_size - 1000)
         with pytest.raises(OSError, match='block is missing'):
@@ -205,9 +192,9 @@ class TestKill:
         run = subprocess.run([sys.executable, '-c', code, str(path)], check=False)
         assert run.returncode == -signal.SIGKILL
         assert not path.exists()
-        assert len(_leftovers(tmp_path)) == 1
+        assert len(leftovers(tmp_path)) == 1
         write_cog(path, np.full((64, 64), 7, 'uint8'))
-        assert _leftovers(tmp_path) == []
+        assert leftovers(tmp_path) == []
         with rasterio.open(path) as src:
             assert (src.read() == 7).all()
 
@@ -218,7 +205,7 @@ class TestKill:
             first.write(Window(0, 0, 4, 4), np.full((4, 4), 2, 'uint8'))
         with rasterio.open(path) as src:
             assert (src.read() == 2).all()
-        assert _leftovers(tmp_path) == []
+        assert leftovers(tmp_path) == []
 
     def test_folder_without_lock_is_removed_when_old(self, tmp_path: Path) -> None:
         young, old = tmp_path / '.c.tif.young.part', tmp_path / '.c.tif.old.part'
@@ -226,4 +213,4 @@ class TestKill:
         old.mkdir()
         os.utime(old, (0, 0))
         write_cog(tmp_path / 'c.tif', np.ones((4, 4), 'uint8'))
-        assert _leftovers(tmp_path) == [young.name]
+        assert leftovers(tmp_path) == [young.name]

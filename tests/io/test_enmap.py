@@ -1,7 +1,8 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-import re
+"""EnMAP products: bands, values and quality layers."""
+
 import shutil
 from pathlib import Path
 
@@ -15,21 +16,12 @@ from data.enmap_l2a.data import (
     NODATA,
     OUTSIDE,
     Scene,
-    make_bare_image,
     make_product,
     nominal,
 )
 from rasterio.windows import Window
 
-from torchgeo_hsi.errors import (
-    BandMismatchError,
-    CorruptFileError,
-    EmptyDataError,
-    HSIWarning,
-    MetadataError,
-    NominalWavelengthWarning,
-    UnitError,
-)
+from torchgeo_hsi.errors import CorruptFileError, EmptyDataError, MetadataError
 from torchgeo_hsi.io import EnMAPL2AReader
 from torchgeo_hsi.io.enmap import QUALITY_LAYERS
 
@@ -223,186 +215,11 @@ def test_folder_without_image(tmp_path: Path) -> None:
             EnMAPL2AReader(path)
 
 
-@pytest.mark.parametrize(
-    ('old', 'new', 'error', 'match'),
-    [
-        ('</level_X>', '', CorruptFileError, 'truncated'),
-        ('<level>L2A', '<level>L1C', MetadataError, 'got L1C'),
-        ('<level>L2A</level>', '', MetadataError, 'no base/level'),
-        ('level_X', 'other', MetadataError, '<level_X>'),
-        ('0.0001', 'abc', MetadataError, 'GainOfBand'),
-        ('<FWHMOfBand>', '<FWHM><FWHMOfBand>', CorruptFileError, 'damaged'),
-        ('bandCharacterisation', 'bands', MetadataError, 'bandCharacterisation'),
-        (
-            '<level_X',
-            '<!DOCTYPE x [<!ENTITY e "e">]>\n<level_X',
-            CorruptFileError,
-            'unsafe',
-        ),
-    ],
-)
-def test_bad_metadata(
-    tmp_path: Path, old: str, new: str, error: type[Exception], match: str
-) -> None:
-    made = make_product(tmp_path, layers=False)
-    text = made.metadata.read_text()
-    assert old in text
-    made.metadata.write_text(text.replace(old, new))
-    with pytest.raises(error, match=match):
-        EnMAPL2AReader(made.folder)
-
-
-def rewrite(made: Scene, tag: str, value: str, count: int | None = None) -> None:
-    """Put another value between the tags of the first *count* bands."""
-    text = made.metadata.read_text()
-    pattern, new = rf'<{tag}>[^<]*<', f'<{tag}>{value}<'
-    made.metadata.write_text(re.sub(pattern, new, text, count=count or 0))
-
-
-@pytest.mark.parametrize(('value', 'count'), [('0', None), ('0', 1), ('nan', None)])
-def test_unknown_widths(tmp_path: Path, value: str, count: int | None) -> None:
-    made = make_product(tmp_path, layers=False)
-    rewrite(made, 'FWHMOfBand', value, count)
-    with pytest.warns(HSIWarning, match=r'SPECTRAL_IMAGE\.TIF: FWHMOfBand.* left out'):
-        opened = EnMAPL2AReader(made.folder)
-    with opened as reader:
-        assert reader.info.bands is not None
-        assert reader.info.bands.fwhm is None
-    widths = np.full(224, 7.0)
-    EnMAPL2AReader(made.folder, fwhm=widths, wavelength_unit='nm').close()
-
-
-@pytest.mark.parametrize(
-    ('tag', 'value'),
-    [('GainOfBand', '0'), ('GainOfBand', 'nan'), ('OffsetOfBand', 'inf')],
-)
-def test_unusable_scale(tmp_path: Path, tag: str, value: str) -> None:
-    made = make_product(tmp_path, layers=False)
-    rewrite(made, tag, value, count=3)
-    with pytest.raises(
-        MetadataError, match=r'GainOfBand.*METADATA\.XML, got none for 3 bands'
-    ):
-        EnMAPL2AReader(made.folder)
-    with EnMAPL2AReader(made.folder, scale=1.0) as reader:
-        assert reader.read([0])[0].any()
-
-
-def test_scale_of_a_missing_band(tmp_path: Path) -> None:
-    made = make_product(tmp_path, layers=False)
-    text = made.metadata.read_text()
-    band = made.names.index('B130') + 1
-    start = text.index(f'<bandID number="{band}">')
-    end = text.index('</bandID>', start)
-    part = text[start:end].replace('0.0001', '0')
-    made.metadata.write_text(text[:start] + part + text[end:])
-    with EnMAPL2AReader(made.folder) as reader:
-        assert not reader.read([band - 1])[1].any()
-
-
-@pytest.mark.parametrize(('value', 'reason'), [('0.55', 'Check the unit'), ('nan', '')])
-def test_wavelengths_in_another_unit(tmp_path: Path, value: str, reason: str) -> None:
-    made = make_product(tmp_path, layers=False)
-    rewrite(made, 'wavelengthCenterOfBand', value)
-    with pytest.raises(UnitError, match=rf'METADATA\.XML: Expected.*{reason}'):
-        EnMAPL2AReader(made.folder)
-
-
-def test_metadata_of_another_product(tmp_path: Path) -> None:
-    made = make_product(tmp_path, layers=False)
-    with rasterio.open(made.image) as src:
-        profile, pixels = {**src.profile, 'count': 218}, src.read()[:218]
-    with rasterio.open(made.image, 'w', **profile) as dst:
-        dst.write(pixels)
-    with pytest.raises(MetadataError, match='describes 224 bands'):
-        EnMAPL2AReader(made.folder)
-
-
 def test_truncated_image(tmp_path: Path) -> None:
     made = make_product(tmp_path)
     made.image.write_bytes(made.image.read_bytes()[:-100])
     with pytest.raises(CorruptFileError, match=r'SPECTRAL_IMAGE\.TIF'):
         EnMAPL2AReader(made.folder)
-
-
-def test_bare_image_gets_nominal_wavelengths(tmp_path: Path) -> None:
-    path = tmp_path / 'scene.tif'
-    cube = make_bare_image(path)
-    with pytest.warns(NominalWavelengthWarning, match=r'scene\.tif: neither METADATA'):
-        opened = EnMAPL2AReader(path)
-    with opened as reader:
-        info = reader.info
-        np.testing.assert_array_equal(reader.read()[0], cube)
-    centres, _ = nominal()
-    order = np.argsort(centres)
-    assert info.spectral_source == 'nominal'
-    assert info.bands is not None
-    np.testing.assert_allclose(info.bands.wavelength * 1e3, centres[order], atol=1e-6)
-    assert info.bands.fwhm is not None
-    assert info.bands.names == tuple(f'B{i + 1}' for i in order)
-    with EnMAPL2AReader(path, warn=False) as reader:
-        assert reader.quality_layers == ()
-
-
-@pytest.mark.parametrize('order', ['wavelength', 'detector'])
-def test_bare_image_with_tags(tmp_path: Path, order: str) -> None:
-    path = tmp_path / 'scene.tif'
-    make_bare_image(path, tags=True, order=order)
-    centres, _ = nominal()
-    rank = np.argsort(centres) if order == 'wavelength' else np.arange(224)
-    with EnMAPL2AReader(path) as reader:
-        assert reader.info.bands is not None
-        assert reader.info.spectral_source == 'scene'
-        assert reader.info.bands.names == tuple(f'B{i + 1}' for i in rank)
-        assert reader.info.bands.is_sorted == (order == 'wavelength')
-        np.testing.assert_allclose(
-            reader.info.bands.wavelength * 1e3, centres[rank] + 0.1, atol=1e-3
-        )
-
-
-def test_tags_without_unit(tmp_path: Path) -> None:
-    path = tmp_path / 'scene.tif'
-    make_bare_image(path, tags=True, unit=None)
-    with pytest.raises(MetadataError, match='wavelength_unit='):
-        EnMAPL2AReader(path)
-    with pytest.raises(UnitError):
-        EnMAPL2AReader(path, wavelength_unit='um')
-    EnMAPL2AReader(path, wavelength_unit='nm').close()
-
-
-def test_kept_bands(tmp_path: Path) -> None:
-    # as in SpectralEarth: 202 bands in the order of wavelength, and nothing else known
-    path = tmp_path / 'scene.tif'
-    make_bare_image(path, bands=202)
-    with EnMAPL2AReader(path, warn=False) as reader:
-        assert reader.info.bands is not None
-        names = reader.info.bands.names
-    assert len(names) == 202
-    assert not {f'B{i}' for i in [*range(127, 142), *range(161, 168)]} & set(names)
-
-
-def test_unknown_number_of_bands(tmp_path: Path) -> None:
-    path = tmp_path / 'scene.tif'
-    make_bare_image(path, bands=210)
-    with pytest.raises(
-        BandMismatchError, match=r'210 bands and no wavelengths.*open it with HSICube'
-    ):
-        EnMAPL2AReader(path)
-
-
-def test_some_of_the_bands(tmp_path: Path) -> None:
-    path = tmp_path / 'scene.tif'
-    make_bare_image(path, tags=True, order='detector', bands=91)
-    with EnMAPL2AReader(path) as reader:
-        assert reader.info.bands is not None
-        assert reader.info.bands.names == tuple(f'B{i + 1}' for i in range(91))
-
-
-def test_other_sensor(tmp_path: Path) -> None:
-    path = tmp_path / 'scene.tif'
-    make_bare_image(path)
-    other = np.linspace(0.38, 2.5, 224)
-    with pytest.raises(BandMismatchError, match='do not fit EnMAP'):
-        EnMAPL2AReader(path, wavelength=other)
 
 
 def test_outside_is_no_data(scene: Scene) -> None:

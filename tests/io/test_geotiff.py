@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from rasterio.transform import Affine
+from helpers.tiffs import PLACE, write_raster
 from rasterio.windows import Window
 
 from torchgeo_hsi.errors import (
@@ -30,20 +30,7 @@ def cube(dtype: str = 'int16') -> np.ndarray:
 
 
 def write(path: Path, values: np.ndarray | None = None, **options: Any) -> np.ndarray:
-    values = cube() if values is None else values
-    count, height, width = values.shape
-    profile = {
-        'driver': 'GTiff',
-        'count': count,
-        'height': height,
-        'width': width,
-        'dtype': values.dtype,
-        'crs': 'EPSG:32633',
-        'transform': Affine(30, 0, 365055, 0, -30, 5809965),
-    }
-    with rasterio.open(path, 'w', **{**profile, **options}) as dst:
-        dst.write(values)
-    return values
+    return write_raster(path, cube() if values is None else values, **options)
 
 
 def tag(path: Path, ns: str | None = None, **columns: Any) -> None:
@@ -65,7 +52,7 @@ def test_pixels_and_place(tmp_path: Path) -> None:
     assert info.shape == (4, 9, 7)
     assert info.dtype == 'int16'
     assert info.crs.to_epsg() == 32633
-    assert info.transform == Affine(30, 0, 365055, 0, -30, 5809965)
+    assert info.transform == PLACE
     assert info.bands is None
     assert info.spectral_source == 'none'
     assert info.start is None
@@ -300,8 +287,7 @@ def test_damaged_block(tmp_path: Path) -> None:
 
 def test_without_georeference(tmp_path: Path) -> None:
     path = tmp_path / 'cube.tif'
-    with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
-        write(path, crs=None, transform=None)
+    write(path, crs=None, transform=None)
     before = list(warnings.filters)
 
     def read(_: int) -> tuple[object, object]:

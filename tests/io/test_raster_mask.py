@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
 from data.desis_l2a.data import make_product as make_desis
 from data.enmap_l2a.data import make_product as make_enmap
+from helpers.tiffs import profile_of
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
@@ -42,21 +42,11 @@ def hole() -> np.ndarray:
 
 def write(path: Path, values: np.ndarray, inside: bool | None, **options: Any) -> Path:
     """Write a raster with a mask inside of the file, beside it, or none."""
-    count, height, width = values.shape
-    profile = {
-        'driver': 'GTiff',
-        'count': count,
-        'height': height,
-        'width': width,
-        'dtype': values.dtype,
-        'crs': 'EPSG:32633',
-        'transform': Affine(30, 0, 4e5, 0, -30, 5e6),
-        # what GDAL would take for an alpha band by itself
-        'photometric': 'minisblack',
-    }
+    # GDAL would take the last band for alpha by itself
+    profile = profile_of(values, **({'photometric': 'minisblack'} | options))
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=bool(inside)),
-        rasterio.open(path, 'w', **{**profile, **options}) as dst,
+        rasterio.open(path, 'w', **profile) as dst,
     ):
         dst.write(values)
         if inside is not None:

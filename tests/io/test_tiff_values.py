@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from helpers.tiffs import write_raster
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 from rasterio.windows import Window
@@ -26,28 +27,13 @@ from torchgeo_hsi.io import (
     to_float,
 )
 
-PLACE = Affine(30, 0, 365055, 0, -30, 5809965)
-
 
 def write(
     path: Path, dtype: str = 'int16', values: np.ndarray | None = None, **options: Any
 ) -> np.ndarray:
     if values is None:
         values = np.random.default_rng(0).integers(1, 99, (4, 9, 7)).astype(dtype)
-    profile = {
-        'driver': 'GTiff',
-        'count': 4,
-        'height': 9,
-        'width': 7,
-        'dtype': dtype,
-        'crs': 'EPSG:32633',
-        'transform': PLACE,
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        with rasterio.open(path, 'w', **{**profile, **options}) as dst:
-            dst.write(values)
-    return values
+    return write_raster(path, values, **({'dtype': dtype} | options))
 
 
 def check_info(path: Path) -> TIFFInfo:

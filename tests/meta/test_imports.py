@@ -29,6 +29,7 @@ from meta.import_graph import (
 FLOORS = (
     {'torchgeo_hsi', 'errors'},
     {'_typing', '_json', '_precision', '_registry', '_compat', '_timm'},
+    {'_torch_file'},
     {'physics', 'plugins', 'jobs', 'graphs'},
     {'io', 'layers', 'metrics'},
     {'losses', 'models'},
@@ -46,6 +47,7 @@ FLOORS = (
 #: needs one no longer takes it out.
 IMPORTS: dict[str, set[str]] = {
     '_registry': {'errors'},
+    '_torch_file': {'_typing', 'errors'},
     'physics': {'_precision', '_registry', '_typing', 'errors'},
     'plugins': {'_registry', 'errors', 'torchgeo_hsi'},
     'jobs': {'_typing', 'errors'},
@@ -58,8 +60,10 @@ IMPORTS: dict[str, set[str]] = {
         '_compat',
         '_precision',
         '_registry',
+        '_torch_file',
         '_typing',
         'errors',
+        'io',
         'layers',
         'metrics',
         'physics',
@@ -81,6 +85,7 @@ IMPORTS: dict[str, set[str]] = {
     'datamodules': {
         '_compat',
         '_timm',
+        '_torch_file',
         '_typing',
         'datasets',
         'errors',
@@ -108,6 +113,7 @@ IMPORTS: dict[str, set[str]] = {
     'tasks': {
         '_compat',
         '_precision',
+        '_torch_file',
         '_typing',
         'errors',
         'graphs',

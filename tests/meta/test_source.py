@@ -8,16 +8,22 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = sorted((ROOT / 'torchgeo_hsi').rglob('*.py'))
-FOLDERS = ('torchgeo_hsi', 'tests', 'benchmarks', 'docs')
+FOLDERS = ('torchgeo_hsi', 'tests', 'benchmarks', 'docs', '.ci')
 SOURCES = sorted(
     path
     for folder in FOLDERS
     for path in (ROOT / folder).rglob('*.py')
     if '_build' not in path.parts
 )
+PACKAGE = [path for path in SOURCES if path.is_relative_to(ROOT / 'torchgeo_hsi')]
 
 MAX_FILE = 400
+#: Files that are to be split yet.
+STILL_LONG = {
+    'benchmarks/pretraining.py',
+    'tests/cli/test_run_verb.py',
+    'tests/jobs/test_run.py',
+}
 MAX_FUNCTION = 50
 
 HEADER = (
@@ -69,8 +75,9 @@ def test_headers() -> None:
 
 
 def test_files_are_short() -> None:
-    counts = {name(path): len(text(path).splitlines()) for path in PACKAGE}
-    assert {path: n for path, n in counts.items() if n >= MAX_FILE} == {}
+    counts = {name(path): len(text(path).splitlines()) for path in SOURCES}
+    long = {path: n for path, n in counts.items() if n >= MAX_FILE}
+    assert {path: n for path, n in long.items() if path not in STILL_LONG} == {}
 
 
 def test_functions_are_short() -> None:

@@ -13,7 +13,7 @@ import torchmetrics.functional.image as tm
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
-from torchgeo_hsi.errors import BandMismatchError, NodataWarning
+from torchgeo_hsi.errors import BandMismatchError, HSIWarning, NodataWarning
 from torchgeo_hsi.metrics import (
     ERGAS,
     MPSNR,
@@ -321,3 +321,39 @@ def test_shapes_are_checked(call: Any, message: str) -> None:
 def test_options_are_checked(build: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+#: Scores with a range or limits, of cubes whose values go up to a number.
+SCALED: list[tuple[Any, Any, dict[str, Any], float, str]] = [
+    (mpsnr, MPSNR, {}, 9800, 'about 10000.* data_range=1 '),
+    (mssim, MSSIM, {}, 9800, 'about 10000.* data_range=1 '),
+    (mpsnr, MPSNR, {'data_range': 1e4}, 0.98, r'about 1,.* data_range=10000 .*Pass'),
+    (mpsnr, MPSNR, {'data_range': 1e4, 'clamp': (0, 1)}, 9800, r'clamp=\(0, 1\)'),
+    (rmse, RMSE, {'clamp': (0, 1)}, 120, r'clamp=\(0, 1\) .*such as 1000'),
+]
+
+
+@pytest.mark.parametrize(('function', 'metric', 'options', 'top', 'match'), SCALED)
+def test_another_scale_is_named(
+    function: Any, metric: Any, options: dict[str, Any], top: float, match: str
+) -> None:
+    cubes = tuple(top * cube[None] for cube in vector())
+    with pytest.warns(HSIWarning, match=match):
+        function(*cubes, **options)
+    with pytest.warns(HSIWarning, match=match):
+        metric(**options).update(*cubes)
+
+
+def test_what_is_in_the_range_or_near_it_is_no_other_scale() -> None:
+    prediction, truth = vector()
+    for factor, top in ((1.0, 1.0), (8.0, 1.0), (0.05, 1.0), (9e3, 1e4), (90, 255)):
+        for function in (mpsnr, mssim):
+            function(factor * prediction, factor * truth, data_range=top)
+    # what does not count may be anything, and there may be nothing
+    valid = torch.ones(16, 16, dtype=torch.bool)
+    valid[:2] = False
+    mpsnr(prediction, truth.masked_fill(~valid, -32768), valid)
+    mpsnr(prediction, truth, torch.zeros_like(valid))
+    mssim(prediction, torch.zeros_like(truth))
+    # a wild prediction is a bad one, and not another scale
+    assert mpsnr(1e6 * prediction, truth) < 0

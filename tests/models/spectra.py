@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchgeo_hsi.physics import BandSet, gaussian_srf, get_sensor
 from torchgeo_hsi.physics.simulation import WAVELENGTH, material_spectrum
@@ -54,3 +54,11 @@ def bands_of(name: str, low: float = 0.0, high: float = 3.0) -> BandSet:
     bands = get_sensor(name).default_bandset
     inside = (bands.wavelength > low) & (bands.wavelength < high)
     return bands.select(np.flatnonzero(inside).tolist())
+
+
+def run(adapter: nn.Module, bands: BandSet) -> Tensor:
+    """Return the maps that an adapter makes of the spectra, seen through bands."""
+    image, axes = see(bands)
+    with torch.no_grad():
+        maps: Tensor = adapter(image, *axes)
+    return maps

@@ -205,7 +205,7 @@ JOBS = {
     'restore denoise': Job(
         _write_cube,
         _verb(
-            *('restore', 'denoise', '--method', 'svd', '--tile', '32'),
+            *('restore', 'denoise', '--method', 'svd', '--tile-size', '32'),
             *('--overlap', '8'),
             inputs=('scene.tif',),
             output='clean.tif',
@@ -214,7 +214,7 @@ JOBS = {
     'restore pansharpen': Job(
         write_pair,
         _verb(
-            *('restore', 'pansharpen', '--method', 'gsa', '--tile', '10'),
+            *('restore', 'pansharpen', '--method', 'gsa', '--tile-size', '10'),
             inputs=('pan.tif', 'cube.tif'),
             output='sharp.tif',
         ),
@@ -223,7 +223,7 @@ JOBS = {
         write_pair,
         _verb(
             *('restore', 'superresolve', '--method', 'bicubic', '--scale', '2'),
-            *('--tile', '12', '--overlap', '4'),
+            *('--tile-size', '12', '--overlap', '4'),
             inputs=('cube.tif',),
             output='fine.tif',
         ),

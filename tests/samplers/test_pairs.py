@@ -73,8 +73,10 @@ def test_no_pair(pixels: Any) -> None:
     dataset = pixels(*BOXES, days=DAYS)
     with pytest.raises(EmptyDataError, match='widen the gap'):
         TemporalPairSampler(dataset, 8, 4, min_gap=1000)
-    with pytest.raises(ValueError, match='min_gap <= max_gap'):
-        TemporalPairSampler(dataset, 8, 4, min_gap=5, max_gap=2)
+    nan = float('nan')
+    for least, most in ((5, 2), (-1, None), (nan, None), (1, nan)):
+        with pytest.raises(ValueError, match='min_gap <= max_gap'):
+            TemporalPairSampler(dataset, 8, 4, min_gap=least, max_gap=most)
     with pytest.raises(ValueError, match='positive sizes'):
         TemporalPairSampler(dataset, 0, 4)
 

@@ -11,75 +11,24 @@ import pytest
 import rasterio
 import scipy.io
 import torch
-from affine import Affine
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from torchgeo_hsi.errors import (
-    BandMismatchError,
-    EmptyDataError,
-    MetadataError,
-    OutputError,
+from tests.scenes.scene_files import (
+    BANDS,
+    HEIGHT,
+    NODATA,
+    WIDTH,
+    Centered,
+    Identity,
+    Smooth,
+    cube,
+    stored,
+    write,
 )
 from torchgeo_hsi.io import CubeWriter, open_cube, write_cog
-from torchgeo_hsi.layers import SceneModel, ScenePool
 from torchgeo_hsi.physics import BandSet
 from torchgeo_hsi.scenes import _strip, restore_scene
-
-NODATA = -32768
-BANDS, HEIGHT, WIDTH = 5, 150, 130
-PLACE = Affine(30, 0, 365055, 0, -30, 5809965)
-
-
-class Smooth(nn.Module):
-    """Box mean of 5 x 5 pixels: two rows and columns of margin make tiles exact."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[Tensor] = []
-
-    def forward(self, image: Tensor) -> Tensor:
-        self.seen.append(image.clone())
-        padded = nn.functional.pad(image, (2, 2, 2, 2), mode='replicate')
-        return nn.functional.avg_pool2d(padded, 5, 1)
-
-
-class Identity(nn.Module):
-    def forward(self, image: Tensor) -> Tensor:
-        return image
-
-
-class Centered(SceneModel):
-    """Takes the mean of the scene away."""
-
-    needs_scene = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool = ScenePool()
-
-    def forward(self, image: Tensor) -> Tensor:
-        return image - self.pool(image)[..., None, None]
-
-
-def cube(dtype: str = 'int16', seed: int = 0) -> NDArray[Any]:
-    values = np.random.default_rng(seed).uniform(100, 6000, (BANDS, HEIGHT, WIDTH))
-    return values.astype(dtype)
-
-
-def write(path: Path, values: NDArray[Any], nodata: float | None = NODATA) -> Path:
-    bands = BandSet(
-        np.linspace(0.45, 2.3, BANDS),
-        np.full(BANDS, 0.01),
-        [f'B{i + 1}' for i in range(BANDS)],
-    )
-    return write_cog(path, values, 'EPSG:32633', PLACE, nodata, bands=bands)
-
-
-def stored(path: Path) -> NDArray[Any]:
-    with rasterio.open(path) as src:
-        values: NDArray[Any] = src.read()
-    return values
 
 
 def box_mean(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -90,10 +39,10 @@ def box_mean(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize('is_large', [False, True])
-@pytest.mark.parametrize(('tile', 'overlap'), [(64, 16), (48, 24), (256, 0)])
+@pytest.mark.parametrize(('tile_size', 'overlap'), [(64, 16), (48, 24), (256, 0)])
 def test_tiles_leave_no_seam(
     tmp_path: Path,
-    tile: int,
+    tile_size: int,
     overlap: int,
     is_large: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -104,7 +53,10 @@ def test_tiles_leave_no_seam(
     values = cube('float32')
     source = write(tmp_path / 'in.tif', values, None)
     out = tmp_path / 'out.tif'
-    assert restore_scene(Smooth(), source, out, tile=tile, overlap=overlap) == out
+    assert (
+        restore_scene(Smooth(), source, out, tile_size=tile_size, overlap=overlap)
+        == out
+    )
     np.testing.assert_allclose(stored(out), box_mean(values), rtol=1e-5)
 
 
@@ -113,7 +65,9 @@ def test_all_but_the_numbers_stays(tmp_path: Path) -> None:
     values[:, 20:60, 30:50] = NODATA
     values[2, 100:103, 100:110] = NODATA
     source = write(tmp_path / 'in.tif', values)
-    out = restore_scene(Smooth(), source, tmp_path / 'out.tif', tile=64, overlap=16)
+    out = restore_scene(
+        Smooth(), source, tmp_path / 'out.tif', tile_size=64, overlap=16
+    )
     with rasterio.open(source) as old, rasterio.open(out) as new:
         assert (new.crs, new.transform, new.nodata) == (old.crs, old.transform, NODATA)
         assert (new.dtypes, new.shape) == (old.dtypes, old.shape)
@@ -174,7 +128,7 @@ def test_scaling(tmp_path: Path, scaling: str, low: Any, high: Any) -> None:
     data = values[values != NODATA]
     source = write(tmp_path / 'in.tif', values)
     model = Smooth()
-    options = {'tile': 256, 'overlap': 0}
+    options = {'tile_size': 256, 'overlap': 0}
     restore_scene(model, source, tmp_path / 'out.tif', scaling=scaling, **options)
     expected = (values[:, 50, 60] - low(data)) / (high(data) - low(data))
     found = model.seen[0][0, :, 50, 60]
@@ -188,7 +142,12 @@ def test_network_sees_means_instead_of_nodata(tmp_path: Path) -> None:
     source = write(tmp_path / 'in.tif', values)
     model = Smooth()
     out = restore_scene(
-        model, source, tmp_path / 'out.tif', tile=48, overlap=8, scaling='reflectance'
+        model,
+        source,
+        tmp_path / 'out.tif',
+        tile_size=48,
+        overlap=8,
+        scaling='reflectance',
     )
     images = torch.cat([image.flatten(2) for image in model.seen], 2)
     # the empty band is left out
@@ -234,7 +193,9 @@ def test_bands_that_are_marked_as_bad_stay(tmp_path: Path) -> None:
     good = np.array([True, False, True, True, True])
     bands = BandSet(np.linspace(0.45, 2.3, BANDS), good=good)
     source = write_cog(tmp_path / 'in.tif', values, nodata=NODATA, bands=bands)
-    out = restore_scene(Smooth(), source, tmp_path / 'out.tif', tile=64, overlap=16)
+    out = restore_scene(
+        Smooth(), source, tmp_path / 'out.tif', tile_size=64, overlap=16
+    )
     result = stored(out)
     np.testing.assert_array_equal(result[1], values[1])
     np.testing.assert_allclose(result[good], box_mean(values)[good], atol=0.51)
@@ -256,7 +217,12 @@ def test_tiles_share_the_statistics_of_the_scene(tmp_path: Path) -> None:
     source = write(tmp_path / 'in.tif', values)
     model = Centered()
     out = restore_scene(
-        model, source, tmp_path / 'out.tif', scaling='reflectance', tile=48, overlap=16
+        model,
+        source,
+        tmp_path / 'out.tif',
+        scaling='reflectance',
+        tile_size=48,
+        overlap=16,
     )
     valid = values != NODATA
     mean = np.array([v[k].mean() for v, k in zip(values, valid, strict=True)])
@@ -278,7 +244,7 @@ def test_each_pass_shows_every_pixel_once(tmp_path: Path) -> None:
 
     source = write(tmp_path / 'in.tif', cube())
     restore_scene(
-        Counting(), source, tmp_path / 'out.tif', tile=48, overlap=16, passes=2
+        Counting(), source, tmp_path / 'out.tif', tile_size=48, overlap=16, passes=2
     )
     assert sum(count) == 2 * HEIGHT * WIDTH
 
@@ -316,7 +282,7 @@ def test_noise_level_is_estimated_for_networks_that_need_it(tmp_path: Path) -> N
         Mapped(),
         source,
         tmp_path / 'out.tif',
-        tile=48,
+        tile_size=48,
         scaling='reflectance',
         overlap=8,
     )
@@ -338,7 +304,7 @@ def test_method_is_told_which_pixels_are_valid(tmp_path: Path) -> None:
     values[:, 5:9, 3:70] = NODATA
     values[2, 50, 60] = NODATA
     source = write(tmp_path / 'in.tif', values)
-    options = {'tile': 256, 'overlap': 0}
+    options = {'tile_size': 256, 'overlap': 0}
     restore_scene(Careful(), source, tmp_path / 'out.tif', **options)
     (only,) = seen
     np.testing.assert_array_equal(only[1][0], (values != NODATA).all(axis=0))
@@ -363,139 +329,3 @@ def test_mat_file(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / 'in.mat', {'data': values.transpose(1, 2, 0)})
     out = restore_scene(Identity(), tmp_path / 'in.mat', tmp_path / 'out.tif')
     np.testing.assert_array_equal(stored(out), values)
-
-
-def test_reader_options(tmp_path: Path) -> None:
-    values = cube()
-    content = {'a': values.transpose(1, 2, 0), 'b': values.transpose(1, 2, 0) + 1}
-    scipy.io.savemat(tmp_path / 'in.mat', content)
-    options = {'key': 'b'}
-    out = restore_scene(
-        Identity(), tmp_path / 'in.mat', tmp_path / 'out.tif', reader_options=options
-    )
-    np.testing.assert_array_equal(stored(out), values + 1)
-
-
-def test_progress_rises(tmp_path: Path) -> None:
-    told: list[tuple[str, float]] = []
-    source = write(tmp_path / 'in.tif', cube())
-    restore_scene(
-        Centered(),
-        source,
-        tmp_path / 'out.tif',
-        tile=64,
-        overlap=16,
-        progress=lambda what, share: told.append((what, share)),
-    )
-    assert list(dict.fromkeys(what for what, _ in told)) == [
-        'Reading',
-        'Observing',
-        'Restoring',
-        'Writing',
-    ]
-    for stage in ('Reading', 'Observing', 'Restoring'):
-        shares = [share for what, share in told if what == stage]
-        assert shares == sorted(shares)
-        assert shares[-1] == 1
-
-
-def test_existing_output(tmp_path: Path) -> None:
-    source = write(tmp_path / 'in.tif', cube())
-    out = tmp_path / 'out.tif'
-    out.write_text('mine')
-    with pytest.raises(OutputError, match='exists already'):
-        restore_scene(Identity(), source, out)
-    assert out.read_text() == 'mine'
-    restore_scene(Identity(), source, out, overwrite=True)
-    np.testing.assert_array_equal(stored(out), cube())
-
-
-def test_failure_leaves_nothing_behind(tmp_path: Path) -> None:
-    class Broken(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.left = 3
-
-        def forward(self, image: Tensor) -> Tensor:
-            self.left -= 1
-            if not self.left:
-                raise KeyboardInterrupt
-            return image
-
-    source = write(tmp_path / 'in.tif', cube())
-    out = tmp_path / 'out.tif'
-    out.write_text('mine')
-    with pytest.raises(KeyboardInterrupt):
-        restore_scene(Broken(), source, out, tile=48, overlap=8, overwrite=True)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ['in.tif', 'out.tif']
-    assert out.read_text() == 'mine'
-
-
-def test_network_of_another_shape(tmp_path: Path) -> None:
-    class Classes(nn.Module):
-        def forward(self, image: Tensor) -> Tensor:
-            return image[:, :2]
-
-    source = write(tmp_path / 'in.tif', cube())
-    with pytest.raises(BandMismatchError, match='made for 5 bands'):
-        restore_scene(Classes(), source, tmp_path / 'out.tif')
-    assert [p.name for p in tmp_path.iterdir()] == ['in.tif']
-
-
-@pytest.mark.parametrize(
-    ('options', 'reason'),
-    [
-        ({'tile': 100}, 'multiples of 8'),
-        ({'overlap': 72}, 'half'),
-        ({'passes': 0}, 'pass'),
-        ({'scaling': 'max'}, 'percentile'),
-        ({'scaling': -3}, 'positive'),
-        ({'scaling': float('nan')}, 'positive'),
-    ],
-)
-def test_bad_options(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
-    source = write(tmp_path / 'in.tif', cube())
-    with pytest.raises(ValueError, match=reason):
-        restore_scene(Identity(), source, tmp_path / 'out.tif', **options)
-
-
-def test_scene_without_data(tmp_path: Path) -> None:
-    source = write(tmp_path / 'in.tif', np.full((BANDS, 20, 20), NODATA, 'int16'))
-    with pytest.raises(EmptyDataError, match='nodata value'):
-        restore_scene(Identity(), source, tmp_path / 'out.tif')
-
-
-def test_constant_scene(tmp_path: Path) -> None:
-    source = write(tmp_path / 'in.tif', np.full((BANDS, 20, 20), 7, 'int16'))
-    with pytest.raises(EmptyDataError, match='everywhere'):
-        restore_scene(Identity(), source, tmp_path / 'out.tif', scaling='min_max')
-
-
-def test_output_that_is_the_input(tmp_path: Path) -> None:
-    source = write(tmp_path / 'in.tif', cube())
-    with pytest.raises(OutputError, match='the scene itself'):
-        restore_scene(Identity(), source, source, overwrite=True)
-
-
-def test_folder_needs_a_product(tmp_path: Path) -> None:
-    source = write(tmp_path / 'in.tif', cube())
-    with pytest.raises(OutputError, match=r'Name a \.tif file'):
-        restore_scene(Identity(), source, tmp_path / 'out')
-    (tmp_path / 'x.tif').mkdir()
-    with pytest.raises(OutputError, match='Name a file in it'):
-        restore_scene(Identity(), source, tmp_path / 'x.tif')
-
-
-def test_complex_numbers(tmp_path: Path) -> None:
-    path = tmp_path / 'in.tif'
-    profile = {'driver': 'GTiff', 'count': 1, 'height': 9, 'width': 9}
-    with rasterio.open(path, 'w', dtype='complex64', **profile) as dst:
-        dst.write(np.ones((1, 9, 9), 'complex64'))
-    with pytest.raises(MetadataError, match='complex64'):
-        restore_scene(Identity(), path, tmp_path / 'out.tif')
-
-
-def test_one_pixel(tmp_path: Path) -> None:
-    source = write(tmp_path / 'in.tif', cube()[:, :1, :1])
-    out = restore_scene(Identity(), source, tmp_path / 'out.tif')
-    np.testing.assert_array_equal(stored(out), cube()[:, :1, :1])

@@ -86,7 +86,11 @@ def test_tiles_are_the_whole(
     expected = _whole(method, *files)
     stages = []
     sharpen_scene(
-        method, *files, out, tile=16, progress=lambda what, share: stages.append(what)
+        method,
+        *files,
+        out,
+        tile_size=16,
+        progress=lambda what, share: stages.append(what),
     )
     found = _read(out)
     assert found.dtype == np.int16
@@ -103,7 +107,7 @@ def test_context_is_needed_and_enough(files: tuple[Path, Path], tmp_path: Path) 
     expected = _whole(MTFGLPFS(), *files)
     errors = []
     for number, method in enumerate((MTFGLPFS(), Shy())):
-        sharpen_scene(method, *files, tmp_path / f'{number}.tif', tile=10)
+        sharpen_scene(method, *files, tmp_path / f'{number}.tif', tile_size=10)
         errors.append(np.abs(_read(tmp_path / f'{number}.tif') - expected).max())
     assert errors[0] < 1.5
     assert errors[1] > 10
@@ -125,11 +129,11 @@ def test_output_is_like_the_cube(files: tuple[Path, Path], tmp_path: Path) -> No
         assert src.tags(ns='IMAGE_STRUCTURE')['LAYOUT'] == 'COG'
 
 
-@pytest.mark.parametrize('tile', [16, 64])
-def test_nodata_stays_and_does_not_spread(tmp_path: Path, tile: int) -> None:
+@pytest.mark.parametrize('tile_size', [16, 64])
+def test_nodata_stays_and_does_not_spread(tmp_path: Path, tile_size: int) -> None:
     pan, cube = _write(tmp_path, hole=True)
     out = tmp_path / 'sharp.tif'
-    sharpen_scene(GSA(), pan, cube, out, tile=tile)
+    sharpen_scene(GSA(), pan, cube, out, tile_size=tile_size)
     found = _read(out)
     hole = np.zeros(found.shape[1:], bool)
     hole[60:72, 90:99] = True
@@ -247,7 +251,7 @@ def test_failures_leave_nothing(files: tuple[Path, Path], tmp_path: Path) -> Non
     with pytest.raises(BandMismatchError, match='made for 4 bands'):
         sharpen_scene(Fewer(), *files, tmp_path / 'sharp.tif')
     with pytest.raises(ValueError, match='at least one pixel'):
-        sharpen_scene(EXP(), *files, tmp_path / 'sharp.tif', tile=0)
+        sharpen_scene(EXP(), *files, tmp_path / 'sharp.tif', tile_size=0)
     assert sorted(tmp_path.iterdir()) == before
 
 

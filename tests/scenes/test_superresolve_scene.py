@@ -3,7 +3,6 @@
 
 """Whole scenes on a finer grid: tiles, places, gaps, and what can be wrong."""
 
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -18,73 +17,21 @@ from rasterio.crs import CRS
 from rasterio.rpc import RPC
 from torch import Tensor, nn
 
-from torchgeo_hsi.errors import (
-    BandMismatchError,
-    EmptyDataError,
-    MetadataError,
-    NotFiniteError,
-    OutputError,
+from tests.scenes.finer_scenes import (
+    BANDS,
+    HEIGHT,
+    WIDTH,
+    Centered,
+    Repeat,
+    cube,
+    finer,
 )
+from tests.scenes.scene_files import NODATA, PLACE, stored, write
 from torchgeo_hsi.io import CubeWriter, open_cube, write_cog
-from torchgeo_hsi.layers import ScenePool
-from torchgeo_hsi.models import Bicubic, SubspaceSuperResolver, SuperResolver
+from torchgeo_hsi.models import Bicubic, SubspaceSuperResolver
 from torchgeo_hsi.physics import BandSet
 from torchgeo_hsi.physics.resampling import imresize_up
 from torchgeo_hsi.scenes import _strip, superresolve_scene
-
-NODATA = -32768
-BANDS, HEIGHT, WIDTH = 5, 75, 91
-PLACE = Affine(30, 0, 365055, 0, -30, 5809965)
-
-
-class Repeat(SuperResolver):
-    """Repeat each pixel, and remember what comes in."""
-
-    def __init__(self, scale: int = 2) -> None:
-        super().__init__(scale)
-        self.seen: list[Tensor] = []
-
-    def enlarge(self, image: Tensor) -> Tensor:
-        self.seen.append(image.clone())
-        image = image.repeat_interleave(self.scale, 2)
-        return image.repeat_interleave(self.scale, 3)
-
-
-class Centered(Repeat):
-    """Take the mean of the scene away."""
-
-    needs_scene = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool = ScenePool()
-
-    def enlarge(self, image: Tensor) -> Tensor:
-        return super().enlarge(image - self.pool(image)[..., None, None])
-
-
-def cube(dtype: str = 'int16', seed: int = 0) -> NDArray[Any]:
-    values = np.random.default_rng(seed).uniform(100, 6000, (BANDS, HEIGHT, WIDTH))
-    return values.astype(dtype)
-
-
-def write(path: Path, values: NDArray[Any], nodata: float | None = NODATA) -> Path:
-    bands = BandSet(
-        np.linspace(0.45, 2.3, len(values)),
-        np.full(len(values), 0.01),
-        [f'B{i + 1}' for i in range(len(values))],
-    )
-    return write_cog(path, values, 'EPSG:32633', PLACE, nodata, bands=bands)
-
-
-def stored(path: Path) -> NDArray[Any]:
-    with rasterio.open(path) as src:
-        values: NDArray[Any] = src.read()
-    return values
-
-
-def finer(values: NDArray[Any], scale: int) -> NDArray[Any]:
-    return values.repeat(scale, -2).repeat(scale, -1)
 
 
 def whole(values: NDArray[Any], scale: int) -> NDArray[np.float64]:
@@ -95,10 +42,12 @@ def whole(values: NDArray[Any], scale: int) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize('is_large', [False, True])
 @pytest.mark.parametrize('scale', [2, 3, 4])
-@pytest.mark.parametrize(('tile', 'overlap'), [(32, 8), (25, 5), (40, 20), (128, 0)])
+@pytest.mark.parametrize(
+    ('tile_size', 'overlap'), [(32, 8), (25, 5), (40, 20), (128, 0)]
+)
 def test_tiles_leave_no_seam(
     tmp_path: Path,
-    tile: int,
+    tile_size: int,
     overlap: int,
     scale: int,
     is_large: bool,
@@ -109,7 +58,7 @@ def test_tiles_leave_no_seam(
         monkeypatch.setattr(_strip, '_SMALL', 0)
     values = cube('float32')
     source, out = write(tmp_path / 'in.tif', values, None), tmp_path / 'out.tif'
-    options = {'tile': tile, 'overlap': overlap}
+    options = {'tile_size': tile_size, 'overlap': overlap}
     assert superresolve_scene(Bicubic(scale), source, out, **options) == out
     found = stored(out)
     assert found.dtype == np.float32
@@ -200,7 +149,7 @@ def test_gaps_keep_their_outline_and_do_not_spread(tmp_path: Path) -> None:
     values[2, 60:63, 10:20] = NODATA
     source, out = write(tmp_path / 'in.tif', values), tmp_path / 'out.tif'
     for model in (Bicubic(2), SubspaceSuperResolver(Bicubic(2), 2)):
-        superresolve_scene(model, source, out, tile=24, overlap=8, overwrite=True)
+        superresolve_scene(model, source, out, tile_size=24, overlap=8, overwrite=True)
         found = stored(out)
         np.testing.assert_array_equal(found == NODATA, finer(values, 2) == NODATA)
         far = np.s_[:, 10:, 10:]
@@ -222,7 +171,9 @@ def test_tiles_without_data_are_not_computed(tmp_path: Path) -> None:
     values[:, :40] = NODATA
     values[3] = NODATA
     source, model = write(tmp_path / 'in.tif', values), Repeat()
-    out = superresolve_scene(model, source, tmp_path / 'out.tif', tile=20, overlap=0)
+    out = superresolve_scene(
+        model, source, tmp_path / 'out.tif', tile_size=20, overlap=0
+    )
     assert len(model.seen) == 2 * 5
     assert {image.shape[1] for image in model.seen} == {BANDS - 1}
     np.testing.assert_array_equal(stored(out), finer(values, 2))
@@ -271,7 +222,7 @@ def test_tiles_share_the_statistics_of_the_scene(tmp_path: Path) -> None:
     superresolve_scene(
         *(model.train(), source, out),
         scaling='reflectance',
-        tile=20,
+        tile_size=20,
         overlap=6,
         progress=lambda what, share: stages.append((what, share)),
     )
@@ -300,10 +251,10 @@ def test_subspace_of_the_scene(tmp_path: Path) -> None:
     values = (values + rng.normal(0, 20, values.shape)).astype('float32')
     source = write(tmp_path / 'in.tif', values, None)
     results = []
-    for number, (tile, overlap) in enumerate(((128, 0), (20, 8))):
+    for number, (tile_size, overlap) in enumerate(((128, 0), (20, 8))):
         model = SubspaceSuperResolver(Curved(), 3)
         out = tmp_path / f'{number}.tif'
-        words = {'tile': tile, 'overlap': overlap}
+        words = {'tile_size': tile_size, 'overlap': overlap}
         results.append(stored(superresolve_scene(model, source, out, **words)))
     np.testing.assert_allclose(*results, rtol=0, atol=0.5)
     assert np.abs(results[0] - whole(values, 2)).max() > 50
@@ -322,132 +273,3 @@ def test_half_precision(tmp_path: Path) -> None:
     found = stored(superresolve_scene(model, source, tmp_path / 'out.tif'))
     assert model.seen[0].dtype == torch.bfloat16
     np.testing.assert_allclose(found, finer(cube(), 2), rtol=0, atol=30)
-
-
-def test_outputs_that_cannot_be(tmp_path: Path) -> None:
-    source = write(tmp_path / 'in.tif', cube())
-    for output, words in (
-        (source, 'the scene itself'),
-        (tmp_path / 'folder', 'Name a .tif file'),
-    ):
-        with pytest.raises(OutputError, match=words):
-            superresolve_scene(Repeat(), source, output, overwrite=True)
-    (tmp_path / 'there.tif').write_bytes(b'mine')
-    with pytest.raises(OutputError, match='exists already'):
-        superresolve_scene(Repeat(), source, tmp_path / 'there.tif')
-    assert (tmp_path / 'there.tif').read_bytes() == b'mine'
-
-
-def test_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = cube()
-    source = write(tmp_path / 'in.tif', values)
-    # the fine image, and a row of fine tiles in float32
-    needed = 16 * values.nbytes + 4 * BANDS * 16 * 32 * WIDTH
-    for free, fits in ((needed, True), (needed - 1, False)):
-        usage = type('Usage', (), {'free': free})
-        monkeypatch.setattr('shutil.disk_usage', lambda path, usage=usage: usage)
-        words = (Repeat(4), source, tmp_path / 'out.tif')
-        if fits:
-            superresolve_scene(*words, tile=32, overwrite=True)
-        else:
-            with pytest.raises(OutputError, match='are free in'):
-                superresolve_scene(*words, tile=32, overwrite=True)
-
-
-def test_failures_leave_nothing(tmp_path: Path) -> None:
-    class Broken(Repeat):
-        def enlarge(self, image: Tensor) -> Tensor:
-            return super().enlarge(image) / 0
-
-    class Fewer(Repeat):
-        def enlarge(self, image: Tensor) -> Tensor:
-            return super().enlarge(image)[:, 1:]
-
-    class Other(Repeat):
-        in_channels = 4
-
-    class Stopped(Repeat):
-        def enlarge(self, image: Tensor) -> Tensor:
-            if len(self.seen) > 2:
-                raise KeyboardInterrupt
-            return super().enlarge(image)
-
-    source, out = write(tmp_path / 'in.tif', cube()), tmp_path / 'out.tif'
-    out.write_text('mine')
-    for model, error, words in (
-        (Broken(), NotFiniteError, 'Broken gives NaN'),
-        (Fewer(), BandMismatchError, 'made for 5 bands'),
-        (Other(), BandMismatchError, 'Expected 4 bands, got 5'),
-        (Stopped(), KeyboardInterrupt, ''),
-    ):
-        with pytest.raises(error, match=words):
-            superresolve_scene(model, source, out, tile=20, overlap=4, overwrite=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['in.tif', 'out.tif']
-    assert out.read_text() == 'mine'
-
-
-@pytest.mark.parametrize(
-    ('options', 'reason'),
-    [
-        ({'tile': 0}, 'at least 1'),
-        ({'overlap': 40}, 'half'),
-        ({'scaling': 'max'}, 'percentile'),
-    ],
-)
-def test_bad_options(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
-    source = write(tmp_path / 'in.tif', cube())
-    with pytest.raises(ValueError, match=reason):
-        superresolve_scene(Repeat(), source, tmp_path / 'out.tif', **options)
-
-
-def test_scenes_that_cannot_be(tmp_path: Path) -> None:
-    empty = write(tmp_path / 'in.tif', np.full((BANDS, 20, 20), NODATA, 'int16'))
-    with pytest.raises(EmptyDataError, match='nodata value'):
-        superresolve_scene(Repeat(), empty, tmp_path / 'out.tif')
-    path = tmp_path / 'complex.tif'
-    profile = {'driver': 'GTiff', 'count': 1, 'height': 9, 'width': 9}
-    with rasterio.open(path, 'w', dtype='complex64', **profile) as dst:
-        dst.write(np.ones((1, 9, 9), 'complex64'))
-    with pytest.raises(MetadataError, match='complex64'):
-        superresolve_scene(Repeat(), path, tmp_path / 'out.tif')
-
-
-def test_one_pixel(tmp_path: Path) -> None:
-    source = write(tmp_path / 'in.tif', cube()[:, :1, :1])
-    out = superresolve_scene(Bicubic(4), source, tmp_path / 'out.tif')
-    np.testing.assert_array_equal(stored(out), finer(cube()[:, :1, :1], 4))
-
-
-def test_one_number(tmp_path: Path) -> None:
-    """A range of a single number is no range."""
-    source = write(tmp_path / 'in.tif', cube()[:1, :1, :1])
-    for scaling in ('percentile', 'min_max'):
-        options: dict[str, Any] = {'scaling': scaling, 'overwrite': True}
-        out = superresolve_scene(Bicubic(2), source, tmp_path / 'out.tif', **options)
-        np.testing.assert_array_equal(stored(out), finer(cube()[:1, :1, :1], 2))
-
-
-def test_other_networks(tmp_path: Path) -> None:
-    source = write(tmp_path / 'in.tif', cube())
-    denoiser: Any = nn.Identity()
-    with pytest.raises(TypeError, match='got Identity'):
-        superresolve_scene(denoiser, source, tmp_path / 'out.tif')
-
-
-def test_memory_does_not_grow_with_the_scene(tmp_path: Path) -> None:
-    peaks = []
-    for height in (64, 1024):
-        values = np.tile(cube()[:, :64], (1, height // 64, 1))
-        source = write(tmp_path / f'{height}.tif', values)
-        out = tmp_path / f'out_{height}.tif'
-        tracemalloc.start()
-        superresolve_scene(
-            *(Bicubic(2), source, out),
-            tile=32,
-            overlap=8,
-            # the statistics of small scenes are those of one block
-            progress=lambda what, share: what == 'Reading' and tracemalloc.reset_peak(),
-        )
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < 1.1 * peaks[0]

@@ -3,18 +3,19 @@
 
 """What the tests of tasks that learn without labels share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from torchgeo_hsi._typing import Sample
-from torchgeo_hsi.errors import BandMismatchError
+from torchgeo_hsi.errors import BandMismatchError, UnitError
 from torchgeo_hsi.transforms import MultiView
 
 BANDS = 5
@@ -88,16 +89,9 @@ def batches(count: int = 2, size: int = 4, bands: int = BANDS) -> Batches:
 
 
 def trainer(epochs: int = 1, **kwargs: Any) -> Trainer:
-    options: dict[str, Any] = {
-        'accelerator': 'cpu',
-        'max_epochs': epochs,
-        'logger': False,
-        'enable_progress_bar': False,
-        'enable_model_summary': False,
-        'enable_checkpointing': 'callbacks' in kwargs,
-        'num_sanity_val_steps': 0,
-    }
-    return Trainer(**(options | kwargs))
+    options = {'max_epochs': epochs, 'num_sanity_val_steps': 0}
+    options |= {'enable_checkpointing': 'callbacks' in kwargs}
+    return quiet_trainer(**(options | kwargs))
 
 
 def state_of(task: nn.Module) -> State:
@@ -136,6 +130,54 @@ def check_resume(make: Any, folder: Path, epochs: int = 2, **options: Any) -> No
         assert found.keys() == want.keys()
         different = [key for key in want if not torch.equal(found[key], want[key])]
         assert not different, (path.name, different)
+
+
+def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+    """Move a teacher towards its student, as the papers write it."""
+    with torch.no_grad():
+        for p, t in zip(student.parameters(), teacher.parameters(), strict=True):
+            t.copy_(momentum * t + (1 - momentum) * p)
+
+
+def check_same_weights(
+    found: Sequence[nn.Module], wanted: Iterable[nn.Module], close: dict[str, float]
+) -> None:
+    """Check that networks have the same weights, one by one.
+
+    Args:
+        found: The networks of a task.
+        wanted: What they should be.
+        close: Tolerances.
+    """
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one.state_dict(), other.state_dict(), **close)
+
+
+def check_images_are_checked(make: Any) -> None:
+    """Check that a training refuses other bands and images that are not normalized.
+
+    Args:
+        make: Makes the task.
+    """
+    with pytest.raises(BandMismatchError, match='Set in_channels='):
+        trainer().fit(make(), batches(bands=BANDS + 1))
+    with pytest.raises(UnitError, match='Expected normalized images'):
+        trainer().fit(make(), Batches({'image': 1e4 * images()}))
+
+
+def check_half_precision(task: Any, precision: Any) -> None:
+    """Check that a training in half precision learns.
+
+    Args:
+        task: The task, with a transformer.
+        precision: Of the trainer.
+    """
+    before = state_of(task)
+    host = trainer(precision=precision)
+    host.fit(task, batches(2))
+    assert host.callback_metrics['train_loss'].isfinite()
+    name = 'backbone.patch_embed.proj.weight'
+    assert not torch.equal(before[name], state_of(task)[name].float())
 
 
 def check_wavelengths(make: Any) -> None:

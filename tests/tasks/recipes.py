@@ -6,6 +6,7 @@
 from typing import Any
 
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -29,15 +30,7 @@ def loader(batch_size: int = 2, **columns: Tensor) -> DataLoader[Any]:
 
 
 def trainer(epochs: int = 1, **kwargs: Any) -> Trainer:
-    options: dict[str, Any] = {
-        'accelerator': 'cpu',
-        'max_epochs': epochs,
-        'logger': False,
-        'enable_progress_bar': False,
-        'enable_model_summary': False,
-        'enable_checkpointing': False,
-    }
-    return Trainer(**(options | kwargs))
+    return quiet_trainer(**({'max_epochs': epochs} | kwargs))
 
 
 def moved(task: Any, data: DataLoader[Any]) -> tuple[set[str], set[str]]:

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from torchgeo_hsi.models import api
+from torchgeo_hsi.tasks import HSIDenoising
 
 BANDS = 8
 
@@ -101,14 +103,10 @@ def loader(dataset: Dataset[dict[str, Tensor]], batch_size: int = 4) -> DataLoad
 
 
 def trainer(path: Any, epochs: int = 1, **options: Any) -> Trainer:
-    defaults: dict[str, Any] = {
-        'default_root_dir': path,
-        'accelerator': 'cpu',
-        'max_epochs': epochs,
-        'logger': False,
-        'enable_checkpointing': False,
-        'enable_progress_bar': False,
-        'enable_model_summary': False,
-        'log_every_n_steps': 1,
-    }
-    return Trainer(**(defaults | options))
+    defaults = {'max_epochs': epochs, 'log_every_n_steps': 1}
+    return quiet_trainer(path, **(defaults | options))
+
+
+def denoising(**options: Any) -> HSIDenoising:
+    """Make a task that trains the network of two convolutions."""
+    return HSIDenoising(**({'model': 'residual', 'lr': 3e-3} | options))

@@ -5,7 +5,6 @@
 
 import copy
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ import pytest
 import torch
 from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from tasks.restoration import BANDS, Half, Pairs, Residual, loader, registered, trainer
+from tasks.restoration import BANDS, Pairs, denoising, loader, registered, trainer
 from torch import Tensor
 
 from torchgeo_hsi.errors import (
     BandMismatchError,
-    MetadataError,
     NodataWarning,
     UnitError,
     UnknownNameError,
@@ -28,22 +26,16 @@ from torchgeo_hsi.metrics import mean_spectral_angle, mpsnr, mssim
 from torchgeo_hsi.models import get_model
 from torchgeo_hsi.tasks import HSIDenoising
 
-
-@pytest.fixture(autouse=True)
-def models() -> Iterator[None]:
-    with registered(residual=Residual, half=Half):
-        yield
-
-
-def task(**options: Any) -> HSIDenoising:
-    return HSIDenoising(**({'model': 'residual', 'lr': 3e-3} | options))
+pytestmark = pytest.mark.usefixtures('small_networks')
 
 
 @pytest.mark.parametrize('loss', ['mse', {'charbonnier': 1.0, 'sam': 0.01}])
 def test_fit_denoises(tmp_path: Path, loss: Any) -> None:
     seed_everything(0)
-    denoiser = task(loss=loss)
-    run = trainer(tmp_path, epochs=25, gradient_clip_val=1.0)
+    denoiser = denoising(loss=loss)
+    # scores of the last epoch alone
+    often = {'check_val_every_n_epoch': 25}
+    run = trainer(tmp_path, epochs=25, gradient_clip_val=1.0, **often)
     run.fit(denoiser, loader(Pairs(32)), loader(Pairs(seed=1)))
     noisy = mpsnr(Pairs(seed=1).image, Pairs(seed=1).target).mean()
     scores = run.callback_metrics
@@ -53,7 +45,7 @@ def test_fit_denoises(tmp_path: Path, loss: Any) -> None:
 
 def test_scores_are_those_of_the_output(tmp_path: Path) -> None:
     pairs = Pairs(6)
-    denoiser = task(model='half')
+    denoiser = denoising(model='half')
     (scores,) = trainer(tmp_path).test(denoiser, loader(pairs), verbose=False)
     for prefix, image in (('test_', pairs.image / 2), ('test_noisy_', pairs.image)):
         both = image, pairs.target
@@ -73,7 +65,7 @@ def test_invalid_pixels_reach_nothing(tmp_path: Path) -> None:
     valid = torch.ones(16, 16, dtype=torch.bool)
     valid[:, 10:] = False
     pairs = Pairs(6, valid=valid)
-    run, denoiser = trainer(tmp_path), task(model='half')
+    run, denoiser = trainer(tmp_path), denoising(model='half')
     (scores,) = run.test(denoiser, loader(pairs), verbose=False)
     pairs.target[..., 10:] = torch.nan
     pairs.image[..., 10:] = 1e9
@@ -84,7 +76,7 @@ def test_invalid_pixels_reach_nothing(tmp_path: Path) -> None:
 
 def test_methods_without_parameters_do_not_learn(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='nothing to learn'):
-        trainer(tmp_path).fit(task(model='half'), loader(Pairs()))
+        trainer(tmp_path).fit(denoising(model='half'), loader(Pairs()))
 
 
 def test_predict_gives_physical_units(tmp_path: Path) -> None:
@@ -96,13 +88,13 @@ def test_predict_gives_physical_units(tmp_path: Path) -> None:
         'valid': torch.ones(16, 16, dtype=torch.bool),
     }
     pairs = Pairs(3, clean=False, **more)
-    found: Any = trainer(tmp_path).predict(task(model='half'), loader(pairs, 3))
+    found: Any = trainer(tmp_path).predict(denoising(model='half'), loader(pairs, 3))
     torch.testing.assert_close(found[0]['image'], pairs.image / 2 * 8000 - 50)
     for name in ('transform', 'wavelength', 'valid'):
         torch.testing.assert_close(found[0][name][1], more[name])
     assert set(found[0]) == {'image', 'transform', 'wavelength', 'valid'}
     # without a scale the values are those of the network
-    plain: Any = trainer(tmp_path).predict(task(model='half'), loader(Pairs(3), 3))
+    plain: Any = trainer(tmp_path).predict(denoising(model='half'), loader(Pairs(3), 3))
     torch.testing.assert_close(plain[0]['image'], pairs.image / 2)
 
 
@@ -124,7 +116,7 @@ class Centered(SceneModel):
 def test_predict_looks_at_the_whole_scene_first(tmp_path: Path) -> None:
     pairs = Pairs(5)
     with registered(centered=Centered):
-        denoiser = task(model='centered')
+        denoiser = denoising(model='centered')
         found: Any = trainer(tmp_path).predict(denoiser, loader(pairs, 2))
         image = torch.cat([batch['image'] for batch in found])
         mean = pairs.image.mean((0, 2, 3))[:, None, None]
@@ -133,49 +125,10 @@ def test_predict_looks_at_the_whole_scene_first(tmp_path: Path) -> None:
         assert not denoiser.model.is_settled
 
 
-@pytest.mark.parametrize(
-    ('given', 'expected'),
-    [
-        (torch.tensor(20.0), torch.full((4, BANDS), 20.0)),
-        (torch.arange(8.0), torch.arange(8.0).expand(4, BANDS)),
-    ],
-)
-def test_noise_maps_are_told_the_level_of_samples(
-    tmp_path: Path, given: Tensor, expected: Tensor
-) -> None:
-    # that of the samples counts more than that of the task
-    denoiser = task(model_kwargs={'noise_map': True}, sigma=7.0)
-    run = trainer(tmp_path)
-    run.test(denoiser, loader(Pairs(4)), verbose=False)
-    torch.testing.assert_close(denoiser.model.sigma, torch.full((4, BANDS), 7.0))
-    pairs = Pairs(4)
-    pairs.more['sigma'] = given
-    run.test(denoiser, loader(pairs), verbose=False)
-    torch.testing.assert_close(denoiser.model.sigma, expected)
-
-
-def test_noise_of_values_and_bands(tmp_path: Path) -> None:
-    denoiser = task(
-        model_kwargs={'noise_map': True}, sigma=[float(b) for b in range(8)]
-    )
-    run = trainer(tmp_path)
-    # as many images as bands: still one number for each band
-    run.test(denoiser, loader(Pairs(8), 8), verbose=False)
-    torch.testing.assert_close(denoiser.model.sigma, torch.arange(8.0).expand(8, 8))
-    level = torch.rand(BANDS, 16, 16)
-    pairs = Pairs(2)
-    pairs.more['sigma'] = level
-    run.test(denoiser, loader(pairs, 2), verbose=False)
-    assert torch.equal(denoiser.model.sigma, level.expand(2, -1, -1, -1))
-    pairs.more['sigma'] = torch.ones(BANDS + 1)
-    with pytest.raises(BandMismatchError, match='Expected sigma of shape'):
-        run.test(denoiser, loader(pairs, 2), verbose=False)
-
-
 def test_masks_of_numbers_are_masks(tmp_path: Path) -> None:
     valid = torch.ones(16, 16, dtype=torch.uint8)
     valid[:, 10:] = 0
-    denoiser = task(model='half')
+    denoiser = denoising(model='half')
     run = trainer(tmp_path)
     (scores,) = run.test(denoiser, loader(Pairs(4, valid=valid)), verbose=False)
     assert torch.equal(denoiser.model.valid, valid.bool().expand(4, -1, -1))
@@ -184,7 +137,7 @@ def test_masks_of_numbers_are_masks(tmp_path: Path) -> None:
 
 
 def test_small_images_do_not_end_a_training(tmp_path: Path) -> None:
-    run, denoiser = trainer(tmp_path), task()
+    run, denoiser = trainer(tmp_path), denoising()
     small = loader(Pairs(2, size=6))
     with pytest.warns(NodataWarning, match='do not count in MSSIM'):
         run.fit(denoiser, loader(Pairs(4)), small)
@@ -192,56 +145,11 @@ def test_small_images_do_not_end_a_training(tmp_path: Path) -> None:
     assert run.callback_metrics['val_MPSNR'].isfinite()
 
 
-def test_noise_maps_have_to_be_told(tmp_path: Path) -> None:
-    with pytest.raises(MetadataError, match='Pass sigma'):
-        trainer(tmp_path).test(
-            task(model_kwargs={'noise_map': True}), loader(Pairs()), verbose=False
-        )
-    # a network without such a map is never told
-    blind = task(sigma=7.0)
-    trainer(tmp_path).test(blind, loader(Pairs()), verbose=False)
-    assert blind.model.sigma is None
-
-
-@pytest.mark.parametrize('supervision', ['recorrupted', 'neighbors'])
-def test_learns_from_noise_alone(tmp_path: Path, supervision: Any) -> None:
-    seed_everything(0)
-    # pixels have to resemble their neighbors
-    smooth = {'size': 32, 'sigma': 40.0}
-    denoiser = task(supervision=supervision)
-    run = trainer(tmp_path, epochs=25, gradient_clip_val=1.0)
-    truth = Pairs(8, seed=1, **smooth)
-    run.fit(denoiser, loader(Pairs(16, clean=False, **smooth)), loader(truth))
-    noisy = mpsnr(truth.image, truth.target).mean()
-    assert (run.callback_metrics['val_MPSNR'] - noisy).item() > 2.5
-
-
-def test_learning_from_noise_needs_no_target(tmp_path: Path) -> None:
-    noisy = loader(Pairs(4, clean=False))
-    run = trainer(tmp_path)
-    run.fit(task(supervision='neighbors'), noisy, noisy)
-    assert run.callback_metrics['val_loss'] > 0
-    assert 'val_MPSNR' not in run.callback_metrics
-    (scores,) = run.validate(task(supervision='neighbors'), noisy, verbose=False)
-    assert scores['val_loss'] > 0
-    with pytest.raises(MetadataError, match='pairs of image and target'):
-        run.test(task(supervision='neighbors'), noisy, verbose=False)
-    with pytest.raises(MetadataError, match='supervision="recorrupted"'):
-        trainer(tmp_path).fit(task(), noisy)
-
-
-def test_noise_maps_are_told_of_added_noise(tmp_path: Path) -> None:
-    denoiser = task(
-        supervision='recorrupted', model_kwargs={'noise_map': True}, sigma=20.0
-    )
-    trainer(tmp_path).fit(denoiser, loader(Pairs(4, clean=False)))
-    level = torch.full((4, BANDS), 20 * math.sqrt(1.25))
-    torch.testing.assert_close(denoiser.model.sigma, level)
-
-
 def test_checkpoint_brings_everything_back(tmp_path: Path) -> None:
     seed_everything(0)
-    denoiser = task(loss={'l1': 1.0, 'gradient': 0.1}, model_kwargs={'bands': BANDS})
+    denoiser = denoising(
+        loss={'l1': 1.0, 'gradient': 0.1}, model_kwargs={'bands': BANDS}
+    )
     keeper = ModelCheckpoint(tmp_path, filename='best', monitor='val_MPSNR', mode='max')
     options = {'callbacks': [keeper], 'enable_checkpointing': True}
     run = trainer(tmp_path, epochs=2, **options)
@@ -276,7 +184,7 @@ def test_checkpoint_remembers_the_bands_of_weights(tmp_path: Path) -> None:
 def test_average_of_the_weights(tmp_path: Path) -> None:
     """Lightning's own callback averages our networks, too."""
     seed_everything(0)
-    denoiser = task(lr=1e-2, schedule='constant', warmup=0.0)
+    denoiser = denoising(lr=1e-2, schedule='constant', warmup=0.0)
     history: list[dict[str, Tensor]] = []
 
     class Keep(EMAWeightAveraging):
@@ -297,7 +205,7 @@ def test_average_of_the_weights(tmp_path: Path) -> None:
 
 
 def test_schedule(tmp_path: Path) -> None:
-    denoiser = task(lr=1.0, warmup=0.2)
+    denoiser = denoising(lr=1.0, warmup=0.2)
     run = trainer(tmp_path, epochs=5)
     rates: list[float] = []
     denoiser.on_train_batch_start = lambda *args: rates.append(
@@ -312,9 +220,9 @@ def test_schedule(tmp_path: Path) -> None:
 def test_schedule_of_a_training_that_goes_on(tmp_path: Path) -> None:
     """More epochs than those that ended: their cosine, not the end of the old one."""
     first = trainer(tmp_path, epochs=2)
-    first.fit(task(lr=1.0, warmup=0.0), loader(Pairs(8)))
+    first.fit(denoising(lr=1.0, warmup=0.0), loader(Pairs(8)))
     first.save_checkpoint(tmp_path / 'last.ckpt')
-    denoiser = task(lr=1.0, warmup=0.0)
+    denoiser = denoising(lr=1.0, warmup=0.0)
     rates: list[float] = []
     denoiser.on_train_batch_start = lambda *args: rates.append(
         denoiser.optimizers().param_groups[0]['lr']
@@ -329,7 +237,7 @@ def test_schedule_of_a_training_that_goes_on(tmp_path: Path) -> None:
 
 def test_training_without_an_end(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='max_epochs or'):
-        trainer(tmp_path, epochs=-1).fit(task(), loader(Pairs()))
+        trainer(tmp_path, epochs=-1).fit(denoising(), loader(Pairs()))
 
 
 @pytest.mark.parametrize('value', [3000.0, torch.nan])
@@ -338,13 +246,7 @@ def test_units_are_checked(tmp_path: Path, value: float) -> None:
     pairs.image[0, 0, 0, 0] = value
     for run in (trainer(tmp_path).fit, trainer(tmp_path).predict):
         with pytest.raises(UnitError, match='HSIDenoisingDataModule'):
-            run(task(), loader(pairs))
-
-
-@pytest.mark.parametrize('sigma', [-3, [10.0, -1.0], math.nan, [math.inf], []])
-def test_sigma_is_checked(sigma: Any) -> None:
-    with pytest.raises(UnitError, match='finite sigma of at least 0'):
-        task(sigma=sigma)
+            run(denoising(), loader(pairs))
 
 
 @pytest.mark.parametrize(
@@ -359,14 +261,14 @@ def test_sigma_is_checked(sigma: Any) -> None:
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        task(**options)
+        denoising(**options)
 
 
 def test_unknown_names() -> None:
     with pytest.raises(UnknownNameError, match='hsdt_s'):
-        task(model='hsdt')
+        denoising(model='hsdt')
     with pytest.raises(UnknownNameError, match='charbonnier'):
-        task(loss='charbon')
+        denoising(loss='charbon')
 
 
 def test_scene_is_written_in_physical_units(tmp_path: Path) -> None:
@@ -399,7 +301,7 @@ def test_scene_is_written_in_physical_units(tmp_path: Path) -> None:
     write_cog(tmp_path / 'in' / 'scene.tif', scene, UTM33, TRANSFORM, -9999)
     writer = GeoTIFFCubeWriter(tmp_path / 'out.tif', output='cube', dtype='int16')
     run = trainer(tmp_path, callbacks=[writer])
-    run.predict(task(model='half'), datamodule=Scaled(str(tmp_path / 'in')))
+    run.predict(denoising(model='half'), datamodule=Scaled(str(tmp_path / 'in')))
     with rasterio.open(tmp_path / 'out.tif') as file:
         found, known = file.read(), file.dataset_mask() > 0
         assert file.transform == TRANSFORM

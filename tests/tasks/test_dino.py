@@ -19,13 +19,13 @@ from tasks.pretraining import (
     Batches,
     Plain,
     batches,
+    check_images_are_checked,
     images,
     state_of,
     trainer,
 )
 from torch import Tensor
 
-from torchgeo_hsi.errors import BandMismatchError, UnitError
 from torchgeo_hsi.tasks._prototype_head import PrototypeHead
 from torchgeo_hsi.tasks.dino import HSIDINO
 from torchgeo_hsi.transforms import MultiView
@@ -247,13 +247,8 @@ class TestLoss:
 
 
 class TestErrors:
-    def test_bands(self) -> None:
-        with pytest.raises(BandMismatchError, match='Set in_channels='):
-            trainer().fit(make(), batches(bands=BANDS + 1))
-
-    def test_unit(self) -> None:
-        with pytest.raises(UnitError, match='Expected normalized images'):
-            trainer().fit(make(), Batches({'image': 1e4 * images()}))
+    def test_images(self) -> None:
+        check_images_are_checked(make)
 
     @pytest.mark.parametrize(
         ('words', 'message'),

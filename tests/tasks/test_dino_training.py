@@ -17,8 +17,11 @@ from tasks.pretraining import (
     SIZE,
     TINY,
     batches,
+    check_half_precision,
     check_resume,
+    check_same_weights,
     check_wavelengths,
+    follow,
     images,
     state_of,
     trainer,
@@ -68,22 +71,13 @@ class TestTraining:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[union-attr]
             optimizer.step()
-            kept = 1 - 0.5 * share
-            with torch.no_grad():
-                for p, t in zip(
-                    student.parameters(), teacher.parameters(), strict=True
-                ):
-                    t.copy_(kept * t + (1 - kept) * p)
+            follow(teacher, student, 1 - 0.5 * share)
         trainer(precision='64-true').fit(task, batches(steps, size=3))
         close: dict[str, float] = {'rtol': 1e-6, 'atol': 1e-7}
         torch.testing.assert_close(task.criterion.center[0, 0], center, **close)
-        for found, wanted in (
-            (task.backbone, student[0]),
-            (task.student_head, student[1]),
-            (task.teacher_backbone, teacher[0]),
-            (task.teacher_head, teacher[1]),
-        ):
-            torch.testing.assert_close(found.state_dict(), wanted.state_dict(), **close)
+        teachers = (task.teacher_backbone, task.teacher_head)
+        found = (task.backbone, task.student_head, *teachers)
+        check_same_weights(found, (*student, *teacher), close)
 
     @pytest.mark.parametrize('accumulate', [1, 2])
     def test_momentum_over_the_whole_training(self, accumulate: int) -> None:
@@ -127,13 +121,7 @@ class TestTraining:
     @pytest.mark.parametrize('precision', ['bf16-mixed', 'bf16-true'])
     def test_half_precision(self, precision: Any) -> None:
         task = make(**CROPS, lr=1.0)
-        before = state_of(task)
-        host = trainer(precision=precision)
-        host.fit(task, batches(2))
-        after = state_of(task)
-        assert host.callback_metrics['train_loss'].isfinite()
-        name = 'backbone.patch_embed.proj.weight'
-        assert not torch.equal(before[name], after[name].float())
+        check_half_precision(task, precision)
         if precision == 'bf16-mixed':
             assert task.criterion.center.dtype == torch.float32
 

@@ -18,8 +18,12 @@ from tasks.pretraining import (
     Batches,
     Plain,
     batches,
+    check_half_precision,
+    check_images_are_checked,
     check_resume,
+    check_same_weights,
     check_wavelengths,
+    follow,
     images,
     plain_views,
     state_of,
@@ -28,7 +32,7 @@ from tasks.pretraining import (
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from torchgeo_hsi.errors import BandMismatchError, UnitError
+from torchgeo_hsi.errors import BandMismatchError
 from torchgeo_hsi.tasks.moco import HSIMoCo
 from torchgeo_hsi.transforms import MultiView
 
@@ -133,11 +137,7 @@ class TestTraining:
             for row in key:
                 queue[place % 8] = row
                 place += 1
-            with torch.no_grad():
-                for p, t in zip(
-                    student.parameters(), teacher.parameters(), strict=True
-                ):
-                    t.copy_(0.9 * t + 0.1 * p)
+            follow(teacher, student, 0.9)
         host = trainer(precision='64-true')
         host.fit(task, batches(3, size=3))
         close: dict[str, float] = {'rtol': 1e-9, 'atol': 1e-9}
@@ -146,13 +146,9 @@ class TestTraining:
         assert found_loss == pytest.approx(float(loss.detach()), rel=1e-6)
         torch.testing.assert_close(task.criterion.queue, torch.stack(queue), **close)
         assert int(task.criterion.position) == place % 8
-        for found, wanted in (
-            (task.backbone, student[0]),
-            (task.projection_head, student[1]),
-            (task.backbone_momentum, teacher[0]),
-            (task.projection_head_momentum, teacher[1]),
-        ):
-            torch.testing.assert_close(found.state_dict(), wanted.state_dict(), **close)
+        teachers = (task.backbone_momentum, task.projection_head_momentum)
+        found = (task.backbone, task.projection_head, *teachers)
+        check_same_weights(found, (*student, *teacher), close)
 
     @pytest.mark.parametrize('accumulate', [1, 2])
     def test_keys_of_all_batches_but_one_move_of_the_teacher(
@@ -198,13 +194,7 @@ class TestTraining:
     @pytest.mark.parametrize('precision', ['bf16-mixed', 'bf16-true'])
     def test_half_precision(self, precision: Any) -> None:
         task = make()
-        before = state_of(task)
-        host = trainer(precision=precision)
-        host.fit(task, batches(2))
-        after = state_of(task)
-        assert host.callback_metrics['train_loss'].isfinite()
-        name = 'backbone.patch_embed.proj.weight'
-        assert not torch.equal(before[name], after[name].float())
+        check_half_precision(task, precision)
         if precision == 'bf16-mixed':
             # the queue keeps the digits that the network does not have
             assert task.criterion.queue.dtype == torch.float32
@@ -250,13 +240,8 @@ def test_backbone_that_knows_wavelengths() -> None:
 
 
 class TestErrors:
-    def test_bands(self) -> None:
-        with pytest.raises(BandMismatchError, match='Set in_channels='):
-            trainer().fit(make(), batches(bands=BANDS + 1))
-
-    def test_unit(self) -> None:
-        with pytest.raises(UnitError, match='Expected normalized images'):
-            trainer().fit(make(), Batches({'image': 1e4 * images()}))
+    def test_images(self) -> None:
+        check_images_are_checked(make)
 
     def test_too_few_bands_for_the_adapter(self) -> None:
         with pytest.raises(BandMismatchError):

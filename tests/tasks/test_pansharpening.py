@@ -50,8 +50,9 @@ def loader(pairs: Pairs, batch_size: int = 2) -> DataLoader[dict[str, Tensor]]:
     return DataLoader(pairs, batch_size=batch_size)
 
 
-def trainer(folder: Path, epochs: int = 1) -> Trainer:
-    return quiet_trainer(folder, max_epochs=epochs, num_sanity_val_steps=0)
+def trainer(folder: Path, epochs: int = 1, **options: Any) -> Trainer:
+    words = {'max_epochs': epochs, 'num_sanity_val_steps': 0}
+    return quiet_trainer(folder, **(words | options))
 
 
 def network(**options: Any) -> HSIPansharpening:
@@ -62,7 +63,7 @@ def network(**options: Any) -> HSIPansharpening:
 def test_networks_learn(tmp_path: Path) -> None:
     seed_everything(0)
     task, pairs = network(data_range=5000.0), Pairs(8)
-    run = trainer(tmp_path, epochs=30)
+    run = trainer(tmp_path, epochs=30, check_val_every_n_epoch=30)
     run.fit(task, loader(pairs, 4), loader(pairs, 4))
     scores = run.callback_metrics
     expected = ergas(EXP()(pairs.image, pairs.pan), pairs.target, ratio=RATIO).mean()

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from helpers.trainers import quiet_trainer
+from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -77,16 +78,8 @@ def tiles(scene: Tensor, size: int, step: int, place: str) -> list[dict[str, Ten
 
 
 def predict(task: Task, samples: list[dict[str, Tensor]], **options: Any) -> Tensor:
-    trainer = Trainer(
-        accelerator='cpu',
-        logger=False,
-        enable_progress_bar=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        **options,
-    )
     loader = DataLoader(samples, batch_size=2)  # type: ignore[arg-type]
-    found = trainer.predict(task, loader)
+    found = quiet_trainer(**options).predict(task, loader)
     assert found is not None
     return torch.cat(found)  # type: ignore[arg-type]
 

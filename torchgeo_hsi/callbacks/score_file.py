@@ -76,6 +76,6 @@ def read_scores(path: str | Path) -> dict[str, dict[str, float]]:
     """
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

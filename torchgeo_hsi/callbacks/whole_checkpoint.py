@@ -3,6 +3,10 @@
 
 """Checkpoints that a kill or a full disk cannot spoil."""
 
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,11 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
+from torch import Tensor
 
 from ..io._scratch import remove_leftovers
-from ..io._whole import not_written, write_whole
+from ..io._torch_whole import write_torch
+from ..io._whole import not_written
 
 _REMEDY = 'set dirpath of WholeCheckpoint to a folder on another disk'
 
@@ -43,22 +49,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
         """
         if '://' in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
-            return
-
-        def write(part: Path) -> None:
-            with part.open('wb') as file:
-                torch.save(checkpoint, file)
-
-        try:
-            write_whole(path, write, _REMEDY)
-        except RuntimeError as error:
-            # torch wraps some errors of the disk, and loses their number
-            cause = error.__context__
-            while cause is not None and not isinstance(cause, OSError):
-                cause = cause.__context__
-            if cause is None and 'PytorchStreamWriter' not in str(error):
-                raise
-            raise not_written(path, cause or error, _REMEDY) from error
+        else:
+            write_torch(path, checkpoint, _REMEDY)
 
 
 class WholeCheckpoint(ModelCheckpoint):
@@ -69,6 +61,11 @@ class WholeCheckpoint(ModelCheckpoint):
     starts. With ``save_last``, ``last.ckpt`` is written in every
     *every_n_epochs*-th epoch, also with ``save_top_k: 0``, where Lightning itself waits
     for the end of the training.
+
+    ``last.ckpt`` is that of the newest run, and so is ``best.ckpt`` with ``filename:
+    best``. A run that does not go on from such a file keeps it as ``last-v1.ckpt``, the
+    next run as ``last-v2.ckpt``; Lightning itself leaves the oldest run its names, so that
+    ``--ckpt_path .../last.ckpt`` would take the weights of that one.
 
     Args:
         *args: Arguments of :class:`lightning.pytorch.callbacks.ModelCheckpoint`.
@@ -93,10 +90,71 @@ class WholeCheckpoint(ModelCheckpoint):
             stage: Its stage.
         """
         super().setup(trainer, pl_module, stage)
+        self._own: set[str] = set()
         if stage == 'fit' and trainer.is_global_zero and self.dirpath is not None:
             remove_leftovers(Path(self.dirpath))
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = WholeCheckpointIO()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out which files are of the run that goes on.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+        """
+        super().on_train_start(trainer, pl_module)
+        names = (self.last_model_path, self.best_model_path, *self.best_k_models)
+        self._own = {name for name in names if name}
+        start = trainer.ckpt_path
+        if start is None or _is_one_of(start, self._own):
+            return
+        # of an older run: the names that it knows may be those of a newer one by now
+        self._own = set()
+        self.last_model_path = self.best_model_path = self.kth_best_model_path = ''
+        self.best_k_models = {}
+        self.best_model_score = self.current_score = None
+        self.kth_value = torch.tensor(torch.inf if self.mode == 'min' else -torch.inf)
+
+    def _take_name(self, path: str, trainer: Trainer) -> bool:
+        """Give another name to the file of an older run, unless it is elsewhere.
+
+        Returns:
+            False if the file is one of this run, or lies on a server.
+        """
+        if path in self._own or '://' in path:
+            return False
+        self._own.add(path)
+        if trainer.is_global_zero and os.path.lexists(path):
+            is_moved = isinstance(trainer.strategy.checkpoint_io, WholeCheckpointIO)
+            _keep(Path(path), is_moved)
+        return True
+
+    def _get_metric_interpolated_filepath_name(
+        self,
+        monitor_candidates: dict[str, Tensor],
+        trainer: Trainer,
+        del_filepath: str | None = None,
+    ) -> str:
+        """Name a checkpoint as its configuration says, whatever older runs have left."""
+        path = self.format_checkpoint_name(monitor_candidates)
+        if self._take_name(path, trainer):
+            # to Lightning it is a file that may be replaced
+            del_filepath = path
+        return super()._get_metric_interpolated_filepath_name(
+            monitor_candidates, trainer, del_filepath
+        )
+
+    def _save_last_checkpoint(
+        self, trainer: Trainer, monitor_candidates: dict[str, Tensor]
+    ) -> None:
+        """Write ``last.ckpt``, whatever older runs have left."""
+        if self.save_last:
+            name = self.CHECKPOINT_NAME_LAST
+            path = self.format_checkpoint_name(monitor_candidates, name)
+            if self._take_name(path, trainer):
+                self.last_model_path = path
+        super()._save_last_checkpoint(trainer, monitor_candidates)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the checkpoints that are due at the end of an epoch.
@@ -112,3 +170,31 @@ class WholeCheckpoint(ModelCheckpoint):
             return
         if not self._should_skip_saving_checkpoint(trainer):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+
+def _is_one_of(path: str | Path, others: Iterable[str]) -> bool:
+    """Whether a path leads to one of some files."""
+    return os.path.realpath(path) in map(os.path.realpath, others)
+
+
+def _keep(file: Path, is_moved: bool) -> None:
+    """Give the checkpoint of an older run another name.
+
+    Args:
+        file: The checkpoint.
+        is_moved: Whether the new one is moved to its place, and not written there.
+
+    Raises:
+        OutputError: If that fails.
+    """
+    others = (file.with_name(f'{file.stem}-v{k}{file.suffix}') for k in count(1))
+    free = next(path for path in others if not os.path.lexists(path))
+    try:
+        with suppress(OSError):
+            if is_moved and not file.is_symlink():
+                # until the new one is there, the old one has both names
+                os.link(file, free)
+                return
+        os.replace(file, free)
+    except OSError as error:
+        raise not_written(file, error, _REMEDY) from error

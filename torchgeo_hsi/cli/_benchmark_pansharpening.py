@@ -6,6 +6,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +155,9 @@ def pansharpening(
     options = read_opening(cubes[0], opening)
     kinds: Any = ('reduced', 'full') if protocol == 'both' else (protocol,)
     words = {'ratio': ratio, 'gain': gain, 'border': border, 'device': device}
+    for cube in cubes:
+        # before there is a folder
+        read_info(cube, options)
     if dry_run:
         inputs = [*cubes, *(pan for pan in pans if pan != 'own')]
         runs_ahead = len(builders) * len(cubes) * len(kinds)
@@ -161,10 +165,7 @@ def pansharpening(
         show_plan(inputs, {results: None}, overwrite, as_json, notes)
         return
     check_free([results], overwrite)
-    pairs = _pairs(cubes, pans, kinds, words, size, options)
-    for cube in cubes:
-        # before there is a folder
-        read_info(cube, options)
+    pairs = _checked(_pairs(cubes, pans, kinds, words, size, options))
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     runs = _compare(builders, pairs, words, folder, as_json or is_quiet())
@@ -175,6 +176,11 @@ def pansharpening(
         echo_done('Comparison written', folder / 'index.html', seconds)
 
 
+def _checked[T](pairs: Iterator[T]) -> Iterator[T]:
+    """Make the first pair at once, so that what is wrong with it is told before."""
+    return chain([next(pairs)], pairs)
+
+
 def _compare(
     builders: Mapping[str, Callable[[], Any]],
     pairs: 'Iterator[tuple[str, Protocol, Mapping[str, Any]]]',
@@ -183,7 +189,13 @@ def _compare(
     quiet: bool,
 ) -> 'list[SharpeningRun]':
     """Run all methods on all pairs, and write what is known after each pair."""
-    from ._sharpening_page import draw, table_rows, write_page, write_tables
+    from ._sharpening_page import (
+        draw,
+        missing_notes,
+        table_rows,
+        write_page,
+        write_tables,
+    )
 
     runs: list[SharpeningRun] = []
     pictures: dict[tuple[str, str], str] = {}
@@ -203,6 +215,8 @@ def _compare(
             if not quiet:
                 click.echo(f'{name}, {kind} resolution')
                 echo_table(*table_rows(own, kind))
+                for note in missing_notes(own):
+                    click.echo(note)
                 click.echo()
     return runs
 
@@ -248,6 +262,7 @@ def _pairs(
 ) -> 'Iterator[tuple[str, Protocol, Mapping[str, Any]]]':
     """Yield the name, the protocol and the sample of each pair."""
     from ..datasets import PanPairs
+    from ._sharpening_runs import check_size
 
     stems = [
         Path(cube).name.split('.')[0] or f'cube_{i}' for i, cube in enumerate(cubes)
@@ -266,7 +281,9 @@ def _pairs(
             pairs = PanPairs(
                 cube, pan, resolution, ratio, gain=words['gain'], **options
             )
-            yield name, kind, _middle(pairs[0], size, kind)
+            pair = _middle(pairs[0], size, kind)
+            check_size(pair, name, kind, words['border'])
+            yield name, kind, pair
 
 
 def _middle(

@@ -11,6 +11,7 @@ import click
 
 from ._arguments import argument_kinds, convert_pairs, read_pairs
 from ._output import check_not_inputs
+from ._places import check_apart
 
 #: Methods of ``torchgeo_hsi.workflows``, which takes seconds to import.
 METHODS = (
@@ -182,9 +183,9 @@ def check_files(
     if probabilities:
         maps.append(str(probability_path(Path(output))))
     check_not_inputs([*maps, report, figure], [source, labels])
-    check_not_inputs([report, figure], maps)
-    if report is not None:
-        check_not_inputs([figure], [report])
+    beside = dict.fromkeys(maps[1:], 'the probabilities beside OUT')
+    named = {'--report': report, '--figure': figure}
+    check_apart({name: path for path, name in beside.items()} | named)
 
 
 def probability_path(output: Path) -> Path:

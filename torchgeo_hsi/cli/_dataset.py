@@ -4,21 +4,19 @@
 """Any dataset from the command line: by its class and arguments, or by its files."""
 
 import inspect
-import os
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from ..errors import HSIError, HSIWarning, MetadataError, UnknownNameError
+from ..errors import MetadataError, UnknownNameError
 from ..plugins import get_plugin_manager
 from ._arguments import with_options
 from ._complete import complete_datasets
 from ._config_file import read_yaml
+from ._guess import guess_class, with_stores
 from ._options import config_option
 
 #: Settings of a verb whose arguments go to :func:`split_arguments`.
@@ -38,7 +36,7 @@ dataset_options = with_options(
             help='Class of the dataset, e.g. SpectralEarth; its arguments follow as '
             '--dataset.NAME VALUE.',
         ),
-        config_option('class_path and init_args of the dataset'),
+        config_option('class_path and init_args of the dataset', ships=False),
         click.option(
             '--splits',
             metavar='NAME,NAME',
@@ -164,6 +162,7 @@ def choose_dataset(
                 'Expected paths, or a dataset: --dataset CLASS or --config FILE.'
             )
         name = guess_class(paths)
+        paths = with_stores(paths)
     content = {} if config is None else _read_config(config)
     if name is None:
         name = str(content['class_path'])
@@ -173,60 +172,6 @@ def choose_dataset(
     cls = find_class(name)
     arguments = _parse(cls, content.get('init_args') or {}, options)
     return DatasetChoice(cls, arguments | _place(cls, paths))
-
-
-def guess_class(paths: Sequence[str]) -> str:
-    """Choose a dataset by its files.
-
-    Args:
-        paths: Files or folders.
-
-    Returns:
-        ``'StoredPatches'`` for stores of patches, the dataset of the sensor of the first
-        scene, if there is one, or ``'HSICube'``.
-
-    Raises:
-        FileNotFoundError: If one of the paths does not exist.
-    """
-    from ..io.store._folder import store_kind
-
-    if any(store_kind(path) == 'patches' for path in paths):
-        return 'StoredPatches'
-    for path in paths:
-        if not os.path.exists(path):
-            raise FileNotFoundError(f'There is nothing at {path}. Check the path.')
-    return _SENSORS.get(_sensor(paths), 'HSICube')
-
-
-#: Dataset of each sensor that has one of its own.
-_SENSORS = {
-    'EnMAP': 'EnMAPL2A',
-    'PRISMA': 'PRISMAL2D',
-    'DESIS': 'DESISL2A',
-    'EMIT': 'EMITL2A',
-}
-
-
-def _sensor(paths: Sequence[str]) -> str:
-    """Return the sensor of the first scene that opens; empty if none does."""
-    from ..io import open_cube
-    from ._scenes import find_scenes
-
-    with warnings.catch_warnings():
-        # the dataset says it again
-        warnings.simplefilter('ignore', HSIWarning)
-        try:
-            scenes = find_scenes(paths)
-        except (HSIError, OSError):
-            return ''
-        for scene in scenes:
-            # what is missing, such as a unit, is told by the dataset
-            with (
-                suppress(HSIError, OSError, ImportError),
-                open_cube(scene.path) as cube,
-            ):
-                return cube.info.sensor
-    return ''
 
 
 def find_class(name: str) -> type[Any]:
@@ -367,11 +312,15 @@ _BY_HAND = frozenset({*_BUILDERS, 'paths', 'root', 'path'})
 
 def _place(cls: type[Any], paths: Sequence[str]) -> dict[str, Any]:
     """Return the argument of a class that says where its data are."""
+    from ..io.store._folder import store_kind
+
     if not paths:
         return {}
     parameters = inspect.signature(cls).parameters
     if 'paths' in parameters:
-        return {'paths': paths[0] if len(paths) == 1 else list(paths)}
+        # a store is one of a list, not a folder to look into
+        is_place = len(paths) == 1 and store_kind(paths[0]) != 'scene'
+        return {'paths': paths[0] if is_place else list(paths)}
     for name in ('root', 'path'):
         if name in parameters:
             if len(paths) > 1:

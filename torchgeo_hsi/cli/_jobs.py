@@ -10,6 +10,7 @@ import click
 
 from ._arguments import with_options
 from ._output import echo_done, echo_json, size_of
+from ._words import in_options
 
 if TYPE_CHECKING:
     from ..jobs import JobFailure, JobReport
@@ -111,7 +112,8 @@ def finish(failures: Sequence['JobFailure'], what: str) -> None:
     """
     if not failures:
         return
+    ctx = click.get_current_context()
     click.echo(f'Failed {what}, which were left out: {len(failures)}', err=True)
     for failure in failures:
-        click.echo(f'  {failure}', err=True)
+        click.echo(f'  {in_options(str(failure), ctx)}', err=True)
     raise click.exceptions.Exit(SOME_FAILED)

@@ -15,6 +15,9 @@ from ._complete import begin, complete_devices, complete_gases, complete_models
 from ._configs import find_config, list_configs
 from ._output import quiet
 
+#: What a GeoTIFF can be compressed by, as ``torchgeo_hsi.io`` knows it.
+COMPRESSIONS = ('deflate', 'zstd', 'lzw', 'lzma', 'none')
+
 
 def _set_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
@@ -136,7 +139,8 @@ compress_option = click.option(
     default='deflate',
     show_default=True,
     metavar='NAME',
-    help='Compression of the GeoTIFF: deflate, zstd, lzw, none ...',
+    type=click.Choice(COMPRESSIONS, case_sensitive=False),
+    help='Compression of the GeoTIFF: deflate, zstd, lzw, lzma or none.',
 )
 
 
@@ -179,11 +183,12 @@ device_option = click.option(
 )
 
 
-def set_option(example: str) -> Decorator:
+def set_option(example: str, of: str = 'method') -> Decorator:
     """Return the option for arguments of a method or model.
 
     Args:
         example: Arguments, for the help.
+        of: What they are of.
 
     Returns:
         Decorator of the verb, which gets *settings*.
@@ -193,7 +198,7 @@ def set_option(example: str) -> Decorator:
         'settings',
         multiple=True,
         metavar='KEY=VALUE',
-        help=f'More arguments of the method, e.g. {example}.',
+        help=f'More arguments of the {of}, e.g. {example}.',
     )
 
 
@@ -290,22 +295,24 @@ def open_option(source: str, example: str = 'key=data for a .mat file') -> Decor
     )
 
 
-def config_option(what: str, required: bool = False) -> Decorator:
+def config_option(what: str, required: bool = False, ships: bool = True) -> Decorator:
     """Return the option that names a configuration.
 
     Args:
         what: What the file holds.
         required: Whether it has to be given.
+        ships: Whether there are such files among those that ship.
 
     Returns:
         Decorator of the verb, which gets *config*.
     """
+    shipped = '; or one that ships, e.g. demo' if ships else ''
     return click.option(
         '--config',
         required=required,
         type=ConfigFile(),
         metavar='FILE|NAME',
-        help=f'YAML file with {what}; or one that ships, e.g. demo.',
+        help=f'YAML file with {what}{shipped}.',
     )
 
 

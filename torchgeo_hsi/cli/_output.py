@@ -5,28 +5,14 @@
 
 import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
 from .._json import finite
 from .._typing import PathLike
-from ..errors import HSIError, OutputError
-
-#: Arguments of readers, which verbs take by ``--open``.
-READER_WORDS = (
-    'fwhm',
-    'key',
-    'layout',
-    'nodata',
-    'scale',
-    'variable',
-    'wavelength',
-    'wavelength_unit',
-)
+from ..errors import OutputError
 
 #: Where a context remembers that nothing but errors is shown.
 _QUIET = 'torchgeo_hsi.quiet'
@@ -213,41 +199,3 @@ def check_free(outputs: Iterable[PathLike], overwrite: bool) -> None:
             f'{os.fspath(there[0])} exists already. Choose another path, or pass '
             '--overwrite.'
         )
-
-
-@contextmanager
-def option_words(
-    names: Iterable[str], verbatim: str, readers: bool = True
-) -> Iterator[None]:
-    """Let errors of the library speak of options instead of Python's arguments.
-
-    Args:
-        names: Arguments that the verb has as options: ``key=`` becomes ``--key``,
-            ``key="a"`` becomes ``--key a``, and ``overwrite=True`` ``--overwrite``.
-        verbatim: Path in the messages, which stays as it is.
-        readers: Whether the verb has the option ``--open`` for arguments of readers.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        HSIError: The one that was raised inside, in other words.
-    """
-    own = {name: '--' + name.replace('_', '-') for name in names}
-    if readers:
-        own = {name: f'--open {name}=' for name in READER_WORDS} | own
-    value = r'(?P<quote>["\']?)(?P<word>\w+)(?P=quote)'
-    pattern = re.compile(rf'(?<![\w-])(?P<name>{"|".join(own)})=(True\b|{value})?')
-
-    def say(match: re.Match[str]) -> str:
-        option, word = own[match['name']], match['word']
-        if word is None:
-            return option
-        return option + word if option.endswith('=') else f'{option} {word}'
-
-    try:
-        yield
-    except HSIError as error:
-        parts = str(error).split(verbatim) if verbatim else [str(error)]
-        error.args = (verbatim.join(pattern.sub(say, part) for part in parts),)
-        raise

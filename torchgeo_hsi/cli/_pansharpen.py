@@ -11,7 +11,6 @@ import click
 
 from ._opening import check_path, read_opening
 from ._output import is_quiet
-from ._plan import cube_bytes
 from ._restoring import Restoration, restoring, tiling_options
 from ._verb import Verb
 
@@ -95,13 +94,13 @@ def pansharpen(
                 'The PAN lies {:.2f} pixels down and {:.2f} right.'.format(*moved)
             )
 
-    def size(info: 'CubeInfo') -> int:
+    def finer(info: 'CubeInfo') -> float:
         from ..scenes.sharpen_scene import sharpened_pixels
 
         pixels = sharpened_pixels(pan, cube, options['ratio'], reading, reading_pan)
-        return cube_bytes(info) * pixels // (info.shape[1] * info.shape[2])
+        return math.sqrt(pixels / math.prod(info.shape[1:]))
 
-    job.run(work, reading, 'Sharpened', size, facts=facts)
+    job.run(work, reading, 'Sharpened', finer, facts=facts)
 
 
 def _read_shift(text: str | None) -> tuple[float, float]:

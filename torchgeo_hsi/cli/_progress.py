@@ -96,6 +96,34 @@ def show_stages(
 
 
 @contextmanager
+def show_counts(unit: str) -> Iterator[Callable[[str, int], None]]:
+    """Show how much is done of what nobody can count before, on standard error.
+
+    Args:
+        unit: What is counted, in the plural.
+
+    Yields:
+        A function that takes what is being done, and how many of them are done.
+    """
+    line = _Line()
+    stage, start = '', 0.0
+
+    def show(what: str, count: int) -> None:
+        nonlocal stage, start
+        now = time.monotonic()
+        if what != stage:
+            stage, start = what, now
+        seconds = now - start
+        rate = f' ({count / seconds:.1f} {unit}/s)' if seconds >= _TELLING[1] else ''
+        line.show(f'{what}: {count} {unit}{rate}')
+
+    try:
+        yield show
+    finally:
+        line.erase()
+
+
+@contextmanager
 def show_jobs(label: str, unit: str) -> Iterator[Callable[['JobProgress'], None]]:
     """Show how far work over many files is, on standard error.
 

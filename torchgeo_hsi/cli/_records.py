@@ -78,7 +78,7 @@ class OutputRecords:
             record = json.loads(self._path(scene).read_bytes())
             path, state = record['source']
             return record['recipe'], path, state, bool(record['finished'])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def note(self, scene: Scene, finished: bool) -> None:

@@ -3,8 +3,10 @@
 
 """What all verbs of ``restore`` share: their options, and the way they go."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,9 +26,10 @@ from ._options import (
     set_option,
     weights_option,
 )
-from ._output import check_not_inputs, echo_done, echo_json, option_words, size_of
+from ._output import check_not_inputs, echo_done, echo_json, size_of
 from ._plan import check_written, cube_bytes, read_info, show_plan
 from ._progress import show_stages
+from ._sizes import image_bytes
 
 if TYPE_CHECKING:
     from ..io import CubeInfo
@@ -55,10 +58,10 @@ def tiling_options(
         unit: What the numbers are, for the help.
 
     Returns:
-        Decorators of a verb, which gets *tile* and *overlap*.
+        Decorators of a verb, which gets *tile_size* and *overlap*.
     """
     tiles = click.option(
-        '--tile',
+        '--tile-size',
         type=click.IntRange(min=least),
         default=tile,
         show_default=True,
@@ -163,7 +166,7 @@ class Restoration:
         restore: Callable[..., Any],
         reading: Mapping[str, Any],
         what: str,
-        size: 'Callable[[CubeInfo], int]' = cube_bytes,
+        finer: 'Callable[[CubeInfo], float]' = lambda info: 1,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the output, and say so; or say what would be written.
@@ -172,18 +175,25 @@ class Restoration:
             restore: Function of :mod:`torchgeo_hsi.scenes`, with its model and paths.
             reading: Options of the reader of the scene.
             what: What is done, for the last line.
-            size: Returns the largest number of bytes of the output.
+            finer: Returns how many times more rows and columns the output has.
             facts: What else JSON says, known when the output is written.
         """
         scene = self.scenes[0]
-        with option_words({'overwrite', 'ratio'} & self.options.keys(), self.output):
-            if self.is_dry:
-                most = size(self._check(reading))
-                plan = {self.output: most}
-                show_plan(self.scenes, plan, self.overwrite, self.as_json)
-                return
-            with show_stages(lambda: cube_bytes(read_info(scene, reading))) as progress:
-                restore(name=self._name(), progress=progress, **self.options)
+        if self.is_dry:
+            from ..scenes._output import is_product
+
+            info = self._check(reading)
+            most = image_bytes(info, self.options['compress'], finer(info))
+            if is_product(self.output):
+                # and all of the product besides its image
+                most += (
+                    size_of(scene if os.path.isdir(scene) else Path(scene).parent) or 0
+                )
+            plan = {self.output: most}
+            show_plan(self.scenes, plan, self.overwrite, self.as_json)
+            return
+        with show_stages(lambda: cube_bytes(read_info(scene, reading))) as progress:
+            restore(name=self._name(), progress=progress, **self.options)
         seconds = time.monotonic() - self.start
         report = {'output': self.output, 'method': self.method, **(facts or {})}
         report |= {'bytes': size_of(self.output), 'seconds': seconds}
@@ -203,7 +213,7 @@ class Restoration:
         if not is_product(self.output):
             check_cog_options(options['compress'], 'average')
         if 'overlap' in options:
-            tile_spans(1, options['tile'], options['overlap'], self.step)
+            tile_spans(1, options['tile_size'], options['overlap'], self.step)
             check_scaling(options['scaling'])
         info = check_written(
             self.scenes[0], reading, self.output, folder=self.kind == 'denoiser'

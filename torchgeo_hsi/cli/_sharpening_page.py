@@ -70,12 +70,24 @@ def table_rows(
         rows.append(
             [
                 run.method,
-                *(f'{number:.4f}' for number in numbers),
+                *('-' if math.isnan(n) else f'{n:.4f}' for n in numbers),
                 '-' if run.seconds is None else f'{run.seconds:.2f}',
                 '-' if run.memory is None else f'{run.memory:.0f}',
             ]
         )
     return header, rows
+
+
+def missing_notes(runs: Iterable[SharpeningRun]) -> list[str]:
+    """Say which scores cannot be computed, and why.
+
+    Args:
+        runs: The runs of one pair and protocol.
+
+    Returns:
+        Sentences, each once.
+    """
+    return list(dict.fromkeys(note for run in runs for note in run.tell_missing()))
 
 
 def draw(
@@ -211,4 +223,5 @@ def _table(runs: Sequence[SharpeningRun], protocol: Protocol) -> str:
         )
         first = ' class=first' if number == 0 else ''
         lines.append(f'<tr{first}>{"".join(cells)}</tr>')
-    return '<table>' + '\n'.join(lines) + '</table>'
+    notes = ''.join(f'<p>{html.escape(note)}</p>' for note in missing_notes(runs))
+    return '<table>' + '\n'.join(lines) + '</table>' + notes

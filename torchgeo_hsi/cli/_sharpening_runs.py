@@ -3,6 +3,7 @@
 
 """Methods of pansharpening on pairs: scores, time and memory of each."""
 
+import math
 import os
 import threading
 import time
@@ -10,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from ..errors import EmptyDataError, HSIError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +47,13 @@ SCORES: dict[Protocol, dict[str, bool]] = {
 #: Seconds between two looks at the memory.
 _PAUSE = 0.005
 
+#: Scores of blocks, and why there are none.
+_OF_BLOCKS = ('Q2n', 'R_Q2n', 'D_lambda_K', 'HQNR')
+_BLOCKS = 'less than a half of each block of 32 x 32 pixels counts'
+
+#: Why there are none of the others.
+_PLAIN = 'an image has no valid pixel, no contrast, or a mean of 0'
+
 _STATM = Path('/proc/self/statm')
 
 
@@ -59,6 +69,7 @@ class SharpeningRun:
         seconds: Time of the method.
         memory: Memory beyond what was held before, at the peak, in MiB; None where that
             is not known.
+        missing: Why a score cannot be computed, by its name.
         error: Why there are no scores, or None.
         image: The sharpened cube of shape ``(C, H, W)``, for pictures; not kept long.
     """
@@ -67,10 +78,19 @@ class SharpeningRun:
     protocol: Protocol
     method: str
     scores: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
     seconds: float | None = None
     memory: float | None = None
     error: str | None = None
     image: Any = None
+
+    def tell_missing(self) -> list[str]:
+        """Say for each reason which scores cannot be computed."""
+        return [
+            f'no {", ".join(n for n, why in self.missing.items() if why == reason)}: '
+            f'{reason}'
+            for reason in sorted(set(self.missing.values()))
+        ]
 
     def row(self) -> dict[str, Any]:
         """Return everything that can be written to a table."""
@@ -79,9 +99,11 @@ class SharpeningRun:
             'protocol': self.protocol,
             'method': self.method,
             **self.scores,
+            **dict.fromkeys(self.missing),
             'seconds': self.seconds,
             'memory_mib': self.memory,
             'error': self.error,
+            'missing': '; '.join(self.tell_missing()) or None,
         }
 
 
@@ -172,8 +194,6 @@ def run_method(
     """
     import torch
 
-    from ..errors import HSIError
-
     run = SharpeningRun(cube, protocol, name)
     model = build().to(device).eval()
     if model.wavelength is None and 'wavelength' in pair:
@@ -196,8 +216,37 @@ def run_method(
         return run
     run.memory = memory.mebibytes
     run.image = result[0].float().cpu()
-    run.scores = score(run.image, pair, protocol, border, gain)
+    found = score(run.image, pair, protocol, border, gain)
+    run.scores = {key: value for key, value in found.items() if math.isfinite(value)}
+    run.missing = {
+        key: _BLOCKS if key in _OF_BLOCKS else _PLAIN
+        for key in found
+        if key not in run.scores
+    }
     return run
+
+
+def check_size(
+    pair: Mapping[str, Any], cube: str, protocol: Protocol, border: int
+) -> None:
+    """Refuse a pair of which the border leaves nothing to be scored.
+
+    Args:
+        pair: Sample of the pair.
+        cube: Name of the pair.
+        protocol: Which scores will be computed.
+        border: Fine pixels at each side that count in no score.
+
+    Raises:
+        EmptyDataError: If no pixel is left.
+    """
+    height, width = pair['pan'].shape[1:]
+    if protocol == 'reduced' and min(height, width) <= 2 * border:
+        raise EmptyDataError(
+            f'A border of {border} pixels leaves none of the {height} x {width} pixels '
+            f'of {cube} at reduced resolution. Pass --border '
+            f'{max((min(height, width) - 1) // 4, 0)}, a larger --size, or a larger cube.'
+        )
 
 
 def score(

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from ._opening import check_path
-from ._plan import cube_bytes
 from ._restoring import Restoration, restoring, scaling_option, tiling_options
 from ._verb import Verb
 
@@ -19,7 +18,7 @@ from ._verb import Verb
     short_help='Give a scene of any size more and smaller pixels.',
     examples=(
         'torchgeo-hsi restore superresolve scene.tif fine.tif --scale 2',
-        'torchgeo-hsi restore superresolve scene.tif fine.tif --scale 4 --tile 48',
+        'torchgeo-hsi restore superresolve scene.tif fine.tif --scale 4 --tile-size 48',
     ),
 )
 @click.argument('source', metavar='IN', callback=check_path)
@@ -52,8 +51,8 @@ def superresolve(source: str, output: str, scale: int, **options: Any) -> None:
     job = Restoration('superresolver', [source], output, options)
     model, reading = _build(job, scale), job.reading()
     work = partial(superresolve_scene, model, source, output, reader_options=reading)
-    size = partial(cube_bytes, factor=scale)
-    job.run(work, reading, f'Pixels made {scale} times smaller', size, {'scale': scale})
+    what = f'Pixels made {scale} times smaller'
+    job.run(work, reading, what, lambda info: scale, {'scale': scale})
 
 
 def _build(job: Restoration, scale: int) -> Any:

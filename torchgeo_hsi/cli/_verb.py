@@ -1,12 +1,16 @@
 # Copyright (c) torchgeo-hsi contributors. All rights reserved.
 # Licensed under the MIT License.
 
-"""A verb whose help ends with examples."""
+"""A verb whose help ends with examples, and whose errors speak of its options."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import click
+
+from ..errors import HSIError
+from ._places import check_places
+from ._words import say_options
 
 #: What every verb may end with, for help and documentation.
 EXIT_CODES = (
@@ -23,6 +27,9 @@ EXIT_CODES = (
 class Verb(click.Command):
     """A command of click with examples at the end of its help.
 
+    Its outputs are looked at before it runs, and errors of the library name its options
+    instead of arguments of Python.
+
     Args:
         *args: Arguments of :class:`click.Command`.
         examples: Whole command lines.
@@ -33,6 +40,22 @@ class Verb(click.Command):
         """Initialize a new Verb instance; see the class for the arguments."""
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb, if its outputs can be written.
+
+        Args:
+            ctx: Context of the verb.
+
+        Returns:
+            What the verb returns.
+        """
+        try:
+            check_places(ctx)
+            return super().invoke(ctx)
+        except (HSIError, ValueError) as error:
+            say_options(error, ctx)
+            raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples.

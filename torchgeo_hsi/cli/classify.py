@@ -3,7 +3,6 @@
 
 """``torchgeo-hsi classify``: a land-cover map of a scene from a few labels."""
 
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -42,25 +41,11 @@ from ._options import (
     set_option,
     window_option,
 )
-from ._output import echo_done, echo_json, is_quiet, option_words
+from ._output import echo_done, echo_json, is_quiet
 from ._plan import read_info, show_plan
 from ._progress import show_stages
+from ._sizes import geotiff_bytes
 from ._verb import Verb
-
-#: Arguments of the library that are options here, for messages.
-_WORDS = (
-    'bands',
-    'classes',
-    'class_names',
-    'column',
-    'folds',
-    'guard',
-    'ignore',
-    'label_key',
-    'overwrite',
-    'split',
-    'window',
-)
 
 _OPTIONS = (
     click.option(
@@ -178,22 +163,15 @@ def classify(
     reading = read_opening(source, opening)
     words |= {'ignore': options['ignore'], **reading}
     words['options'] = read_options(method, settings)
-    with option_words(_WORDS, source):
-        chosen = keep_bands(source, bands, bad_bands, words)
-        words |= {} if chosen is None else {'bands': chosen}
-        if dry_run:
-            _plan(source, labels, output, reading, words, as_json)
-            return
-        with show_stages() as progress:
-            found = classify_scene(
-                source,
-                labels,
-                output,
-                method,
-                progress=progress,
-                figure=figure,
-                **words,
-            )
+    chosen = keep_bands(source, bands, bad_bands, words)
+    words |= {} if chosen is None else {'bands': chosen}
+    if dry_run:
+        _plan(source, labels, output, reading, words, as_json)
+        return
+    with show_stages() as progress:
+        found = classify_scene(
+            source, labels, output, method, progress=progress, figure=figure, **words
+        )
     seconds = round(time.monotonic() - start, 1)
     content = found.to_dict() | {'output': output, 'seconds': seconds}
     write_results(content, report)
@@ -215,13 +193,14 @@ def _plan(
     """Say what would be read and written."""
     writes: dict[str, float | None] = {output: None}
     classes = len(words.get('classes') or ()) or None
-    pixels = None
-    if not os.path.isdir(source):
-        pixels = math.prod(read_info(source, reading).shape[1:])
-        writes[output] = pixels
     if words['probabilities']:
-        size = pixels * classes if pixels and classes else None
-        writes[str(probability_path(Path(output)))] = size
+        writes[str(probability_path(Path(output)))] = None
+    if not os.path.isdir(source):
+        _, height, width = read_info(source, reading).shape
+        writes[output] = geotiff_bytes(1, height, width, 'uint16')
+        if words['probabilities'] and classes:
+            size = geotiff_bytes(classes, height, width, 'uint8')
+            writes[str(probability_path(Path(output)))] = size
     show_plan([source, labels], writes, words['overwrite'], as_json)
 
 

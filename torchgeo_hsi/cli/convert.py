@@ -25,16 +25,11 @@ from ._options import (
     overwrite_option,
     quiet_option,
 )
-from ._output import (
-    check_outside,
-    echo_done,
-    echo_json,
-    is_quiet,
-    option_words,
-    size_of,
-)
-from ._plan import cube_bytes, read_info, show_plan
+from ._output import check_outside, echo_done, echo_json, is_quiet, size_of
+from ._places import check_place
+from ._plan import show_plan
 from ._progress import show_jobs
+from ._sizes import SAMPLE_BYTES, STORE_BYTES, stored_bytes
 from ._verb import Verb
 
 if TYPE_CHECKING:
@@ -112,6 +107,7 @@ def convert(
     if not paths:
         raise click.UsageError("Missing argument 'OUT'.")
     *inputs, out = paths
+    check_place(out, folder=True)
     work = {
         'workers': workers,
         'scheduler': scheduler,
@@ -122,8 +118,7 @@ def convert(
         _convert_scenes(inputs, out, work, options)
         return
     choice = choose_dataset(dataset, config, arguments, inputs)
-    with option_words(['overwrite', 'verify'], out, readers=False):
-        _convert_patches(choice, out, work, options)
+    _convert_patches(choice, out, work, options)
 
 
 def _refuse(options: dict[str, Any], arguments: Sequence[str]) -> None:
@@ -215,16 +210,16 @@ def _plan_patches(
     """Say what patches would be read and written."""
     from torch import Tensor
 
-    total, notes = 0, []
+    total, notes = float(STORE_BYTES), []
     for name, chosen in (choices or {'samples': choice}).items():
         dataset = chosen.open()
         count = len(dataset)
         sample = dataset[0] if count else {}
         tensors = [part for part in sample.values() if isinstance(part, Tensor)]
-        total += count * sum(part.nbytes for part in tensors)
+        total += count * (SAMPLE_BYTES + 1.05 * sum(part.nbytes for part in tensors))
         notes.append(f'{name}: {count} of {choice.name}')
     places = [choice.arguments[k] for k in ('root', 'path') if k in choice.arguments]
-    writes = {out: float(total)}
+    writes = {out: total}
     # what was begun with the same data goes on
     show_plan(list(map(str, places)), writes, True, options['as_json'], notes)
 
@@ -290,7 +285,7 @@ def _plan_scenes(
     for scene in todo:
         path = os.path.join(out, f'{scene.name}{SUFFIX}')
         known = not is_address(scene.path) and os.path.exists(scene.path)
-        writes[path] = cube_bytes(read_info(scene.path, reader)) if known else None
+        writes[path] = stored_bytes(scene.path, reader) if known else None
     notes = [f'{finished} scenes are there already'] if finished else []
     # which may be replaced was checked before
     reads = [scene.path for scene in todo]

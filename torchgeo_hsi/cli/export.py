@@ -4,6 +4,7 @@
 """``torchgeo-hsi export``: the backbone of a checkpoint, for others."""
 
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -21,14 +22,7 @@ from ._options import (
     quiet_option,
     set_option,
 )
-from ._output import (
-    check_free,
-    check_not_inputs,
-    echo_done,
-    echo_json,
-    option_words,
-    size_of,
-)
+from ._output import check_free, check_not_inputs, echo_done, echo_json, size_of
 from ._plan import show_plan
 from ._verb import Verb
 
@@ -42,7 +36,9 @@ from ._verb import Verb
     ),
 )
 @click.argument('checkpoint', metavar='CHECKPOINT', callback=check_path)
-@click.argument('output', metavar='OUT', type=click.Path(), callback=check_path)
+@click.argument(
+    'output', metavar='OUT', type=click.Path(dir_okay=False), callback=check_path
+)
 @click.option(
     '--layout',
     type=click.Choice(['official', 'timm', 'torchgeo']),
@@ -52,7 +48,7 @@ from ._verb import Verb
 )
 @branch_option
 @model_option('that of the checkpoint by default')
-@set_option('img_size=64')
+@set_option('img_size=64', of='backbone')
 @click.option(
     '--in-channels',
     type=click.IntRange(min=1),
@@ -86,19 +82,16 @@ def export(
     words = read_settings(settings)
     if not os.path.isfile(checkpoint):
         raise FileNotFoundError(f'There is no file {checkpoint}. Check the path.')
-    if dry_run:
-        # a checkpoint has heads and the state of an optimizer besides
-        most = size_of(checkpoint)
-        show_plan([checkpoint], {output: most}, overwrite, as_json)
-        return
-    check_free([output], overwrite)
+    check_free([output], overwrite or dry_run)
     from ..models import backbone_from_checkpoint, export_spectral_earth_weights
     from ..models.weights._backbone_search import has_adapter
 
-    with option_words(['branch', 'in_channels', 'model'], checkpoint, readers=False):
-        backbone = backbone_from_checkpoint(
-            checkpoint, in_channels, branch=branch, model=model, model_kwargs=words
-        )
+    backbone = backbone_from_checkpoint(
+        checkpoint, in_channels, branch=branch, model=model, model_kwargs=words
+    )
+    if dry_run:
+        show_plan([checkpoint], {output: _size(backbone, layout)}, overwrite, as_json)
+        return
     export_spectral_earth_weights(backbone, output, layout)
     if layout == 'official' and not has_adapter(backbone):
         layout = 'plain state dict'
@@ -109,6 +102,18 @@ def export(
         echo_json(report | {'bytes': size_of(output), 'seconds': seconds})
     else:
         echo_done(f'{name} of {checkpoint} saved ({layout})', output, seconds)
+
+
+def _size(backbone: Any, layout: Any) -> int | None:
+    """Return how large the file will be, if it can be made at all.
+
+    It is made elsewhere, and removed: then nothing is refused later.
+    """
+    from ..models import export_spectral_earth_weights
+
+    with tempfile.TemporaryDirectory(prefix='torchgeo-hsi-') as folder:
+        file = export_spectral_earth_weights(backbone, f'{folder}/weights', layout)
+        return size_of(file)
 
 
 def read_settings(settings: Sequence[str]) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 
 """``torchgeo-hsi gas``: a map of methane or carbon dioxide above a scene."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,30 +23,11 @@ from ._options import (
     quiet_option,
     seed_option,
 )
-from ._output import (
-    check_not_inputs,
-    echo_done,
-    echo_fields,
-    echo_json,
-    is_quiet,
-    option_words,
-)
+from ._output import check_not_inputs, echo_done, echo_fields, echo_json, is_quiet
 from ._plan import check_written, cube_bytes, read_info, show_plan
 from ._progress import show_stages
+from ._sizes import geotiff_bytes
 from ._verb import Verb
-
-#: Arguments of the library that are options here, for messages.
-_WORDS = (
-    'clusters',
-    'columns',
-    'darkest',
-    'overwrite',
-    'passes',
-    'shrinkage',
-    'sun_zenith',
-    'threshold',
-    'view_zenith',
-)
 
 #: Kinds of background, of ``torchgeo_hsi.physics.gases``, which takes long to import.
 _BACKGROUNDS = ('plain', 'trimmed', 'sparse')
@@ -210,23 +190,21 @@ def gas(
     if quality is not None:
         words['quality'] = [] if quality == 'none' else quality.split(',')
     reading = read_opening(source, opening)
-    with option_words(_WORDS, source):
-        if dry_run:
-            # two bands of float32
-            info = check_written(source, reading, output)
-            most = 8 * math.prod(info.shape[1:])
-            show_plan([source], {output: most}, words['overwrite'], as_json)
-            return
-        with show_stages(lambda: cube_bytes(read_info(source, reading))) as progress:
-            report = map_gas(
-                source,
-                output,
-                device=device,
-                figure=figure,
-                reader_options=reading,
-                progress=progress,
-                **words,
-            )
+    if dry_run:
+        info = check_written(source, reading, output)
+        most = geotiff_bytes(2, *info.shape[1:], 'float32', words['compress'])
+        show_plan([source], {output: most}, words['overwrite'], as_json)
+        return
+    with show_stages(lambda: cube_bytes(read_info(source, reading))) as progress:
+        report = map_gas(
+            source,
+            output,
+            device=device,
+            figure=figure,
+            reader_options=reading,
+            progress=progress,
+            **words,
+        )
     if as_json:
         echo_json(report.to_dict())
     elif not is_quiet():

@@ -3,14 +3,16 @@
 
 """``torchgeo-hsi info``: what a hyperspectral file holds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._opening import check_path, read_opening
 from ._options import json_option, open_option
-from ._output import echo_fields, echo_json, option_words
+from ._output import echo_fields, echo_json
+from ._plan import cube_bytes
+from ._progress import show_stages
 from ._verb import Verb
 
 if TYPE_CHECKING:
@@ -56,7 +58,11 @@ def _windows(reader: 'CubeReader', rows: int) -> Any:
         yield Window(0, top, width, size), max(1, _BUDGET // (5 * size * width))
 
 
-def nodata_share(reader: 'CubeReader', rows: int = _ROWS) -> tuple[float, list[int]]:
+def nodata_share(
+    reader: 'CubeReader',
+    rows: int = _ROWS,
+    progress: Callable[[str, float], None] = lambda what, share: None,
+) -> tuple[float, list[int]]:
     """Measure how much of a cube holds no data, in bounded memory.
 
     Bands without a single valid pixel are told apart, because they would make every
@@ -65,6 +71,7 @@ def nodata_share(reader: 'CubeReader', rows: int = _ROWS) -> tuple[float, list[i
     Args:
         reader: The open file.
         rows: Rows to read at a time.
+        progress: Is told what is done, and which share of it.
 
     Returns:
         The share of pixels that lack data in any of the other bands (1 if there are
@@ -83,6 +90,7 @@ def nodata_share(reader: 'CubeReader', rows: int = _ROWS) -> tuple[float, list[i
             all_valid = valid.all(axis=0)
             whole = all_valid if whole is None else whole & all_valid
         complete += 0 if whole is None else int(whole.sum())
+        progress('Reading', (window.row_off + window.height) / height)
     return 1 - complete / (height * width), empty
 
 
@@ -141,7 +149,8 @@ def _facts(reader: 'CubeReader', scan: bool) -> dict[str, Any]:
         **_spatial_facts(info),
     }
     if scan:
-        share, empty = nodata_share(reader)
+        with show_stages(lambda: cube_bytes(info)) as progress:
+            share, empty = nodata_share(reader, progress=progress)
         names = info.bands.names if info.bands is not None else None
         facts['nodata_share'] = share
         facts['empty_bands'] = [names[i] if names else f'B{i + 1}' for i in empty]
@@ -213,10 +222,9 @@ def info(source: str, opening: Sequence[str], scan: bool, as_json: bool) -> None
     """
     from ..io import open_cube
 
-    with option_words((), source):
-        reading = read_opening(source, opening)
-        with open_cube(source, **reading) as reader:
-            facts = _facts(reader, scan)
+    reading = read_opening(source, opening)
+    with open_cube(source, **reading) as reader:
+        facts = _facts(reader, scan)
     if as_json:
         echo_json(facts)
     else:

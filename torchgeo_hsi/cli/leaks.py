@@ -4,6 +4,7 @@
 """``torchgeo-hsi leaks``: how far training and test are apart."""
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from ._options import (
     seed_option,
     window_option,
 )
-from ._output import check_not_inputs
+from ._output import check_not_inputs, echo_done
 from ._splits import count_labels, read_boxes, read_labels, read_split, show_report
 from ._verb import Verb
 from .probe import make_datamodule
@@ -90,6 +91,7 @@ def leaks(
     patches (with --root). Instead, --config takes the windows that a data module draws;
     --data.NAME VALUE changes its options.
     """
+    start = time.monotonic()
     read = [path for path in (split, labels, config) if path is not None]
     check_not_inputs([report, figure], read)
     if config is not None:
@@ -107,6 +109,9 @@ def leaks(
     else:
         found = _of_raster(split, window, labels, label_key, ignore, least or 5)
     show_report(found, report, figure, as_json)
+    for what, path in (('Report', report), ('Figure', figure)):
+        if path is not None and not as_json:
+            echo_done(f'{what} written', path, time.monotonic() - start)
 
 
 def _of_config(config: str, args: list[str], seed: int) -> 'LeakReport':
@@ -146,12 +151,13 @@ def _of_lists(
 ) -> 'LeakReport':
     """Report on lists of patches."""
     from ..datasets import leak_report
+    from ..physics._text import read_text
 
     if root is None:
         raise click.UsageError('Lists of patches need --root, where these are.')
     lists = {name: Path(folder) / f'{name}.txt' for name in _LISTS}
     names = {
-        name: [line.strip() for line in file.read_text('utf-8').splitlines() if line]
+        name: [line.strip() for line in read_text(file).splitlines() if line]
         for name, file in lists.items()
         if file.is_file()
     }

@@ -40,8 +40,8 @@ _VERBS = {
 }
 
 _SHARED = """All arguments go to TorchGeo's own command of this name, whose help follows; a
-    configuration of "torchgeo" works unchanged. Besides, all classes of this package and
-    of its plugins are known by their short names."""
+configuration of "torchgeo" works unchanged. Besides, all classes of this package and of
+its plugins are known by their short names."""
 
 
 class _HandOver(Verb):

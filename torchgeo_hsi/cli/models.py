@@ -4,7 +4,8 @@
 """``torchgeo-hsi models``: which models there are, and how large."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,11 @@ from ._verb import Verb
 
 if TYPE_CHECKING:
     from torch import nn
+
+#: Methods of tensors by which weights are drawn.
+_DRAWS = frozenset(
+    ('normal_', 'uniform_', 'clamp_', 'erfinv_', 'mul_', 'add_', 'fill_', 'zero_')
+)
 
 #: What models call the number of their input bands.
 _BANDS = ('in_chans', 'in_channels', 'num_bands')
@@ -78,6 +84,36 @@ def count_parameters(model: 'nn.Module') -> int:
     return sum(p.numel() * (1 + p.is_complex()) for p in model.parameters())
 
 
+@contextmanager
+def no_numbers() -> Iterator[None]:
+    """Draw no weights, where there is no memory for them anyway.
+
+    Without memory, torch goes through each draw in Python, which takes most of the time
+    that a large network needs to be built.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Blank(TorchFunctionMode):
+        """Leave tensors as they are."""
+
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            words = kwargs or {}
+            tensor = args[0] if args else words.get('tensor')
+            draws = (
+                getattr(func, '__name__', '') in _DRAWS
+                or getattr(func, '__module__', '') == 'torch.nn.init'
+            )
+            if draws and isinstance(tensor, torch.Tensor) and tensor.is_meta:
+                return tensor
+            return func(*args, **words)
+
+    with Blank():
+        yield
+
+
 def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
     """Describe a model without allocating its weights.
 
@@ -103,7 +139,7 @@ def describe(name: str, builder: Callable[..., Any]) -> dict[str, Any]:
         known = inspect.signature(builder).parameters
         blank = {'weights': None} if 'weights' in known else {}
         try:
-            with torch.device('meta'):
+            with torch.device('meta'), no_numbers():
                 model = builder(**blank)
         except (ImportError, NotImplementedError):
             # a package that is not installed, which building the model names, or one

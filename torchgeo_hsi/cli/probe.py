@@ -5,7 +5,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from ._options import (
     set_option,
 )
 from ._output import echo_done, echo_fields, echo_json, echo_table, is_quiet
+from ._progress import show_counts
 from ._verb import Verb
 from .export import read_settings
 
@@ -90,6 +91,17 @@ def batches(datamodule: Any, split: str, device: 'torch.device') -> Iterator['Sa
     yield from evaluation_batches(datamodule, split, device)
 
 
+def _watch(
+    data: Iterator['Sample'], split: str, tell: Callable[[str, int], None]
+) -> Iterator['Sample']:
+    """Yield batches, and tell how many images they have been."""
+    done = 0
+    for batch in data:
+        yield batch
+        done += len(batch['image'])
+        tell(f'Features of {split}', done)
+
+
 def _sources(
     architecture: 'Architecture',
     bands: int,
@@ -145,16 +157,17 @@ def _features(
     torch.manual_seed(options['seed'])
     sources: dict[str, FeatureSource] = {}
     splits = []
-    for split in ('train', options['on']):
-        data = batches(datamodule, split, device)
-        first = next(data)
-        if not sources:
-            bands = first['image'].shape[-3]
-            sources = _sources(architecture, bands, weights, baselines, options)
-        data = chain([first], data)
-        splits.append(
-            collect_from(sources, data, options['pixels'], ignored, generator)
-        )
+    with show_counts('images') as tell:
+        for split in ('train', options['on']):
+            data = _watch(batches(datamodule, split, device), split, tell)
+            first = next(data)
+            if not sources:
+                bands = first['image'].shape[-3]
+                sources = _sources(architecture, bands, weights, baselines, options)
+            data = chain([first], data)
+            splits.append(
+                collect_from(sources, data, options['pixels'], ignored, generator)
+            )
     found = {name: (splits[0][name], splits[1][name]) for name in sources}
     if 'pca' in found:
         train, test = principal_components(
@@ -209,7 +222,7 @@ def _summary(runs: Sequence[Scores]) -> tuple[Scores, Scores]:
 )
 @config_option('the data, as for "torchgeo fit"', required=True)
 @model_option('that of the checkpoint by default')
-@set_option('img_size=64')
+@set_option('img_size=64', of='backbone')
 @click.option(
     '--weights', metavar='NAME|FILE', help='Weights of the backbone; random without.'
 )

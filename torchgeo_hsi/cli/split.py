@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import OutputError
 from ._arguments import FiniteRange, with_options
 from ._opening import check_path
 from ._options import (
@@ -29,7 +30,7 @@ from ._options import (
     seed_option,
     window_option,
 )
-from ._output import check_free, check_not_inputs, echo_done, option_words
+from ._output import check_free, check_not_inputs, echo_done
 from ._plan import show_plan
 from ._splits import (
     count_labels,
@@ -147,10 +148,11 @@ def split(
     """
     start = time.monotonic()
     check_not_inputs([output, report, figure], [source])
-    check_not_inputs([report, figure], [output])
     if not os.path.exists(source):
         raise FileNotFoundError(f'There is nothing at {source}. Check the path.')
     overwrite, dry_run = options.pop('overwrite'), options.pop('dry_run')
+    if os.path.isfile(source) and os.path.isdir(output):
+        raise OutputError(f'{output} is a folder. Name a file in it.')
     outputs = _outputs(source, output, options['shares'])
     if dry_run:
         # a byte for each pixel, which are no more than bytes of most label maps
@@ -158,10 +160,8 @@ def split(
         show_plan([source], sizes, overwrite, as_json)
         return
     check_free(outputs, overwrite)
-    words = ['shares', 'block_size', 'guard', 'gap', 'column']
-    with option_words(words, source, readers=False):
-        work = _split_patches if os.path.isdir(source) else _split_map
-        found = work(source, output, **options)
+    work = _split_patches if os.path.isdir(source) else _split_map
+    found = work(source, output, **options)
     show_report(found, report, figure, as_json)
     if not as_json:
         echo_done('Split written', output, time.monotonic() - start)

@@ -100,8 +100,9 @@ def stats(
 ) -> None:
     """Compute the mean, deviation, quantiles and covariance of each band.
 
-    INPUT are scenes, cubes, folders of these, or a store. Any other dataset is named by
-    --dataset, e.g. "--dataset SpectralEarthCDL --dataset.root data --splits train".
+    INPUT are scenes, cubes, stores of scenes, folders of these, or a store of patches.
+    Any other dataset is named by --dataset, e.g. "--dataset SpectralEarthCDL
+    --dataset.root data --splits train".
     Only valid pixels count. The file is what data modules take as statistics=.
     """
     check_job_options(jobs['workers'], jobs['scheduler'])

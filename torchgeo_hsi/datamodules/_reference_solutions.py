@@ -6,11 +6,9 @@
 import hashlib
 import json
 import math
-import os
 import pickle
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from ..errors import HSIWarning, OutputError
+from .._torch_file import read_torch_file
+from ..errors import HSIWarning
+from ..io._torch_whole import write_torch
 from ..physics.equations import Equation
 
 #: Values that are solved for at once.
@@ -119,7 +119,8 @@ def load_or_solve(
     )
     solution = solve_in_parts(equation, parameter, size)
     if path is not None:
-        _write(path, {'parameter': parameter, 'solution': solution})
+        content = {'parameter': parameter, 'solution': solution}
+        write_torch(path, content, 'choose another cache, or leave it out')
     return solution
 
 
@@ -138,7 +139,7 @@ def _read(path: Path, parameter: Tensor) -> Tensor | None:
     """Read solutions; None with a warning if the file is of no use."""
     problem: object = 'it holds other functions'
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
+        content = read_torch_file(path)
         solution, of = content['solution'], content['parameter']
         right = isinstance(solution, Tensor) and len(solution) == len(parameter)
         if right and of.shape == parameter.shape and torch.allclose(of, parameter):
@@ -162,19 +163,3 @@ def _read(path: Path, parameter: Tensor) -> Tensor | None:
         stacklevel=2,
     )
     return None
-
-
-def _write(path: Path, content: dict[str, Tensor]) -> None:
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, part)
-        os.replace(part, path)
-    # torch reports a full disk or a missing folder as RuntimeError
-    except (OSError, RuntimeError) as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise OutputError(
-            f'Solutions could not be written to {path}: {error}. Free some space, choose '
-            'another cache, or leave it out.'
-        ) from error

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from shapely import Polygon
 from torch import Tensor
 
+from .._torch_file import read_torch_file
 from .._typing import PathLike, Sample
-from ..errors import BandMismatchError, CorruptFileError
+from ..errors import BandMismatchError
 from ..io import read_statistics_file
 from ..physics.statistics import (
     RunningStatistics,
@@ -199,27 +200,15 @@ def read_statistics(path: PathLike) -> Statistics | None:
     Returns:
         The statistics; None if there are none, or those of several data modules, or if
         nothing can be read without running code from the file.
+
+    Raises:
+        CorruptFileError: If the file is damaged.
+        FileNotFoundError: If there is no such file.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'There is no checkpoint {path}. Check the path.')
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        checkpoint = read_torch_file(path)
     except pickle.UnpicklingError:
         return None
-    # whatever torch and zipfile make of a damaged file
-    except (
-        AttributeError,
-        EOFError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise CorruptFileError(
-            f'{path} is truncated, damaged or no checkpoint ({str(error)[:200]}). Copy '
-            'it again.'
-        ) from error
     if not isinstance(checkpoint, dict):
         return None
     found = [

@@ -33,6 +33,7 @@ from .mat_pairs import MatPairs
 from .plotting import class_map, false_color, plot_sample, plot_spectrum, true_color
 from .prisma_l2d import PRISMAL2D
 from .region_crops import RegionCrops
+from .sample_file import write_sample
 from .simulated_enmap import SimulatedEnMAP
 from .spectral_earth.bdforet import SpectralEarthBDForet
 from .spectral_earth.bnetd import SpectralEarthBNETD
@@ -128,4 +129,5 @@ __all__ = (
     'region_patch_split',
     'region_pixel_split',
     'true_color',
+    'write_sample',
 )

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import OutputError
 from ..io.store import StoreReader, StoreSpec, reopen_store
-from ..io.store._folder import is_finished, read_checksums, read_records, record_path
+from ..io.store._folder import is_finished, read_checksums
+from ..io.store._shards import read_records, record_path
 from ..jobs import JobFailure, JobReport, run_jobs
 from ._convert_shard import ShardResult, TrySample, WriteShard
 from ._convert_source import Parts

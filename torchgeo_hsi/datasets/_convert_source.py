@@ -239,12 +239,16 @@ def check_source(out: Path, source: Mapping[str, Any]) -> bool:
     try:
         before = json.loads(record.read_bytes())
     except FileNotFoundError:
-        before = None
-    except ValueError:
-        before = {}
-    if before is None:
         write_file(record, (json.dumps(source, indent=1) + '\n').encode())
         return False
+    # cut by a power failure, or something else in its place
+    except (OSError, ValueError, RecursionError):
+        before = None
+    if not isinstance(before, dict):
+        raise OutputError(
+            f'{record}, which says what the store is made from, is damaged. Pass '
+            'overwrite=True to begin anew, or choose another folder.'
+        )
     wanted = json.loads(json.dumps(source))
     differing = [key for key in wanted if before.get(key) != wanted[key]]
     if differing:

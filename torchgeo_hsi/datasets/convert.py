@@ -222,7 +222,7 @@ def _note_failures(
         before = {
             int(f['index']): JobFailure(**f) for f in json.loads(file.read_text())
         }
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         before = {}
     failures = {**before, **found}
     if complete:

@@ -94,6 +94,12 @@ def open_detectors(
             metadata.vector(file.attrs, f'List_{key}_{word}', count, path)
             for key in ('Cw', 'Fwhm')
         )
+        # 0 marks a band without data, and NaN nothing
+        if not np.isfinite(centres).all():
+            raise MetadataError(
+                f'Expected finite centres of bands of {name} in {path}. Download it '
+                'again.'
+            )
         found.append(Detector(name, cube, errors, centres, widths, good))
     vnir, swir = found
     if vnir.cube.shape[::2] != swir.cube.shape[::2]:

@@ -99,9 +99,11 @@ def check_scale(
     """
     for what, values in (('scale', scale), ('offset', offset)):
         array = np.zeros(1) if values is None else np.atleast_1d(values)
-        usable = np.isfinite(array) & (
-            (array != 0) | (what == 'offset') | (values is None)
-        )
+        # files are read as reflectance x 10 000
+        with np.errstate(over='ignore', invalid='ignore'):
+            usable = np.isfinite(np.asarray(array * 1e4, np.float32)) & (
+                (array != 0) | (what == 'offset') | (values is None)
+            )
         if array.shape not in ((1,), (count,)) or not usable.all():
             raise MetadataError(
                 f'Expected 1 or {count} finite numbers as the {what} of {path}, and no '

@@ -116,7 +116,8 @@ def _compact(table: Any, limit: int, path: str) -> NDArray[np.unsignedinteger[An
         part = np.asarray(table[top : top + rows])
         part = np.where(part == _FILL, 0, np.abs(part))
         # the smallest integer has no positive counterpart
-        if part.max(initial=0) > limit or part.min(initial=0) < 0:
+        # which is also false for NaN
+        if not (part.max(initial=0) <= limit and part.min(initial=0) >= 0):
             raise CorruptFileError(
                 f'The lookup table of {path} points to pixel {part.max()} of {limit}. '
                 'The file is damaged: download or copy it again.'

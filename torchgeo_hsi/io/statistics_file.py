@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .._typing import PathLike
 from ..errors import CorruptFileError
+from ..physics import check_micrometres
 from ..physics.statistics import BandSummary
 from ._files import check_file, parse_json, shorten
 from ._whole import write_whole
@@ -88,7 +89,7 @@ def read_statistics_file(path: PathLike) -> BandSummary:
             f'version {_VERSION}. Make the file again by "torchgeo-hsi stats".'
         )
     try:
-        return _parse(content)
+        return _checked(_parse(content))
     except _BROKEN as error:
         raise CorruptFileError(
             f'{path} is damaged: {shorten(repr(error), 200)}. Make it again by "torchgeo-hsi stats".'
@@ -121,6 +122,25 @@ def _parse(content: dict[str, Any]) -> BandSummary:
         covariance=matrix,
         source=str(content['source']),
     )
+
+
+def _checked(summary: BandSummary) -> BandSummary:
+    """Refuse numbers that no pixels can have; NaN stands for a band without any."""
+    if summary.wavelength is not None:
+        check_micrometres(summary.wavelength, len(summary.names))
+    shares = np.array([*summary.quantiles], dtype=np.float64)
+    numbers = (summary.mean, summary.std, summary.minimum, summary.maximum)
+    if (
+        any(np.isinf(values).any() for values in numbers)
+        or (summary.std < 0).any()
+        or (summary.minimum > summary.maximum).any()
+        or (summary.count < 0).any()
+        or summary.pixels < summary.count.max(initial=0)
+        or not ((shares >= 0) & (shares <= 1)).all()
+        or (summary.count[np.isnan(summary.mean)] > 0).any()
+    ):
+        raise ValueError('impossible counts, means, spreads, limits or quantiles')
+    return summary
 
 
 def _array(values: Any) -> NDArray[np.float64]:

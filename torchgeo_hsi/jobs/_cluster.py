@@ -115,7 +115,7 @@ def _local_cluster(workers: int) -> Iterator[Any]:
             except (OSError, RuntimeError) as error:
                 raise JobError(
                     f'{workers} worker processes could not be started: '
-                    f'{describe(error)}. A script has to start its work below "if '
+                    f'{describe(error).rstrip(".")}. A script has to start its work below "if '
                     "__name__ == '__main__':\". With workers=1 none are needed."
                 ) from error
             try:

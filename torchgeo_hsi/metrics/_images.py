@@ -3,6 +3,8 @@
 
 """What metrics of cubes share: checks, valid pixels, and means over images."""
 
+import math
+import warnings
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -10,11 +12,18 @@ import torch
 from torch import Tensor
 
 from .._precision import full_precision
-from ..errors import BandMismatchError
+from ..errors import BandMismatchError, HSIWarning
 from ._mean_score import MeanScore
 
 #: Lowest and highest value that predictions are clamped to.
 type Clamp = tuple[float, float] | None
+
+#: How many times the range of the data its largest value may be: glint is brighter
+#: than a white surface, but not by that much.
+_LARGEST = 20.0
+
+#: And how little it may be: water is dark, but not by that much.
+_SMALLEST = 1e-3
 
 
 class Cubes(NamedTuple):
@@ -108,10 +117,37 @@ def prepare(
     target = target.to(dtype).masked_fill(~valid, 0)
     if clamp is not None:
         low, high = clamp
+        check_scale(target, max(abs(low), abs(high)), f'clamp=({low:g}, {high:g})')
         prediction = prediction.clamp(low, high).masked_fill(~valid, 0)
     if target.ndim == 3:
         return Cubes(prediction[None], target[None], valid[None])
     return Cubes(prediction, target, valid)
+
+
+def check_scale(target: Tensor, high: float, option: str) -> None:
+    """Warn of cubes on another scale than an option says, whose scores mean nothing.
+
+    Args:
+        target: Cubes, 0 where they are not valid.
+        high: Largest value that they should have.
+        option: The option, such as ``'data_range=1'``.
+    """
+    largest = float(target.detach().abs().max()) if target.numel() else 0.0
+    if not math.isfinite(largest) or largest == 0:
+        return
+    ratio = largest / high
+    if _SMALLEST <= ratio <= _LARGEST:
+        return
+    # few different words, of which Python shows each once
+    power = 10.0 ** math.ceil(math.log10(largest))
+    warnings.warn(
+        f'The values of the target go up to about {power:g}, and {option} is for quite '
+        'another scale, so the score means nothing. Pass the largest value that the data '
+        'can have: 1 for reflectance, 10000 for reflectance x 10 000, or that of your '
+        f'radiance, such as {power:g}.',
+        HSIWarning,
+        stacklevel=4,
+    )
 
 
 def band_means(values: Tensor, valid: Tensor) -> Tensor:

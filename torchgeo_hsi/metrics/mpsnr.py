@@ -7,7 +7,16 @@ import math
 
 from torch import Tensor
 
-from ._images import Clamp, Cubes, ImageMetric, Scores, band_means, finish, prepare
+from ._images import (
+    Clamp,
+    Cubes,
+    ImageMetric,
+    Scores,
+    band_means,
+    check_scale,
+    finish,
+    prepare,
+)
 
 
 def _check(data_range: float, limit: float) -> None:
@@ -19,6 +28,7 @@ def _check(data_range: float, limit: float) -> None:
 
 
 def _score(cubes: Cubes, data_range: float, limit: float) -> Scores:
+    check_scale(cubes.target, data_range, f'data_range={data_range:g}')
     error = band_means((cubes.prediction - cubes.target).square(), cubes.valid)
     ratio = 20 * math.log10(data_range) - 10 * error.log10()
     return Scores(ratio.clamp_max(limit).mean(1), cubes.valid.flatten(1).any(1))
@@ -48,7 +58,9 @@ def mpsnr(
         target: Cubes of the same shape.
         valid: True for pixels that count, shape ``(B, H, W)`` or ``(H, W)``; all by
             default.
-        data_range: Distance between the lowest and the highest possible value.
+        data_range: Distance between the lowest and the highest possible value: 1 for
+            reflectance, 10000 for reflectance x 10 000. There is a warning where the
+            target is on quite another scale.
         clamp: Lowest and highest value that predictions are clamped to, as in
             ``(0, 1)``.
         limit: Most that a band can contribute: that of a band without any error is

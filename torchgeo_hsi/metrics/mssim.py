@@ -13,7 +13,16 @@ from torch import Tensor
 
 from .._precision import full_precision
 from ..errors import BandMismatchError, NodataWarning
-from ._images import Clamp, Cubes, ImageMetric, Scores, finish, mean_where, prepare
+from ._images import (
+    Clamp,
+    Cubes,
+    ImageMetric,
+    Scores,
+    check_scale,
+    finish,
+    mean_where,
+    prepare,
+)
 
 type Window = Literal['uniform', 'gaussian']
 
@@ -83,6 +92,7 @@ def _score(cubes: Cubes, window: str, data_range: float) -> Scores:
     side = len(_weights(window)[0])
     if not cubes.target.shape[:2].numel():
         return _nothing(cubes)
+    check_scale(cubes.target, data_range, f'data_range={data_range:g}')
     gaps = (~cubes.valid).to(cubes.target.dtype)
     whole = F.max_pool2d(gaps, side, stride=1).flatten(1) == 0
     bands = []
@@ -122,8 +132,9 @@ def mssim(
         target: Cubes of the same shape.
         valid: True for pixels that count, shape ``(B, H, W)`` or ``(H, W)``; all by
             default. A window counts if all of its pixels do.
-        data_range: Distance between the lowest and the highest possible value. Some
-            papers took 2 for data between 0 and 1, by mistake, and have higher scores.
+        data_range: Distance between the lowest and the highest possible value, as of
+            :func:`mpsnr`. Some papers took 2 for data between 0 and 1, by mistake, and
+            have higher scores.
         window: ``'uniform'`` or ``'gaussian'``.
         clamp: Lowest and highest value that predictions are clamped to.
 

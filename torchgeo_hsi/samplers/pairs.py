@@ -85,7 +85,9 @@ class TemporalPairSampler(EpochSampler[PairSlice]):
         """
         if size < 1 or length < 1:
             raise ValueError(f'Expected positive sizes, got {size=} and {length=}.')
-        if min_gap < 0 or (max_gap is not None and max_gap < min_gap):
+        most = np.inf if max_gap is None else max_gap
+        # NaN is neither
+        if not (0 <= min_gap < np.inf and min_gap <= most):
             raise ValueError(
                 f'Expected 0 <= min_gap <= max_gap days, got {min_gap} and {max_gap}.'
             )
@@ -94,7 +96,6 @@ class TemporalPairSampler(EpochSampler[PairSlice]):
         self.in_order = in_order
         self._valid = scout(dataset) if valid is None else valid
         self._grid = PixelGrid(dataset)
-        most = np.inf if max_gap is None else max_gap
         self._pairs = list(self._match(dataset, min_gap, most, roi))
         if not self._pairs:
             limit = '' if max_gap is None else f' and at most {max_gap}'

@@ -78,7 +78,7 @@ def check_output(
 def check_space(
     reader: CubeReader,
     output: PathLike,
-    tile: int,
+    tile_size: int,
     pixels: int | None = None,
     scale: int = 1,
 ) -> None:
@@ -90,7 +90,7 @@ def check_space(
     Args:
         reader: The open scene.
         output: File or folder to write.
-        tile: Rows of a tile.
+        tile_size: Rows of a tile.
         pixels: Pixels of the output; those of the scene by default.
         scale: Rows and columns of a tile that come out for one.
 
@@ -103,7 +103,13 @@ def check_space(
     count, height, width = reader.info.shape
     pixels = pixels or height * width
     image = count * pixels * np.dtype(reader.info.dtype).itemsize
-    strip = count * min(tile, height) * width * np.dtype(np.float32).itemsize * scale**2
+    strip = (
+        count
+        * min(tile_size, height)
+        * width
+        * np.dtype(np.float32).itemsize
+        * scale**2
+    )
     free = shutil.disk_usage(folder).free
     if free < image + strip:
         raise OutputError(

@@ -70,7 +70,7 @@ class SharpenTiles:
         pan: Reader of the PAN.
         overlay: How the two lie on each other.
         numbers: Bands of the cube that are sharpened, and their means.
-        tile: Rows and columns of a tile in pixels of the cube.
+        tile_size: Rows and columns of a tile in pixels of the cube.
         context: Pixels of the cube around a tile.
         shift: How far the PAN's image lies down and to the right of where it should, in
             its pixels.
@@ -85,7 +85,7 @@ class SharpenTiles:
         overlay: Overlay,
         numbers: SceneNumbers,
         *,
-        tile: int,
+        tile_size: int,
         context: int,
         shift: tuple[float, float] = (0.0, 0.0),
         device: torch.device,
@@ -96,7 +96,7 @@ class SharpenTiles:
         #: Reader of the cube.
         self.reader = cube
         self._overlay, self._numbers = overlay, numbers
-        self._tile, self._context, self._shift = tile, context, shift
+        self._tile, self._context, self._shift = tile_size, context, shift
         self._device, self._dtype = device, dtype
 
     def __len__(self) -> int:

@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 from .._typing import PathLike
 from ..errors import BandMismatchError
-from ..io import CubeReader, open_cube
+from ..io import CubeReader
 from ..io._gdal import gdal_cache
 from ..io._tiles import Span, tile_spans
 from ..physics.subspace import band_noise, correlation_matrix
 from ._numbers import Scaling, SceneNumbers, check_dtype, check_scaling
 from ._output import check_output, check_space, completed, open_output
 from ._runner import CACHE_MB, SceneRunner, Tell, blend_tiles, silent
+from ._source import open_scene
 
 #: Tiles start at multiples of this: the coarsest step of our networks.
 _STEP = 8
@@ -38,7 +39,7 @@ def restore_scene(
     *,
     scaling: Scaling = 'percentile',
     sigma: float | None = None,
-    tile: int = 128,
+    tile_size: int = 128,
     overlap: int = 32,
     passes: int = 1,
     device: str | torch.device | None = None,
@@ -75,7 +76,7 @@ def restore_scene(
             [0, 1], for networks with a noise map and methods that take it. By default,
             that of each band is estimated from the scene
             (:func:`~torchgeo_hsi.physics.band_noise`).
-        tile: Largest number of rows and columns of a tile, a multiple of 8.
+        tile_size: Largest number of rows and columns of a tile, a multiple of 8.
         overlap: Rows and columns that two tiles share at least, a multiple of 8.
         passes: How often a network with ``needs_scene`` sees the scene before; see
             :meth:`~torchgeo_hsi.layers.SceneModel.observe`.
@@ -104,25 +105,30 @@ def restore_scene(
             restore_scene(model, 'scene.tif', 'denoised.tif')
     """
     scaling = check_scaling(scaling)
-    tile_spans(1, tile, overlap, _STEP)
+    tile_spans(1, tile_size, overlap, _STEP)
     _check_options(model, sigma, passes)
     tell, method = progress or silent, name or type(model).__name__
     # a device that does not exist is found before the scene is read
     model = model if device is None else model.to(device)
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(CACHE_MB))
-        reader = stack.enter_context(open_cube(source, **(reader_options or {})))
+        scene = open_scene(source, reader_options, 'restore_scene')
+        reader = stack.enter_context(scene)
         check_dtype(reader)
         check_output(reader, source, output, overwrite)
-        check_space(reader, output, tile)
-        options = {'scaling': scaling, 'sigma': sigma, 'tile': tile, 'overlap': overlap}
-        document = {'method': method, 'source': os.path.basename(reader.info.path)}
+        check_space(reader, output, tile_size)
+        document: dict[str, Any] = {'method': method}
+        document |= {'source': os.path.basename(reader.info.path)}
+        document |= {'scaling': scaling, 'sigma': sigma}
+        document |= {'tile_size': tile_size, 'overlap': overlap}
         writer = open_output(
-            reader, output, document | options, compress=compress, overwrite=overwrite
+            reader, output, document, compress=compress, overwrite=overwrite
         )
         with completed(writer, tell):
             numbers = SceneNumbers.of_scene(reader, scaling, partial(tell, 'Reading'))
-            spans = [tile_spans(n, tile, overlap, _STEP) for n in reader.info.shape[1:]]
+            spans = [
+                tile_spans(n, tile_size, overlap, _STEP) for n in reader.info.shape[1:]
+            ]
             with _Runner(model, reader, numbers, sigma, device) as runner:
                 runner.observe(spans, passes, tell)
                 layout = spans, overlap, overlap // 4, len(numbers.bands), output, tell

@@ -37,7 +37,7 @@ def sharpen_scene(
     cube: PathLike,
     output: PathLike,
     *,
-    tile: int = 64,
+    tile_size: int = 64,
     ratio: int | None = None,
     shift: tuple[float, float] = (0.0, 0.0),
     device: str | torch.device | None = None,
@@ -66,7 +66,7 @@ def sharpen_scene(
             the PAN in the file of the cube (PRISMA).
         cube: Whatever :func:`~torchgeo_hsi.io.open_cube` opens.
         output: GeoTIFF to write (``.tif``), a Cloud Optimized one.
-        tile: Rows and columns of a tile, in pixels of the cube.
+        tile_size: Rows and columns of a tile, in pixels of the cube.
         ratio: What the ratio of pixel sizes has to be; it is found by default.
         shift: How far the PAN lies down and to the right of where it should, in its
             pixels; see :func:`~torchgeo_hsi.physics.estimate_shift`.
@@ -94,14 +94,14 @@ def sharpen_scene(
 
             sharpen_scene(get_model('gsa'), 'pan.tif', 'cube.tif', 'sharp.tif')
     """
-    if tile < 1:
-        raise ValueError(f'Expected tiles of at least one pixel, got {tile}.')
+    if tile_size < 1:
+        raise ValueError(f'Expected tiles of at least one pixel, got {tile_size}.')
     tell, method = progress or silent, name or type(model).__name__
     model = model if device is None else model.to(device)
     with _opened(cube, pan, cube_options, pan_options) as (reader, pan_reader):
         overlay = find_overlay(reader.info, pan_reader.info, ratio)
         _check_output(reader, pan_reader, cube, output, overwrite)
-        check_space(reader, output, tile, overlay.pixels)
+        check_space(reader, output, tile_size, overlay.pixels)
         options: Any = {'compress': compress, 'overwrite': overwrite, 'grid': overlay}
         document = _document(method, reader, pan_reader)
         writer = open_output(reader, output, document, **options)
@@ -112,7 +112,7 @@ def sharpen_scene(
                 pan_reader,
                 overlay,
                 numbers,
-                tile=-(-tile // model.alignment) * model.alignment,
+                tile_size=-(-tile_size // model.alignment) * model.alignment,
                 context=model.context,
                 shift=shift,
                 device=_device(model, device),
@@ -161,7 +161,7 @@ def scene_shift(
             pan_reader,
             overlay,
             numbers,
-            tile=size,
+            tile_size=size,
             context=0,
             device=torch.device('cpu'),
         )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .._typing import BoolArray, PathLike
 from ..errors import BandMismatchError, OutputError
-from ..io import CubeInfo, CubeReader, open_cube
+from ..io import CubeInfo, CubeReader
 from ..io._gdal import gdal_cache
 from ..io._tiles import Span, tile_spans
 from ..models.superresolution.base import SuperResolver
@@ -28,6 +28,7 @@ from ._numbers import Scaling, SceneNumbers, check_dtype, check_scaling
 from ._output import check_output, check_space, completed, is_product, open_output
 from ._overlay import Overlay
 from ._runner import CACHE_MB, SceneRunner, Tell, blend_tiles, silent, window_of
+from ._source import open_scene
 
 #: Share of the bands without which a pixel counts as one without data.
 _ENOUGH = 0.5
@@ -42,7 +43,7 @@ def superresolve_scene(
     output: PathLike,
     *,
     scaling: Scaling = 'percentile',
-    tile: int = 64,
+    tile_size: int = 64,
     overlap: int = 16,
     device: str | torch.device | None = None,
     compress: str = 'deflate',
@@ -70,7 +71,7 @@ def superresolve_scene(
         source: Whatever :func:`~torchgeo_hsi.io.open_cube` opens.
         output: GeoTIFF to write (``.tif``), a Cloud Optimized one.
         scaling: What becomes 0 and 1 for the network, see :func:`restore_scene`.
-        tile: Largest number of rows and columns of a tile, in pixels of the scene.
+        tile_size: Largest number of rows and columns of a tile, in pixels of the scene.
             Networks with statistics of the tile, such as
             :class:`~torchgeo_hsi.models.ESSAformer`, do best with tiles about as large
             as the images of their training.
@@ -101,7 +102,7 @@ def superresolve_scene(
             superresolve_scene(get_model('bicubic', scale=2), 'scene.tif', 'fine.tif')
     """
     scaling = check_scaling(scaling)
-    tile_spans(1, tile, overlap)
+    tile_spans(1, tile_size, overlap)
     if not isinstance(model, SuperResolver):
         raise TypeError(
             'Expected a network or method of super-resolution, which is a SuperResolver, '
@@ -112,10 +113,11 @@ def superresolve_scene(
     model = model if device is None else model.to(device)
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(CACHE_MB))
-        reader = stack.enter_context(open_cube(source, **(reader_options or {})))
+        scene = open_scene(source, reader_options, 'superresolve_scene')
+        reader = stack.enter_context(scene)
         grid = _finer_grid(reader.info, model.scale)
-        _check(reader, source, output, overwrite, tile, grid)
-        options = {'scaling': scaling, 'tile': tile, 'overlap': overlap}
+        _check(reader, source, output, overwrite, tile_size, grid)
+        options = {'scaling': scaling, 'tile_size': tile_size, 'overlap': overlap}
         document = {'method': method, 'source': os.path.basename(reader.info.path)}
         writer = open_output(
             reader,
@@ -127,7 +129,7 @@ def superresolve_scene(
         )
         with completed(writer, tell):
             numbers = SceneNumbers.of_scene(reader, scaling, partial(tell, 'Reading'))
-            spans = [tile_spans(n, tile, overlap) for n in reader.info.shape[1:]]
+            spans = [tile_spans(n, tile_size, overlap) for n in reader.info.shape[1:]]
             with _Runner(model, reader, numbers, device) as runner:
                 runner.observe(spans, 1, tell)
                 for part in runner.enlarge(spans, overlap, output, method, tell):
@@ -155,7 +157,7 @@ def _check(
     source: PathLike,
     output: PathLike,
     overwrite: bool,
-    tile: int,
+    tile_size: int,
     grid: Overlay,
 ) -> None:
     """Refuse what cannot be written, before hours are spent on it."""
@@ -166,7 +168,7 @@ def _check(
             'a .tif file.'
         )
     check_output(reader, source, output, overwrite)
-    check_space(reader, output, tile, grid.pixels, grid.ratio)
+    check_space(reader, output, tile_size, grid.pixels, grid.ratio)
 
 
 class _Runner(SceneRunner):

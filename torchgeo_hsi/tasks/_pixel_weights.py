@@ -4,12 +4,11 @@
 """Backbones that were trained on other pixels."""
 
 import pickle
-from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
+from .._torch_file import first_line, read_torch_file
 from ..errors import BandMismatchError, CorruptFileError
 
 #: Where the task keeps the backbone of its model.
@@ -37,32 +36,7 @@ def load_trunk(model: nn.Module, weights: Any) -> bool:
     is_checkpoint = isinstance(weights, str) and weights.endswith('.ckpt')
     if not is_checkpoint or hasattr(model, 'load_trunk'):
         return False
-    if not Path(weights).is_file():
-        raise FileNotFoundError(
-            f'{weights} is no file. Train first, or check the path.'
-        )
-    try:
-        content = torch.load(weights, map_location='cpu', weights_only=True)
-        state = {
-            key.removeprefix(_PREFIX): value
-            for key, value in content['state_dict'].items()
-            if key.startswith(_PREFIX)
-        }
-    # whatever torch and zipfile make of a damaged file
-    except (
-        pickle.UnpicklingError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise CorruptFileError(
-            f'{weights} is no checkpoint that can be read: {str(error)[:200]}. Train '
-            'again, or copy it again.'
-        ) from error
+    state = _trunk_of(weights)
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, nn.Module) or not state:
         owner = type(model).__name__ if state else weights
@@ -81,3 +55,19 @@ def load_trunk(model: nn.Module, weights: Any) -> bool:
         )
     backbone.load_state_dict(state)
     return True
+
+
+def _trunk_of(path: str) -> dict[str, Tensor]:
+    """Read the tensors of a backbone, with the names that it gives them."""
+    try:
+        content = read_torch_file(path)
+        return {
+            key.removeprefix(_PREFIX): value
+            for key, value in content['state_dict'].items()
+            if key.startswith(_PREFIX)
+        }
+    except (pickle.UnpicklingError, AttributeError, LookupError, TypeError) as error:
+        raise CorruptFileError(
+            f'{path} is no checkpoint of a training ({first_line(error)[:200]}). Name '
+            'one that torchgeo fit has written.'
+        ) from error

@@ -231,10 +231,14 @@ def _check_classes(scene: LabelledScene) -> None:
     """Refuse labels that leave nothing to tell apart."""
     there = known_classes(scene, scene.labels != UNLABELLED)
     if there.sum() < 2:
-        (name,) = np.asarray(scene.class_names, dtype=object)[there]
+        names = np.asarray(scene.class_names, dtype=object)
+        none = f', and none {" or ".join(map(repr, names[~there]))}' * bool(
+            (~there).any()
+        )
         raise EmptyDataError(
-            f'All labels of {scene.name} are of the class {name}, so there is nothing '
-            'to tell apart. Label another class: the rest of the world, for example.'
+            f'All labels of {scene.name} are {names[there][0]!r}{none}, so there is '
+            'nothing to tell apart. Label another class: the rest of the world, for '
+            'example.'
         )
 
 

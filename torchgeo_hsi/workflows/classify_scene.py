@@ -3,6 +3,7 @@
 
 """A land-cover map of a scene from a few labels, with scores that can be trusted."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..datamodules._scene_source import load_scene
 from ..datasets.labelled_scenes.label_map import is_vector, read_label_map
 from ..datasets.labelled_scenes.scene import UNLABELLED, LabelledScene
 from ..datasets.splits import PixelSplit
+from ..errors import HSIWarning
 from ..io import CubeInfo
 from ..metrics.classification_report import ClassificationReport
 from ._cross_validation import validate
@@ -104,6 +106,8 @@ def classify_scene(
         found = load_scene(scene, options=labelling)
     else:
         found = load_scene(None, scene, labels, labelling)
+    if labelling.get('classes'):
+        _warn_of_absent(found)
     codes = map_codes(label_codes(found, labels, labelling), found.num_classes)
     fitter = Fitter(found, method, recipe, seed, device)
     tell('Cross-validating', 0.0)
@@ -116,6 +120,20 @@ def classify_scene(
     if figure is not None:
         save_classification(found, report, path, Path(figure))
     return report
+
+
+def _warn_of_absent(scene: LabelledScene) -> None:
+    """Name the classes that were asked for, and of which there is no label."""
+    counts = np.bincount(scene.labels[scene.labels != UNLABELLED])
+    counts = np.pad(counts, (0, scene.num_classes - len(counts)))
+    absent = [n for n, k in zip(scene.class_names, counts, strict=True) if not k]
+    if absent and len(absent) < scene.num_classes - 1:
+        warnings.warn(
+            f'No label of {scene.name} is {" or ".join(map(repr, absent))}, so the map '
+            'will not have it. Check classes=.',
+            HSIWarning,
+            stacklevel=3,
+        )
 
 
 def label_codes(

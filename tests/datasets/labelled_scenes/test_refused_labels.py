@@ -171,6 +171,23 @@ def test_regions(tmp_path: Path) -> None:
         (REGIONS.replace('2  8  6', '2  9  6'), BandMismatchError, 'points outside'),
         (REGIONS.replace('8 x 6', '9 x 6'), BandMismatchError, 'got 6 and 9'),
         (REGIONS[:-10], CorruptFileError, 'truncated.*Download or copy it again'),
+        (
+            REGIONS.replace('npts: 2', 'npts'),
+            CorruptFileError,
+            'damaged.*copy it again',
+        ),
+        (REGIONS.replace('npts: 2', 'npts: x'), CorruptFileError, 'damaged.*again'),
+        (
+            REGIONS.replace('npts: 2', 'npts: -2'),
+            CorruptFileError,
+            'damaged.*-2 points',
+        ),
+        (REGIONS.replace('8 x 6', '8'), CorruptFileError, 'damaged.*copy it again'),
+        (REGIONS.replace('8  6', '8'), CorruptFileError, 'damaged.*copy it again'),
+        (REGIONS.replace('8  6', 'a  b'), CorruptFileError, 'damaged.*copy it again'),
+        (REGIONS.replace('8  6', '1e30  nan'), CorruptFileError, 'damaged.*again'),
+        (REGIONS.replace('8  6', '1e30  1'), BandMismatchError, 'points outside'),
+        ('', CorruptFileError, 'no list of regions.*as ASCII'),
     ):
         path.write_text(text)
         with pytest.raises(kind, match=message):

@@ -235,7 +235,7 @@ def test_folders_that_cannot_be_listed_are_named(
     listdir = os.listdir
 
     def refuse(path: str) -> list[str]:
-        if path.endswith('0420708'):
+        if str(path).endswith('0420708'):
             raise PermissionError(13, 'Permission denied')
         return listdir(path)
 

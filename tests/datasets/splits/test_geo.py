@@ -206,6 +206,14 @@ def test_bad_options(scenes: Scenes, labels: LabelRaster) -> None:
         block_geo_split(scenes, 8, block_size=15)
     with pytest.raises(EmptyDataError, match='smaller blocks'):
         block_geo_split(scenes, 8, block_size=4000)
+    nan: Any = float('nan')
+    for guard in (nan, -1, float('inf')):
+        with pytest.raises(ValueError, match='guard of 0 or more'):
+            block_geo_split(scenes, 8, guard=guard)
+    with pytest.raises(ValueError, match='window of at least 1'):
+        block_geo_split(scenes, nan)
+    with pytest.raises(ValueError, match='Expected a block_size'):
+        block_geo_split(scenes, 8, block_size=nan)
     with pytest.raises(MetadataError, match='with "mask"'):
         block_geo_split(scenes, 8, labels=scenes)
     split = block_geo_split(scenes, 8)
@@ -229,3 +237,19 @@ def test_labels_that_say_nothing(folder: Path, tmp_path: Path) -> None:
     labels = LabelRaster(tmp_path / 'labels.tif', ignore_index=7)
     with pytest.raises(EmptyDataError, match=r'other than ignore_index=7.*same place'):
         block_geo_split(Scenes(folder), 8, labels=labels)
+
+
+def test_another_label_is_ignored_besides_that_of_the_labels(
+    scenes: Scenes, folder: Path
+) -> None:
+    # one file: of several, the first one with a class counts
+    three, two, one = (
+        LabelRaster(folder / 'a_20240101.tif', classes=[1, 2, 3][:count])
+        for count in (3, 2, 1)
+    )
+    both = block_geo_split(scenes, 4, labels=three, block_size=16, ignore_index=2)
+    want = block_geo_split(scenes, 4, labels=two, block_size=16)
+    for name in want.names:
+        assert both.roi(name).equals(want.roi(name))
+    with pytest.raises(EmptyDataError, match='ignore_index=0 or 255 on'):
+        block_geo_split(scenes, 8, labels=one, ignore_index=0)

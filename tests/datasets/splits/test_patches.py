@@ -153,7 +153,10 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({'boxes': np.ones((3, 4))}, ValueError, 'left below right'),
     ({'counts': np.ones((3, 2))}, ValueError, 'one row for each patch'),
     ({'counts': np.zeros((256, 2))}, ValueError, 'at least one class'),
-    ({'gap': -1}, ValueError, 'gap of 0'),
+    ({'gap': -1}, ValueError, 'gap of 0 or more, .* got -1'),
+    ({'gap': float('nan')}, ValueError, 'finite gap .* got nan'),
+    ({'gap': float('inf')}, ValueError, 'finite gap .* got inf'),
+    ({'block_size': float('nan')}, ValueError, 'positive block_size'),
     ({'block_size': 0.0}, ValueError, 'positive block_size'),
     ({'block_size': -2}, ValueError, 'positive block_size'),
     ({'block_size': 1e6}, EmptyDataError, 'smaller blocks'),
@@ -169,6 +172,10 @@ def test_bad_options(
 
 
 def test_bad_regions() -> None:
+    names = ['a', 'b'] * 128
+    for gap in (-1, float('nan'), float('inf')):
+        with pytest.raises(ValueError, match='finite gap of 0 or more'):
+            region_patch_split(make_boxes(), names, SHARES, gap=gap)
     with pytest.raises(ValueError, match='region for each of 256'):
         region_patch_split(make_boxes(), ['a', 'b'], SHARES)
     with pytest.raises(UnknownNameError, match='train'):

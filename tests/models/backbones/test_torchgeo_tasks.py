@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
@@ -59,14 +60,7 @@ class Gradients(Callback):
 def train_one_step(task: LightningModule, size: int, validate: bool = False) -> None:
     loader = DataLoader(Tiles(size), batch_size=2)
     gradients = Gradients()
-    trainer = Trainer(
-        accelerator='cpu',
-        fast_dev_run=True,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[gradients],
-    )
+    trainer = quiet_trainer(fast_dev_run=True, callbacks=[gradients])
     trainer.fit(task, loader, loader if validate else None)
     # one, even where a momentum network has an adapter of its own
     (grads,) = gradients.adapters

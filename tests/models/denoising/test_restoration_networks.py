@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from models.numbers import check, check_slope, cube, filled
+from torch import nn
 
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, UnitError
 from torchgeo_hsi.models import HSDT, MAN, MANv1, get_model
@@ -17,39 +18,6 @@ from torchgeo_hsi.models import HSDT, MAN, MANv1, get_model
 DATA = Path(__file__).parents[2] / 'data' / 'restoration'
 FINGERPRINTS = json.loads((DATA / 'fingerprints.json').read_text())
 SMALL = ('hsdt_s', 'man_s', 'man_v1_s')
-
-
-def fill(model: nn.Module) -> None:
-    """Write numbers into all tensors that follow from their names and places."""
-    state = model.state_dict()
-    for rank, key in enumerate(sorted(state)):
-        tensor = state[key]
-        if not tensor.is_floating_point():
-            tensor.zero_()
-            continue
-        place = torch.arange(tensor.numel())
-        u = 2 * ((7919 * place + 104729 * rank) % 2003).double() / 2003 - 1
-        u = u.reshape(tensor.shape)
-        if key.endswith('running_var'):
-            u = 1 + 0.5 * u.abs()
-        elif tensor.ndim >= 2:
-            u = u * (3 * tensor.shape[0] / tensor.numel()) ** 0.5
-        elif key.endswith('bn.weight'):
-            u = 1 + 0.1 * u
-        else:
-            u = 0.1 * u
-        tensor.copy_(u)
-
-
-def filled(name: str, **options: Any) -> nn.Module:
-    model = get_model(name, **options).double().eval()
-    fill(model)
-    return model
-
-
-def cube(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    size = torch.Size(shape).numel()
-    return (((7919 * torch.arange(size)) % 1009).to(dtype) / 1009).reshape(shape)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +32,7 @@ def test_fingerprint(row: dict[str, Any], grad: bool) -> None:
     sigma = {'sigma': 255 * x[:, 1]} if x.shape[1] == 2 else {}
     # without gradients, networks take another way
     with torch.set_grad_enabled(grad):
-        y = model(x[:, 0], **sigma).detach().flatten()
-    found = [y.mean(), y.std(), *y[:3], y[len(y) // 2], y[-1]]
-    wanted = [row['mean'], row['std'], *row['first'], row['mid'], row['last']]
-    torch.testing.assert_close(
-        torch.stack(found), torch.tensor(wanted, dtype=torch.float64), rtol=0, atol=1e-9
-    )
+        check(row, model(x[:, 0], **sigma))
 
 
 def published_keys() -> dict[str, dict[str, tuple[int, ...]]]:
@@ -130,27 +93,11 @@ def test_gradients(name: str) -> None:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm3d):
             module.momentum = 0.0
-    x = cube(1, 7, 4, 4).requires_grad_()
     # the published networks have a fusion that nothing uses, and that does not learn
     frozen = [key for key, p in model.named_parameters() if not p.requires_grad]
     assert bool(frozen) == (name != 'hsdt_s')
     assert all('decoder.fusions.0.' in key for key in frozen)
-    inputs = [x, *(p for p in model.parameters() if p.requires_grad)]
-    loss = model(x).square().sum()
-    grads = torch.autograd.grad(loss, inputs)
-    generator = torch.Generator().manual_seed(0)
-    moves = [torch.randn(p.shape, generator=generator).double() for p in inputs]
-    slope = sum((g * v).sum() for g, v in zip(grads, moves, strict=True))
-    step, losses = 1e-6, []
-    for sign in (1, -1):
-        with torch.no_grad():
-            for tensor, move in zip(inputs, moves, strict=True):
-                tensor.add_(move, alpha=sign * step)
-            losses.append(model(x).square().sum())
-            for tensor, move in zip(inputs, moves, strict=True):
-                tensor.sub_(move, alpha=sign * step)
-    numeric = (losses[0] - losses[1]) / (2 * step)
-    torch.testing.assert_close(slope, numeric, rtol=2e-6, atol=1e-6)
+    check_slope(model, cube(1, 7, 4, 4), step=1e-6, rtol=2e-6)
 
 
 def test_all_parameters_of_hsdt_get_gradients() -> None:

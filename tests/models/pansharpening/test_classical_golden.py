@@ -8,9 +8,9 @@ from functools import cache
 import pytest
 import torch
 from data.pansharpening_scene.data import ergas, golden_scene, rmse
+from models.pansharpening.classical_cases import METHODS
 from torch import Tensor
 
-from tests.models.pansharpening.classical_cases import METHODS
 from torchgeo_hsi.models import get_model
 from torchgeo_hsi.models.pansharpening import MeasuringPansharpener
 from torchgeo_hsi.models.pansharpening.component_substitution import (

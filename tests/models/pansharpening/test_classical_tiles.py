@@ -5,14 +5,14 @@
 
 import pytest
 import torch
-
-from tests.models.pansharpening.classical_cases import (
+from models.pansharpening.classical_cases import (
     METHODS,
     Scene,
     cut,
     random_scene,
     sharpen_tiles,
 )
+
 from torchgeo_hsi.models.pansharpening import MeasuringPansharpener
 from torchgeo_hsi.models.pansharpening.component_substitution import BDSD, BDSDPC, GSA
 

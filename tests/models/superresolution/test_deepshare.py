@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from models.superresolution.golden import check, cube, filled, fingerprints
+from models.numbers import check, cube, filled
+from models.superresolution.golden import fingerprints
 from models.superresolution.golden import published_keys as keys_of
 from torch.nn import functional as F
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models.superresolution.golden import check, cube, filled, fingerprints
+from models.numbers import check, check_slope, cube, filled
+from models.superresolution.golden import fingerprints
 from models.superresolution.golden import published_keys as keys_of
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -202,23 +203,8 @@ def test_mixed_precision(way: str) -> None:
 @pytest.mark.parametrize('scale', [2, 3])
 def test_gradients(scale: int) -> None:
     model = filled('essaformer', **SMALL, scale=scale, dropout=0.0).train()
-    x = cube(1, 5, 2, 3).requires_grad_()
-    inputs = [x, *model.parameters()]
-    grads = torch.autograd.grad(model(x).square().sum(), inputs)
-    generator = torch.Generator().manual_seed(0)
-    moves = [torch.randn(p.shape, generator=generator).double() for p in inputs]
-    slope = sum((g * v).sum() for g, v in zip(grads, moves, strict=True))
     # larger steps meet the kinks of the activations
-    step, losses = 1e-7, []
-    for sign in (1, -1):
-        with torch.no_grad():
-            for tensor, move in zip(inputs, moves, strict=True):
-                tensor.add_(move, alpha=sign * step)
-            losses.append(model(x).square().sum())
-            for tensor, move in zip(inputs, moves, strict=True):
-                tensor.sub_(move, alpha=sign * step)
-    numeric = (losses[0] - losses[1]) / (2 * step)
-    torch.testing.assert_close(slope, numeric, rtol=1e-6, atol=1e-6)
+    check_slope(model, cube(1, 5, 2, 3), step=1e-7, rtol=1e-6)
 
 
 def test_recomputed_activations_give_the_same_gradients() -> None:

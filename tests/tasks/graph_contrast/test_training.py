@@ -12,6 +12,7 @@ import pytest
 import rasterio
 import torch
 from data.small_scene.data import NAMES
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Callback, Trainer
 from tasks.graph_contrast.small import NONE, OBJECTIVES, generator, make, views_of
 
@@ -144,10 +145,7 @@ class Stop(Callback):
 
 
 def trainer_of(folder: Path, **words: Any) -> Trainer:
-    options: dict[str, Any] = {'max_epochs': 1, 'logger': False, 'accelerator': 'cpu'}
-    options |= {'enable_progress_bar': False, 'enable_model_summary': False}
-    options |= {'enable_checkpointing': False, 'default_root_dir': folder}
-    return Trainer(**(options | words))
+    return quiet_trainer(folder, **({'max_epochs': 1} | words))
 
 
 class TestTraining:

@@ -5,6 +5,7 @@
 
 from typing import Any
 
+from helpers.trainers import quiet_trainer
 from lightning.pytorch import Trainer
 
 from torchgeo_hsi.datamodules import HSIPixelDataModule
@@ -48,12 +49,4 @@ def task(model: str = 'spectral_cnn', **words: Any) -> HSIPixelClassification:
 
 
 def trainer(epochs: int = 1, **words: Any) -> Trainer:
-    options: dict[str, Any] = {
-        'accelerator': 'cpu',
-        'max_epochs': epochs,
-        'logger': False,
-        'enable_progress_bar': False,
-        'enable_model_summary': False,
-        'enable_checkpointing': False,
-    }
-    return Trainer(**(options | words))
+    return quiet_trainer(**({'max_epochs': epochs} | words))

@@ -123,12 +123,12 @@ class TestTraining:
             task(
                 'window_classifier', weights=path, model_kwargs={'backbone': 'resnet18'}
             )
-        with pytest.raises(FileNotFoundError, match='is no file'):
+        with pytest.raises(FileNotFoundError, match='There is no file'):
             task('window_classifier', weights='nothing.ckpt', **words)
         with pytest.raises(BandMismatchError, match='SVM has no backbone'):
             task('svm', weights=path)
         (tmp_path / 'broken.ckpt').write_text('nothing')
-        with pytest.raises(CorruptFileError, match='no checkpoint'):
+        with pytest.raises(CorruptFileError, match='no file of torch'):
             task('window_classifier', weights=str(tmp_path / 'broken.ckpt'), **words)
 
     def test_low_rank(self, scene: LabelledScene) -> None:

@@ -164,30 +164,59 @@ def read_regions(path: str, shape: tuple[int, int]) -> NDArray[np.int64]:
     with open(path, encoding='utf-8', errors='replace') as file:
         lines = file.read().splitlines()
     if not lines or 'roi' not in lines[0].lower():
-        raise CorruptFileError(f'{path} is no list of regions (ROIs) of ENVI.')
-    heads = [line[1:].strip() for line in lines if line.startswith(';')]
-    sizes = [int(head.split(':')[1]) for head in heads if head.startswith('ROI npts')]
-    stated = next((h for h in heads if h.startswith('File Dimension')), None)
-    if stated is not None:
-        columns, rows = (int(part) for part in re.findall(r'\d+', stated)[:2])
-        if (rows, columns) != shape:
-            raise BandMismatchError(
-                f'Expected regions of {shape[0]} rows and {shape[1]} columns in '
-                f'{path}, got {rows} and {columns}.'
-            )
-    points = [line.split() for line in lines if line.strip() and line[0] != ';']
-    if len(points) != sum(sizes):
         raise CorruptFileError(
-            f'{path} is truncated: expected {sum(sizes)} points, got {len(points)}. '
+            f'{path} is no list of regions (ROIs) of ENVI, whose first line says so. '
+            'Save the regions as ASCII in ENVI, or pass a raster of labels.'
+        )
+    try:
+        sizes, stated, place = _parse_regions(lines)
+    # words where numbers belong, and lines that end early
+    except (ValueError, IndexError, OverflowError) as error:
+        raise CorruptFileError(
+            f'{path} is a damaged list of regions ({error}). Download or copy it again.'
+        ) from error
+    if stated is not None and stated != shape:
+        raise BandMismatchError(
+            f'Expected regions of {shape[0]} rows and {shape[1]} columns in {path}, got '
+            f'{stated[0]} and {stated[1]}. Is it the file of another scene?'
+        )
+    if len(place) != sum(sizes):
+        raise CorruptFileError(
+            f'{path} is truncated: expected {sum(sizes)} points, got {len(place)}. '
             'Download or copy it again.'
         )
-    place = np.array([point[1:3] for point in points], dtype=float).astype(np.int64) - 1
-    inside = (place >= 0).all() and (place < np.array(shape)[::-1]).all()
+    inside = (place >= 0).all() and (place < np.array(shape)).all()
     if not inside:
-        raise BandMismatchError(f'{path} holds points outside of {shape} pixels.')
+        raise BandMismatchError(
+            f'{path} holds points outside of {shape[0]} rows and {shape[1]} columns. Is '
+            'it the file of another scene?'
+        )
     codes = np.zeros(shape, dtype=np.int64)
-    codes[place[:, 1], place[:, 0]] = np.repeat(np.arange(1, len(sizes) + 1), sizes)
+    codes[place[:, 0], place[:, 1]] = np.repeat(np.arange(1, len(sizes) + 1), sizes)
     return codes
+
+
+def _parse_regions(
+    lines: Sequence[str],
+) -> tuple[list[int], tuple[int, int] | None, NDArray[np.int64]]:
+    """Return points of each region, rows and columns if stated, and all points."""
+    heads = [line[1:].strip() for line in lines if line.startswith(';')]
+    sizes = [int(head.split(':')[1]) for head in heads if head.startswith('ROI npts')]
+    if any(size < 0 for size in sizes):
+        raise ValueError(f'a region of {min(sizes)} points')
+    stated = None
+    for head in heads:
+        if head.startswith('File Dimension'):
+            columns, rows = (int(part) for part in re.findall(r'\d+', head)[:2])
+            stated = rows, columns
+            break
+    points = [line.split() for line in lines if line.strip() and line[0] != ';']
+    found = np.array([[float(point[2]), float(point[1])] for point in points])
+    if not np.isfinite(found).all():
+        raise ValueError('a point is not a number')
+    # far outside of any image, and still a whole number
+    found = found.reshape(-1, 2).clip(-(2**40), 2**40)
+    return sizes, stated, found.astype(np.int64) - 1
 
 
 def check_hash(path: str, expected: str) -> None:

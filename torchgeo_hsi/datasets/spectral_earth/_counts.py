@@ -5,7 +5,6 @@
 
 import csv
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import OutputError
+from ...io._whole import write_whole
 from .classes import ClassTable
 
 _log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def _load(
         if rows[0] != head or [row[0] for row in rows[1:]] != list(files):
             return None
         return np.array([row[1:] for row in rows[1:]], dtype=np.int64)
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, OverflowError, csv.Error):
         # not there, or damaged: counting again mends it
         return None
 
@@ -68,15 +69,15 @@ def _load(
 def _save(
     path: Path, head: list[str], files: Sequence[str], counts: NDArray[np.int64]
 ) -> None:
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')
-    try:
+    def write(part: Path) -> None:
         with part.open('w', encoding='utf-8', newline='') as stream:
             writer = csv.writer(stream)
             writer.writerow(head)
             writer.writerows(
                 [file, *row] for file, row in zip(files, counts.tolist(), strict=True)
             )
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        _log.warning('Class counts are not kept, %s: %s', path, error)
+
+    try:
+        write_whole(path, write)
+    except OutputError as error:
+        _log.warning('Class counts are not kept: %s', error)

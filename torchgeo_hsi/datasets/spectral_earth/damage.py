@@ -9,7 +9,6 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._typing import PathLike
-from ...errors import CorruptFileError, OutputError
+from ...errors import CorruptFileError
+from ...io._whole import write_whole
 from .manifest import Manifest
 
 _COLUMNS = ('file', 'kind', 'size', 'mtime_ns', 'reason')
@@ -151,20 +151,12 @@ class DamageReport:
                 self.flags[patch] = True
                 item = self._describe(patch, error)
                 self._found[item.file] = item
-            temporary = self.path.with_name(f'.{self.path.name}.{os.getpid()}.part')
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_text(
-                    _lines([_COLUMNS, *map(self._row, self.files)]), encoding='utf-8'
-                )
-                os.replace(temporary, self.path)
-            except OSError as error:
-                with suppress(OSError):
-                    temporary.unlink()
-                raise OutputError(
-                    f'{self.path} cannot be written: {error.strerror}. Pass manifest= '
-                    'with a file in a folder that can be written to.'
-                ) from error
+            text = _lines([_COLUMNS, *map(self._row, self.files)])
+            write_whole(
+                self.path,
+                lambda part: part.write_text(text, encoding='utf-8'),
+                'pass manifest= with a file in a folder that can be written to',
+            )
 
     def _describe(self, patch: int, error: Exception) -> DamagedFile:
         if isinstance(error, CorruptFileError):

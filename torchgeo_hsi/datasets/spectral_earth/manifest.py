@@ -13,12 +13,12 @@ import json
 import logging
 import os
 import re
-import tempfile
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._typing import PathLike
-from ...errors import HSIWarning
+from ...errors import HSIWarning, OutputError
+from ...io._whole import write_whole
 
 #: Folder in the root for what this package keeps about the tree. Files that change in
 #: it leave the modification time of the root as it is, which the fingerprint needs.
@@ -231,29 +232,24 @@ def open_manifest(
                 'rebuild=False to build it.'
             )
     bases = find_bases(root)
-    error = _make_folder(path.parent) if bases else None
+    if bases:
+        # before the fingerprint, as it changes the folder above
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
     # taken first: a change while folders are listed is noticed the next time
     fingerprint = _fingerprint(root, bases)
     manifest = build_manifest(root, bases, num_threads)
-    if bases and error is None:
-        error = _save(path, manifest, fingerprint)
-    if error is not None:
+    try:
+        if bases:
+            _save(path, manifest, fingerprint)
+    except OutputError as error:
         warnings.warn(
-            f'The list of the {len(manifest.files)} files in {root} could not be kept '
-            f'in {path} ({error.strerror}), so each process lists them again. Pass '
-            'manifest= with a file in a folder that can be written to.',
+            f'The list of the {len(manifest.files)} files in {root} is not kept, so each '
+            f'process lists them again. {error}',
             HSIWarning,
             stacklevel=3,
         )
     return manifest
-
-
-def _make_folder(folder: Path) -> OSError | None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return error
-    return None
 
 
 def _fingerprint(root: str, bases: Iterable[str]) -> dict[str, int]:
@@ -345,17 +341,13 @@ def _assemble(
     return Manifest(root, bases, names, files, base.astype(np.uint16), starts)
 
 
-def _save(
-    path: Path, manifest: Manifest, fingerprint: dict[str, int]
-) -> OSError | None:
-    """Write a manifest under a temporary name and rename it."""
+def _save(path: Path, manifest: Manifest, fingerprint: dict[str, int]) -> None:
+    """Write a manifest, whole or not at all."""
     header = json.dumps({'version': _VERSION, 'bases': fingerprint})
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f'.{path.name}.', suffix='.part', delete=False
-        ) as file:
-            temporary = file.name
+
+    def write(part: Path) -> None:
+        # by a file: numpy would add a suffix to a name
+        with part.open('wb') as file:
             np.savez_compressed(
                 file,
                 header=np.array(header),
@@ -364,14 +356,9 @@ def _save(
                 base=manifest.base,
                 starts=manifest.starts,
             )
-        # others who share the tree may read it, too
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        return error
-    return None
+
+    remedy = 'pass manifest= with a file in a folder that can be written to'
+    write_whole(path, write, remedy)
 
 
 def _load(path: Path, root: str) -> tuple[Manifest, dict[str, int]] | None:

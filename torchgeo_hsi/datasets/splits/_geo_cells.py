@@ -4,7 +4,7 @@
 """Blocks of a GeoDataset: what lies in them, and how they give way to others."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -118,7 +118,7 @@ def cell_pieces(
 
 
 def label_pieces(
-    labels: GeoDataset, cells: Cells, guard: int, ignore_index: int | None
+    labels: GeoDataset, cells: Cells, guard: int, ignored: Collection[int]
 ) -> tuple[Pieces, NDArray[np.int64]]:
     """Count the labelled pixels of each class in each block, and in each part of it.
 
@@ -126,7 +126,7 @@ def label_pieces(
         labels: Dataset with ``mask``.
         cells: The blocks.
         guard: Pixels that are left out at borders.
-        ignore_index: Label that says nothing.
+        ignored: Labels that say nothing.
 
     Returns:
         Parts of blocks, and row and column of each block with labels.
@@ -137,9 +137,7 @@ def label_pieces(
     """
     found: dict[tuple[int, int, int], int] = {}
     for row, column, mask in _read_cells(labels, cells):
-        use = (
-            np.ones(mask.shape, bool) if ignore_index is None else mask != ignore_index
-        )
+        use = ~np.isin(mask, list(ignored))
         if not use.any():
             continue
         # upwards, as the blocks are counted
@@ -157,9 +155,10 @@ def label_pieces(
             place = row * cells.size + starts[i], column * cells.size + starts[j]
             found[(*place, code)] = number
     if not found:
+        words = ' or '.join(map(str, sorted(ignored))) or None
         raise EmptyDataError(
-            f'No pixel of labels= has a label other than ignore_index={ignore_index} on '
-            'the dataset. Check that both show the same place.'
+            f'No pixel of labels= has a label other than ignore_index={words} on the '
+            'dataset. Check that both show the same place.'
         )
     rows, columns, values = np.array(list(found)).T
     codes, classes = np.unique(values, return_inverse=True)

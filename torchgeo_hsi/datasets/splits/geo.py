@@ -58,8 +58,8 @@ def block_geo_split(
             *window* that gives eight blocks for each split.
         guard: Pixels to leave out on either side of a border; ``window // 2`` by
             default.
-        ignore_index: Label that says nothing; that of *labels* by default, if it has
-            one.
+        ignore_index: Label that says nothing, besides that of *labels* (its
+            ``ignore_index``), if it has one.
         least: How many pixels of each class each split needs.
         trials: Assignments to draw.
         generator: Source of randomness. By default the same split comes out each time.
@@ -76,7 +76,7 @@ def block_geo_split(
     edge = check_guard(window, guard)
     cells = Cells.of(dataset, 1)
     size = block_size or _default_size(cells, window, edge, len(names))
-    if size < window + 2 * edge:
+    if not size >= window + 2 * edge:
         raise ValueError(
             f'Blocks of {size} pixels with a guard of {edge} on either side hold no '
             f'window of {window}. Expected a block_size of {window + 2 * edge} or more.'
@@ -90,9 +90,10 @@ def block_geo_split(
                 f'labels= are in another CRS ({labels.crs}) than the dataset '
                 f'({dataset.crs}). Set labels.crs = dataset.crs first.'
             )
-        ignored = getattr(labels, 'ignore_index', None)
-        code = ignored if ignore_index is None else ignore_index
-        pieces, where = label_pieces(labels, cells, edge, code)
+        # what a dataset puts where it has no label is never a class
+        codes = (getattr(labels, 'ignore_index', None), ignore_index)
+        ignored = {code for code in codes if code is not None}
+        pieces, where = label_pieces(labels, cells, edge, ignored)
     goal = Goal(target, pieces.counts.sum(axis=0), least if labels is not None else 0)
 
     def make(rng: np.random.Generator) -> tuple[Pieces, None]:

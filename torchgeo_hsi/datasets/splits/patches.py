@@ -3,6 +3,7 @@
 
 """Splits of patches and tiles: by blocks and by regions."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,10 +77,11 @@ def block_patch_split(
         (108, 36)
     """
     places, table = check_boxes(boxes), _check_counts(boxes, counts)
-    if gap < 0 or (block_size is not None and block_size <= 0):
+    _check_gap(gap)
+    if block_size is not None and not 0 < block_size < math.inf:
         raise ValueError(
-            f'Expected a positive block_size and a gap of 0 or more, got {block_size} '
-            f'and {gap}.'
+            f'Expected a positive block_size in units of the boxes, got {block_size}. '
+            'Leave it out to have one chosen.'
         )
     names, target = check_shares(shares)
     goal = Goal(target, table.sum(axis=0), least, gives_way=True)
@@ -135,8 +137,7 @@ def region_patch_split(
         EmptyDataError: If there are fewer regions than splits.
     """
     places, table = check_boxes(boxes), _check_counts(boxes, counts)
-    if gap < 0:
-        raise ValueError(f'Expected a gap of 0 or more, got {gap}.')
+    _check_gap(gap)
     names, target = check_shares(shares)
     middle = (places[:, :2] + places[:, 2:]) / 2
     region = _regions_of(middle, regions, column)
@@ -188,6 +189,15 @@ def check_boxes(boxes: ArrayLike | GeoDataFrame | GeoDataset) -> NDArray[np.floa
             'bottom below top; at least one is not.'
         )
     return array
+
+
+def _check_gap(gap: float) -> None:
+    """Refuse distances that are none: patches are nearer than NaN to no other patch."""
+    if not 0 <= gap < math.inf:
+        raise ValueError(
+            f'Expected a finite gap of 0 or more, in units of the boxes, got {gap}. With '
+            '0, patches of different splits may share an edge.'
+        )
 
 
 def _check_counts(boxes: Any, counts: ArrayLike | None) -> NDArray[np.float64]:

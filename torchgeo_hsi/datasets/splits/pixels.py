@@ -3,6 +3,7 @@
 
 """Splits of the pixels of one scene: by blocks, by regions, and at random."""
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -131,11 +132,11 @@ def check_guard(window: int, guard: int | None) -> int:
     Raises:
         ValueError: If a number is out of its range.
     """
-    if window < 1:
+    if not 1 <= window < math.inf:
         raise ValueError(f'Expected a window of at least 1 pixel, got {window}.')
     if guard is None:
         return window // 2
-    if guard < 0:
+    if not 0 <= guard < math.inf:
         raise ValueError(f'Expected a guard of 0 or more pixels, got {guard}.')
     return guard
 

@@ -5,7 +5,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..._json import json_text
 from ..._typing import PathLike
-from ...errors import OutputError
+from ...io._whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,8 @@ class LeakReport:
         """Write the report as JSON.
 
         Args:
-            path: File to write, or None.
+            path: File to write, or None; folders are created, and an older file is
+                replaced.
 
         Returns:
             The text.
@@ -118,10 +118,7 @@ class LeakReport:
         """
         text = json_text(self.to_dict())
         if path is not None:
-            try:
-                Path(path).write_text(text, encoding='utf-8')
-            except OSError as error:
-                raise OutputError(f'{path} cannot be written: {error}.') from error
+            write_whole(path, lambda part: part.write_text(text, encoding='utf-8'))
         return text
 
     def __str__(self) -> str:

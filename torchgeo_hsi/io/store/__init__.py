@@ -15,7 +15,8 @@ processes, and becomes readable in one step when all shards are there:
 :func:`write_stored_scene` and :class:`StoredSceneReader` do the same for one large scene.
 """
 
-from ._folder import done_shards, is_store, store_kind
+from ._folder import is_store, store_kind
+from ._shards import done_shards
 from .field import FieldSpec
 from .finish import finish_store, reopen_store, verify_store
 from .items import ItemTable

@@ -3,20 +3,18 @@
 
 """The folder of a store while it is written: its header, its shards, their records."""
 
-import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..._typing import PathLike
 from ...errors import CorruptFileError, MetadataError, OutputError
-from .._files import shorten
-from .._scratch import ScratchFolder, remove_leftovers
-from .._whole import free_space, write_whole
+from .._files import parse_json, shorten
+from .._scratch import remove_leftovers
+from .._whole import write_whole
 from ._layout import ArrayLayout
-from .items import ItemTable
 
 #: Name of our part of the attributes of the group.
 KEY = 'torchgeo_hsi_store'
@@ -37,7 +35,7 @@ UNFINISHED, RECORDS = '.unfinished.json', '.shards'
 SCRATCH = '.scratch'
 
 #: What is raised over JSON that is not what it should be.
-_BROKEN = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+BROKEN = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 #: What a store of each kind holds, and how to open it.
 _KINDS = {
@@ -117,8 +115,45 @@ def read_header(root: Path, kind: str) -> dict[str, Any]:
     if is_finished(root):
         header = header_of(json.loads((root / GROUP).read_bytes()))
     else:
-        header = json.loads((root / UNFINISHED).read_bytes())
+        header = read_begun(root)
     return check_header(header, kind, str(root))
+
+
+def read_begun(root: Path) -> dict[str, Any]:
+    """Read the header of a store that is not finished.
+
+    Args:
+        root: Folder of the store.
+
+    Returns:
+        The header.
+
+    Raises:
+        CorruptFileError: If it is damaged, or leads out of the folder.
+        MetadataError: If it is one of another program or version.
+    """
+    path = root / UNFINISHED
+    remedy = 'Delete the folder and convert again.'
+    try:
+        header = parse_json(path.read_bytes(), str(path), remedy)
+    except OSError as error:
+        raise CorruptFileError(f'{path} cannot be read ({error}). {remedy}') from error
+    kind = header.get('kind') if isinstance(header, dict) else None
+    check_header(header, str(kind), str(root))
+    shards, arrays = header.get('shards'), header.get('arrays')
+    if (
+        not isinstance(shards, int)
+        or shards < 1
+        or not isinstance(header.get('spec'), dict)
+        or not isinstance(arrays, dict)
+        # their folders are made
+        or not all(name.replace('_', '').isalnum() for name in arrays)
+    ):
+        raise CorruptFileError(
+            f'{path} is damaged: expected shards, arrays and what they hold. {remedy}'
+        )
+    found: dict[str, Any] = header
+    return found
 
 
 def check_header(header: Any, kind: str, path: str) -> dict[str, Any]:
@@ -196,120 +231,6 @@ def _check_same(root: Path, there: dict[str, Any], wanted: dict[str, Any]) -> No
         )
 
 
-def put_shard(
-    root: Path, shard: int, files: Mapping[str, bytes], table: ItemTable
-) -> str:
-    """Move the files of a shard to their place, and record it last.
-
-    Args:
-        root: Folder of the store.
-        shard: Number of the shard.
-        files: Content of each file by its path within the store.
-        table: Its items.
-
-    Returns:
-        SHA-256 of the shard.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    sums = {
-        name: [len(content), hashlib.sha256(content).hexdigest()]
-        for name, content in sorted(files.items())
-    }
-    digest = shard_digest(sums, table)
-    try:
-        scratch = ScratchFolder(root / SCRATCH / f'{shard:08d}')
-        try:
-            for number, (name, content) in enumerate(files.items()):
-                part = scratch.path / str(number)
-                part.write_bytes(content)
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                part.replace(root / name)
-            part = scratch.path / 'record'
-            part.write_bytes(dump_record(digest, sums, table))
-            target = record_path(root, shard)
-            target.parent.mkdir(exist_ok=True)
-            part.replace(target)
-        finally:
-            scratch.remove()
-    except OSError as error:
-        raise OutputError(
-            f'Shard {shard} of {root} could not be written: {error}. '
-            f'{free_space(root)}; free some space or choose another folder. Nothing '
-            'half-written was left behind.'
-        ) from error
-    return digest
-
-
-def shard_digest(sums: Mapping[str, Sequence[Any]], table: ItemTable) -> str:
-    """Return the checksum of a shard from those of its files."""
-    listing = ''.join(f'{name} {sums[name][1]}\n' for name in sorted(sums))
-    return hashlib.sha256(f'{listing}{table.digest()}'.encode()).hexdigest()
-
-
-def record_path(root: Path, shard: int) -> Path:
-    """Return the record of a shard."""
-    return root / RECORDS / f'{shard:08d}.json'
-
-
-def dump_record(digest: str, sums: Mapping[str, Any], table: ItemTable) -> bytes:
-    """Write the record of a shard."""
-    return dump({'sha256': digest, 'files': dict(sums), 'items': list(table)})
-
-
-def read_records(root: Path) -> dict[int, dict[str, Any]]:
-    """Read the records of the shards that are complete.
-
-    Args:
-        root: Folder of a store that is not finished.
-
-    Returns:
-        Record of each shard by its number, in order.
-    """
-    found = {}
-    for file in sorted((root / RECORDS).glob('*.json')):
-        try:
-            record = json.loads(file.read_bytes())
-            sizes = {name: size for name, (size, _) in record['files'].items()}
-            number = int(file.stem)
-        except _BROKEN:
-            # cut by a power failure, as below
-            continue
-        if all(_size(root / name) == size for name, size in sizes.items()):
-            found[number] = record
-    return found
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def done_shards(path: PathLike) -> dict[int, str]:
-    """List the shards that are complete.
-
-    Args:
-        path: Folder of the store, finished or not.
-
-    Returns:
-        SHA-256 of each complete shard by its number, in order.
-
-    Raises:
-        FileNotFoundError: If there is no store.
-        CorruptFileError: If its checksums are missing or damaged.
-    """
-    root = Path(path)
-    if not is_store(root):
-        raise FileNotFoundError(f'There is no store at {root}. Check the path.')
-    if is_finished(root):
-        shards = read_checksums(root)['shards']
-        return {number: shard['sha256'] for number, shard in enumerate(shards)}
-    return {shard: record['sha256'] for shard, record in read_records(root).items()}
-
-
 def read_checksums(root: Path) -> dict[str, Any]:
     """Read the checksums of a finished store.
 
@@ -332,7 +253,7 @@ def read_checksums(root: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads((root / CHECKSUMS).read_bytes())
         _check_sums(content)
-    except (*_BROKEN, OSError) as error:
+    except (*BROKEN, OSError) as error:
         raise CorruptFileError(
             f'{root / CHECKSUMS} is missing or damaged '
             f'({shorten(str(error), 200)}). Copy it again, or convert again.'

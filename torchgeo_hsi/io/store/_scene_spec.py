@@ -152,10 +152,15 @@ class SceneSpec:
             or counts != {self.shape[0]}
             or self.dtype not in DTYPES
             or self.compression not in COMPRESSIONS
+            or not all(math.isfinite(float(value)) for value in self._factors())
             or not all(name.replace('_', '').isalnum() for name in self.layers)
             or not set(self.layers.values()) <= {2, 3}
         ):
-            raise ValueError('impossible sizes, types or layers')
+            raise ValueError('impossible sizes, types, factors or layers')
+
+    def _factors(self) -> list[Any]:
+        """Return gain and offset of each band, as far as there are any."""
+        return [v for key in ('gain', 'offset') for v in self.info.get(key) or ()]
 
     @property
     def grid(self) -> tuple[int, int]:

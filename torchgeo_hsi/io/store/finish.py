@@ -6,6 +6,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,15 @@ from ._folder import (
     KEY,
     UNFINISHED,
     dump,
-    dump_record,
     header_of,
     is_finished,
     is_store,
+    read_begun,
     read_checksums,
-    read_records,
-    record_path,
     remove_work,
     write_file,
 )
+from ._shards import dump_record, read_records, record_path
 from .items import ItemTable
 
 
@@ -53,14 +53,16 @@ def finish_store(path: PathLike) -> str:
         return str(read_checksums(root)['store'])
     if not is_store(root):
         raise FileNotFoundError(f'There is no store at {root}. Check the path.')
-    header = json.loads((root / UNFINISHED).read_bytes())
+    header = read_begun(root)
     records = read_records(root)
-    missing = [shard for shard in range(header['shards']) if shard not in records]
-    if missing:
-        more = ', ...' if len(missing) > 5 else ''
+    lacking = header['shards'] - sum(0 <= n < header['shards'] for n in records)
+    if lacking:
+        # a damaged header may tell of billions
+        missing = (n for n in range(header['shards']) if n not in records)
+        shown = ', '.join(map(str, islice(missing, 5)))
         raise OutputError(
-            f'{root} lacks {len(missing)} of {header["shards"]} shards '
-            f'({", ".join(map(str, missing[:5]))}{more}). Write them first.'
+            f'{root} lacks {lacking} of {header["shards"]} shards '
+            f'({shown}{", ..." if lacking > 5 else ""}). Write them first.'
         )
     shards = [records[shard] for shard in range(header['shards'])]
     table = ItemTable.concatenate(

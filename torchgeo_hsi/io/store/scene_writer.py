@@ -15,8 +15,9 @@ from ..._typing import PathLike
 from ..base import CubeReader
 from ._blosc import import_blosc
 from ._encode import encode_shard
-from ._folder import begin_store, done_shards, is_finished, put_shard
+from ._folder import begin_store, is_finished
 from ._scene_spec import SceneSpec
+from ._shards import done_shards, put_shard
 from .finish import finish_store
 from .items import ItemTable
 from .spec import COMPRESSIONS

@@ -17,8 +17,9 @@ from ...errors import CorruptFileError, MetadataError, OutputError
 from .._files import shorten
 from ._blosc import import_blosc
 from ._encode import encode_shard
-from ._folder import begin_store, is_finished, put_shard, read_header
+from ._folder import begin_store, is_finished, read_header
 from ._layout import field_layout
+from ._shards import put_shard
 from .items import BROKEN, ItemTable
 from .spec import StoreSpec
 

@@ -3,18 +3,15 @@
 
 """Weights of a backbone as a file, in the layouts of others."""
 
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from ... import __version__
 from ..._typing import PathLike
-from ...errors import BandMismatchError, OutputError
+from ...errors import BandMismatchError
 from ..adapters.spectral_adapter import SpectralAdapter
 from ..weights._backbone_search import (
     ADAPTERS,
@@ -117,33 +114,6 @@ def _architecture(backbone: nn.Module) -> str:
     return str(cfg.get('architecture') or type(backbone).__name__)
 
 
-def _write(content: object, path: Path) -> None:
-    """Write a file under a temporary name, and rename it when it is whole."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp'
-        )
-    except OSError as error:
-        raise OutputError(f'Cannot write into {path.parent}: {error}') from error
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp lets nobody else read
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        os.replace(name, path)
-    except (OSError, RuntimeError) as error:
-        raise OutputError(
-            f'Cannot write {path}, nothing is left behind: {error}'
-        ) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
 def export_spectral_earth_weights(
     model: nn.Module,
     path: PathLike,
@@ -205,6 +175,8 @@ def export_spectral_earth_weights(
             'state_dict': {f'model.{key}': value for key, value in state.items()},
             'torchgeo_hsi_version': __version__,
         }
-    path = Path(path)
-    _write(content, path)
-    return path
+    # here, so that models need no reader of rasters
+    from ...io._torch_whole import write_torch
+
+    write_torch(path, content)
+    return Path(path)

@@ -3,6 +3,7 @@
 
 """Probes: what the features of a frozen backbone know, without training it."""
 
+from .extract import extract_features
 from .features import (
     BackboneFeatures,
     FeatureSource,
@@ -27,6 +28,7 @@ __all__ = (
     'collect_from',
     'count_classes',
     'draw_shots',
+    'extract_features',
     'knn_predict',
     'linear_predict',
     'principal_components',

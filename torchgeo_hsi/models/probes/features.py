@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..._typing import Sample
-from ...errors import EmptyDataError
+from ...errors import EmptyDataError, MetadataError
 from ..adapters._bands import use_bands
 from ..backbones._features import check_pool, feature_maps, levels_of, pooled_features
 
@@ -150,7 +150,7 @@ def _known_images(batch: Sample, ignore_index: int | None) -> Tensor:
 def _draw_pixels(
     batch: Sample,
     mask: Tensor,
-    pixels: int,
+    pixels: int | None,
     ignore_index: int | None,
     generator: torch.Generator | None,
 ) -> list[Tensor]:
@@ -168,11 +168,10 @@ def _draw_pixels(
     return found
 
 
-@torch.inference_mode()
 def collect_from(
     sources: Mapping[str, FeatureSource],
     batches: Iterable[Sample],
-    pixels: int = 100,
+    pixels: int | None = 100,
     ignore_index: int | None = None,
     generator: torch.Generator | None = None,
 ) -> dict[str, ProbeFeatures]:
@@ -182,7 +181,7 @@ def collect_from(
         sources: What makes features, by any name.
         batches: Normalized batches with ``image`` of shape ``(B, C, H, W)`` and
             ``label``, or ``mask`` of shape ``(B, H, W)`` and maybe ``valid``.
-        pixels: Labelled pixels to draw from each image with a ``mask``.
+        pixels: Labelled pixels to draw from each image with a ``mask``; None for all.
         ignore_index: Label that does not count.
         generator: What draws the pixels.
 
@@ -191,7 +190,35 @@ def collect_from(
 
     Raises:
         EmptyDataError: If nothing has a label.
+        MetadataError: If a batch has neither ``label`` nor ``mask``.
     """
+    with torch.inference_mode():
+        rows, labels, counts = _collect(
+            sources, batches, pixels, ignore_index, generator
+        )
+    if not sum(counts):
+        raise EmptyDataError(
+            'Nothing in the data has a label. Check the masks, nodata and ignore_index.'
+        )
+    images = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    # out here they are normal tensors again, from which gradients may start
+    truth = torch.cat(labels)
+    if truth.is_floating_point() and truth.ndim == 1:
+        truth = truth[:, None]
+    return {
+        name: ProbeFeatures(torch.cat(found), truth, images.clone())
+        for name, found in rows.items()
+    }
+
+
+def _collect(
+    sources: Mapping[str, FeatureSource],
+    batches: Iterable[Sample],
+    pixels: int | None,
+    ignore_index: int | None,
+    generator: torch.Generator | None,
+) -> tuple[dict[str, list[Tensor]], list[Tensor], list[int]]:
+    """Return features by their source, labels, and the rows of each image."""
     rows: dict[str, list[Tensor]] = {name: [] for name in sources}
     labels: list[Tensor] = []
     counts: list[int] = []
@@ -203,6 +230,11 @@ def collect_from(
             for name, source in sources.items():
                 rows[name].append(source.of_images(batch)[known].cpu())
             continue
+        if 'mask' not in batch:
+            raise MetadataError(
+                f'Expected batches with a label or a mask, got {", ".join(batch)}. Images '
+                'without labels get their embeddings from "predict" and EmbeddingWriter.'
+            )
         mask = batch['mask'].flatten(0, -3)
         places = _draw_pixels(batch, mask, pixels, ignore_index, generator)
         counts += [len(there) for there in places]
@@ -210,26 +242,14 @@ def collect_from(
         for name, source in sources.items():
             look_up = source.of_pixels(batch)
             rows[name] += [look_up(i, there).cpu() for i, there in enumerate(places)]
-    if not sum(counts):
-        raise EmptyDataError(
-            'Nothing in the data has a label. Check the masks, nodata and ignore_index.'
-        )
-    images = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    # normal tensors again, from which gradients may start
-    truth = torch.cat(labels).clone()
-    if truth.is_floating_point() and truth.ndim == 1:
-        truth = truth[:, None]
-    return {
-        name: ProbeFeatures(torch.cat(found).clone(), truth, images.clone())
-        for name, found in rows.items()
-    }
+    return rows, labels, counts
 
 
 def collect_features(
     backbone: nn.Module,
     batches: Iterable[Sample],
     pool: Literal['token', 'avg'] | None = None,
-    pixels: int = 100,
+    pixels: int | None = 100,
     ignore_index: int | None = None,
     generator: torch.Generator | None = None,
 ) -> ProbeFeatures:
@@ -241,7 +261,7 @@ def collect_features(
             ``label``, or ``mask`` of shape ``(B, H, W)`` and maybe ``valid``.
         pool: Class token or average of the others, for vision transformers; by default
             what the backbone does. Pixels need no pooling.
-        pixels: Labelled pixels to draw from each image with a ``mask``.
+        pixels: Labelled pixels to draw from each image with a ``mask``; None for all.
         ignore_index: Label that does not count.
         generator: What draws the pixels.
 

@@ -4,7 +4,6 @@
 """Files of ``torch.save``: tensors out, and no code run."""
 
 import pickle
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from ..._torch_file import first_line, read_torch_file
 from ..._typing import PathLike
 from ...errors import CorruptFileError
 
@@ -173,13 +173,8 @@ def _load_around_objects(path: Path) -> Any:
             f'{path} holds objects that may run code and are not loaded: '
             f'{", ".join(sorted(names)) or "unknown ones"}. Where you trust the file, '
             'save its tensors alone: torch.save(torch.load(path, weights_only=False)'
-            f"['state_dict'], new_path), and load that. ({_first_line(error)})"
+            f"['state_dict'], new_path), and load that. ({first_line(error)})"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    """Return the first line of a message, or the name of the error without one."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _check_start(path: Path, where: str) -> None:
@@ -213,27 +208,9 @@ def read_checkpoint(path: PathLike, *, where: str = WHERE) -> Checkpoint:
         raise FileNotFoundError(f'No checkpoint at {path}. {where}')
     _check_start(path, where)
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        if not zipfile.is_zipfile(path):
-            raise CorruptFileError(
-                f'{path} is damaged, or no file of torch.save. ({_first_line(error)})'
-            ) from error
+        content = read_torch_file(path, 'Download it again.')
+    except pickle.UnpicklingError:
         content = _load_around_objects(path)
-    except (
-        RuntimeError,
-        EOFError,
-        KeyError,
-        ValueError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        OSError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise CorruptFileError(
-            f'{path} is damaged or truncated: download it again. ({_first_line(error)})'
-        ) from error
     return unwrap(content, str(path), where=where)
 
 

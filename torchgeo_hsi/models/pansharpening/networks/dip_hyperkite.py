@@ -55,7 +55,7 @@ class DIPHyperKite(FusionNetwork):
         scale: float = 65536.0,
         prior: Literal['deep', 'interpolated'] = 'interpolated',
         prior_steps: int = PRIOR_STEPS,
-        tile: int | None = 100,
+        tile_size: int | None = 100,
         gain: float = 0.3,
     ) -> None:
         """Initialize a new DIPHyperKite instance.
@@ -66,7 +66,7 @@ class DIPHyperKite(FusionNetwork):
             prior: ``'interpolated'``, or ``'deep'``: optimized for each image, also in
                 training.
             prior_steps: Steps of that optimization.
-            tile: Rows and columns of the tiles in evaluation; the whole image at once if
+            tile_size: Rows and columns of the tiles in evaluation; the whole image at once if
                 None.
             gain: Gain of the cube's sensor at its Nyquist frequency, 0 to 1.
 
@@ -75,11 +75,11 @@ class DIPHyperKite(FusionNetwork):
             ValueError: If another argument is out of its range.
         """
         super().__init__(in_channels, scale, gain)
-        if tile is not None and tile < 1:
-            raise ValueError(f'Expected tiles of at least one pixel, got {tile}.')
+        if tile_size is not None and tile_size < 1:
+            raise ValueError(f'Expected tiles of at least one pixel, got {tile_size}.')
         self.prior = check_prior(prior)
         self.prior_steps = prior_steps
-        self.tile = tile
+        self.tile_size = tile_size
         self.encoder1 = reflected_conv(in_channels + 1, 32, 3)
         self.ebn1 = nn.BatchNorm2d(32)
         self.encoder2 = reflected_conv(32, 64, 3)
@@ -108,11 +108,15 @@ class DIPHyperKite(FusionNetwork):
             Sharpened cube of shape ``(B, C, H, W)``.
         """
         stack = torch.cat([pan, up], 1)
-        if self.training or self.tile is None or max(up.shape[-2:]) <= self.tile:
+        if (
+            self.training
+            or self.tile_size is None
+            or max(up.shape[-2:]) <= self.tile_size
+        ):
             return self._details(stack) + up
         fused = up.clone()
-        for rows, wide_rows in _tiles(up.shape[-2], self.tile):
-            for cols, wide_cols in _tiles(up.shape[-1], self.tile):
+        for rows, wide_rows in _tiles(up.shape[-2], self.tile_size):
+            for cols, wide_cols in _tiles(up.shape[-1], self.tile_size):
                 details = self._details(stack[..., wide_rows, wide_cols])
                 top, left = (
                     part.start - wide.start
@@ -161,14 +165,14 @@ class DIPHyperKite(FusionNetwork):
         return F.leaky_relu(self.get_submodule(f'{norm}{number}')(image), _SLOPE)
 
 
-def _tiles(length: int, tile: int) -> list[tuple[slice, slice]]:
+def _tiles(length: int, size: int) -> list[tuple[slice, slice]]:
     """Cut a line into tiles, each alone and with the neighbors that it depends on."""
     return [
         (
-            slice(start, min(start + tile, length)),
-            slice(max(start - _MARGIN, 0), min(start + tile + _MARGIN, length)),
+            slice(start, min(start + size, length)),
+            slice(max(start - _MARGIN, 0), min(start + size + _MARGIN, length)),
         )
-        for start in range(0, length, tile)
+        for start in range(0, length, size)
     ]
 
 
@@ -178,7 +182,7 @@ def dip_hyperkite(
     scale: float = 65536.0,
     prior: Literal['deep', 'interpolated'] = 'interpolated',
     prior_steps: int = PRIOR_STEPS,
-    tile: int | None = 100,
+    tile_size: int | None = 100,
     gain: float = 0.3,
     weights: PathLike | None = None,
 ) -> DIPHyperKite:
@@ -190,7 +194,7 @@ def dip_hyperkite(
             digital numbers of PRISMA, 10000 for reflectance times 10,000.
         prior: ``'interpolated'``, or ``'deep'``: optimized for each image.
         prior_steps: Steps of that optimization.
-        tile: Rows and columns of the tiles in evaluation; the whole image at once if
+        tile_size: Rows and columns of the tiles in evaluation; the whole image at once if
             None.
         gain: Gain of the cube's sensor at its Nyquist frequency, 0 to 1.
         weights: Path of a checkpoint; random weights by default. The file of the toolbox
@@ -207,5 +211,5 @@ def dip_hyperkite(
         >>> dip_hyperkite(in_channels=159).final_conv.weight.shape
         torch.Size([159, 159, 1, 1])
     """
-    model = DIPHyperKite(in_channels, scale, prior, prior_steps, tile, gain=gain)
+    model = DIPHyperKite(in_channels, scale, prior, prior_steps, tile_size, gain=gain)
     return build(model, weights)

@@ -3,83 +3,35 @@
 
 """Data modules of SpectralEarth's downstream sets, against the files by numpy."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import rasterio
 import torch
-from data.spectral_earth_downstream.data import (
-    HOLE,
-    SETS,
-    codes_of,
-    write_downstream,
-    write_splits,
+from data.spectral_earth_downstream.data import HOLE, SETS, codes_of, write_downstream
+from datamodules.spectral_earth_downstream.parts import (
+    LISTS,
+    OFFICIAL,
+    SCENES,
+    every,
+    make,
 )
 from helpers.trainers import quiet_trainer
 from lightning.pytorch import LightningModule
 from matplotlib.figure import Figure
 
 from torchgeo_hsi import datamodules
-from torchgeo_hsi.datamodules import (
-    SpectralEarthCDLDataModule,
-    SpectralEarthCORINEDataModule,
-    SpectralEarthDownstreamDataModule,
-)
+from torchgeo_hsi.datamodules import SpectralEarthCORINEDataModule
 from torchgeo_hsi.errors import BandMismatchError, EmptyDataError, UnknownNameError
 from torchgeo_hsi.physics.statistics import band_statistics
 
-#: Module, data set, batch for each device, smallest crop, classes, bands: as published.
-OFFICIAL = [
-    ('SpectralEarthCDLDataModule', 'enmap_cdl', 8, 0.2, 14, 202),
-    ('SpectralEarthNLCDDataModule', 'enmap_nlcd', 16, 0.2, 15, 202),
-    ('SpectralEarthEuroCropsDataModule', 'enmap_eurocrops', 8, 0.4, 15, 202),
-    ('SpectralEarthBDForetDataModule', 'enmap_bdforet', 8, 0.4, 12, 202),
-    ('SpectralEarthTreeMapDataModule', 'enmap_treemap', 16, 0.4, 24, 202),
-    ('SpectralEarthBNETDDataModule', 'enmap_bnetd', 16, 0.4, 10, 202),
-    ('DESISCDLDataModule', 'desis_cdl', 8, 0.4, 14, 235),
-    ('EO1CDLDataModule', 'eo1_cdl', 8, 0.4, 14, 198),
-    ('SpectralEarthCORINEDataModule', 'enmap_corine', 32, 0.6, 19, 202),
-]
 TABLES = {'desis': 'desis_cdl', 'eo1': 'eo1_cdl', 'enmap': 'enmap_spectral_earth'}
-#: Patches of each split; the first one, with the hole, is for validation.
-LISTS = {'train': range(1, 9), 'val': (0, 9, 10, 11), 'test': range(12, 16)}
-SCENES = 10
 
-every = pytest.mark.parametrize('row', OFFICIAL, ids=[row[1] for row in OFFICIAL])
 segmentation = pytest.mark.parametrize(
     'row', OFFICIAL[:-1], ids=[row[1] for row in OFFICIAL[:-1]]
 )
-
-
-@pytest.fixture(scope='module')
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write all nine data sets with lists of known patches."""
-    folder = tmp_path_factory.mktemp('downstream')
-    order = [i for numbers in LISTS.values() for i in numbers]
-    for name in SETS:
-        write_downstream(folder, name, scenes=SCENES)
-        files = [f'{i + 1:07d}/{i % SCENES + 1:05d}.tif' for i in order]
-        write_splits(folder / name / 'splits' / name, files, (8, 4, 4))
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def close_figures() -> Iterator[None]:
-    yield
-    plt.close('all')
-
-
-def make(name: str, root: Path, **options: Any) -> SpectralEarthDownstreamDataModule:
-    given = {'batch_size': 4, 'image_size': 16} | options
-    module: SpectralEarthDownstreamDataModule = getattr(datamodules, name)(
-        str(root), **given
-    )
-    return module
 
 
 def read(root: Path, name: str, folder: str, number: int) -> np.ndarray:
@@ -130,33 +82,6 @@ def run(module: Any, folder: Path, *stages: str, epochs: int = 1) -> Any:
     for stage in stages:
         getattr(trainer, stage)(recorder, datamodule=module)
     return recorder.seen
-
-
-@every
-def test_defaults_are_those_of_the_authors(row: Any) -> None:
-    name, _, batch_size, scale, classes, _ = row
-    module = getattr(datamodules, name)()
-    assert module.batch_size == module.official_batch_size == batch_size
-    assert module.crop_scale == module.official_crop_scale == (scale, 1.0)
-    assert module.image_size == 128
-    assert module.split_by == 'official'
-    assert module.fraction == 1
-    assert len(module.class_names) == len(set(module.class_names)) == classes
-    assert len(module.class_colors) == classes
-    assert module.ignore_index == (None if 'CORINE' in name else classes)
-
-
-@every
-def test_own_values_win(row: Any) -> None:
-    module = getattr(datamodules, row[0])(batch_size=3, crop_scale=(0.5, 0.7))
-    assert (module.batch_size, module.crop_scale) == (3, (0.5, 0.7))
-
-
-def test_corine_43() -> None:
-    module = SpectralEarthCORINEDataModule(num_classes=43)
-    assert len(module.class_names) == len(module.class_colors) == 43
-    # the class itself still has nineteen
-    assert len(SpectralEarthCORINEDataModule.class_names) == 19
 
 
 @every
@@ -335,122 +260,6 @@ def test_no_such_bands(bands: list[Any], error: type[Exception], root: Path) -> 
 
 
 @every
-def test_fraction(row: Any, root: Path) -> None:
-    # int(12 * 0.5) = 6 labels, 70 % of them for training
-    module = make(row[0], root, fraction=0.5, batch_size=2)
-    module.setup('fit')
-    module.setup('test')
-    datasets = (module.train_dataset, module.val_dataset, module.test_dataset)
-    assert [len(dataset) for dataset in datasets] == [4, 2, 4]
-
-
-@every
-def test_scene_split(row: Any, root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    module = make(row[0], root, split_by='scene', batch_size=2)
-    module.prepare_data()
-    with caplog.at_level(logging.DEBUG):
-        module.setup('fit')
-        module.setup('test')
-    assert 'share a scene' not in caplog.text
-    datasets = (module.train_dataset, module.val_dataset, module.test_dataset)
-    train, val, test = (
-        {file.split('/')[1] for file in dataset.files} for dataset in datasets
-    )
-    assert not train & val
-    assert not train & test
-    assert not val & test
-    assert sum(map(len, datasets)) == 16
-
-
-@every
-def test_shared_scenes_are_told(
-    row: Any, root: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    module = make(row[0], root)
-    # training has the scenes 2 to 9; validation 1, 10, 1, 2; test 3 to 6
-    for stage, split, share in (('fit', 'val', '25.0'), ('test', 'test', '100.0')):
-        caplog.clear()
-        module.setup(stage)
-        (line,) = (r for r in caplog.records if r.name.startswith('torchgeo_hsi'))
-        assert line.levelno == logging.WARNING
-        assert f'{share} % of the {split} patches' in line.getMessage()
-        assert "split_by='scene'" in line.getMessage()
-    caplog.clear()
-    module.setup('validate')
-    module.setup('predict')
-    assert 'share a scene' not in caplog.text
-
-
-def test_share_without_training_before(
-    root: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    make('SpectralEarthCDLDataModule', root).setup('test')
-    assert caplog.text.count('100.0 % of the test patches') == 1
-
-
-def test_no_line_without_shared_scenes(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    write_downstream(tmp_path, 'cdl', scenes=16)
-    module = make('SpectralEarthCDLDataModule', tmp_path)
-    module.setup('fit')
-    module.setup('test')
-    assert 'share a scene' not in caplog.text
-
-
-def test_split_dir(root: Path, tmp_path: Path) -> None:
-    files = [f'{i + 1:07d}/{i % SCENES + 1:05d}.tif' for i in range(6)]
-    write_splits(tmp_path, files, (4, 1, 1))
-    module = make('SpectralEarthCDLDataModule', root, split_dir=str(tmp_path))
-    module.setup('fit')
-    assert module.train_dataset.files == files[:4]
-    assert module.val_dataset.files == files[4:5]
-
-
-@every
-def test_too_few_patches(row: Any, root: Path) -> None:
-    module = make(row[0], root, batch_size=9)
-    with pytest.raises(EmptyDataError, match='8 training patches make no batch of 9'):
-        module.setup('fit')
-    # all else works with a smaller last batch
-    module.setup('validate')
-    assert len(next(iter(module.val_dataloader()))['image']) == 4
-
-
-@pytest.mark.parametrize(
-    ('options', 'match'),
-    [
-        ({'batch_size': 0}, 'positive batch_size, got 0'),
-        ({'batch_size': -1}, 'positive batch_size, got -1'),
-        ({'image_size': 0}, 'positive size'),
-        ({'crop_scale': (0.9, 0.4)}, 'scale'),
-        ({'crop_scale': (0.0, 1.0)}, 'scale'),
-    ],
-)
-def test_bad_sizes(options: dict[str, Any], match: str) -> None:
-    with pytest.raises(ValueError, match=match):
-        SpectralEarthCDLDataModule(**options)
-
-
-@pytest.mark.parametrize(
-    'options', [{'split_by': 'tile'}, {'fraction': 0.0}, {'fraction': 1.5}]
-)
-def test_bad_options(options: dict[str, Any], root: Path) -> None:
-    with pytest.raises(ValueError, match=next(iter(options))):
-        make('SpectralEarthCDLDataModule', root, **options).setup('fit')
-
-
-def test_bad_number_of_classes(root: Path) -> None:
-    with pytest.raises((ValueError, UnknownNameError)):
-        make('SpectralEarthCORINEDataModule', root, num_classes=44)
-
-
-def test_no_data(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match='download'):
-        make('SpectralEarthCDLDataModule', tmp_path).setup('fit')
-
-
-@every
 def test_plot(row: Any, root: Path) -> None:
     module = make(row[0], root)
     with pytest.raises(EmptyDataError, match='Call setup before plot'):
@@ -490,12 +299,3 @@ def test_published_statistics(
         exact = values.astype(np.float64)
         facts = (len(exact), *exact[[0, -1]], exact.min(), exact.max(), exact.mean())
         assert facts == pytest.approx(want, rel=1e-5)
-
-
-def test_only_the_test_list(tmp_path: Path) -> None:
-    write_downstream(tmp_path, 'cdl')
-    for split in ('train', 'val'):
-        (tmp_path / 'enmap_cdl' / 'splits' / 'enmap_cdl' / f'{split}.txt').unlink()
-    module = SpectralEarthCDLDataModule(str(tmp_path), batch_size=2)
-    module.setup('test')
-    assert len(next(iter(module.test_dataloader()))['image']) == 2

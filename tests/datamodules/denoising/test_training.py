@@ -3,7 +3,6 @@
 
 """The denoising data module, with files of several kinds."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,14 @@ import pytest
 import scipy.io
 import torch
 from data.tiles.data import make_tiles
-from lightning.pytorch import LightningModule, Trainer
+from datamodules.denoising.cubes import BANDS, module
+from helpers.trainers import quiet_trainer
+from lightning.pytorch import LightningModule
 from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 
 from torchgeo_hsi.datamodules import HSIDenoisingDataModule
-from torchgeo_hsi.datasets import EnMAPL2A, HSICube, MatPairs, SimulatedEnMAP
+from torchgeo_hsi.datasets import HSICube, MatPairs, SimulatedEnMAP
 from torchgeo_hsi.errors import (
     BandMismatchError,
     EmptyDataError,
@@ -25,30 +26,7 @@ from torchgeo_hsi.errors import (
     NodataWarning,
     UnknownNameError,
 )
-from torchgeo_hsi.io import open_cube
 from torchgeo_hsi.transforms import GaussianNoise
-
-BANDS = 12
-
-
-@pytest.fixture(scope='module')
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write cubes of three sizes and two numbers of bands."""
-    root = tmp_path_factory.mktemp('cubes')
-    rng = np.random.default_rng(0)
-    for name, shape in {
-        'abu-1': (40, 30, BANDS),
-        'abu-2': (30, 40, BANDS),
-        'other': (24, 24, BANDS + 2),
-    }.items():
-        cube = rng.integers(-50, 3000, shape).astype(np.int16)
-        scipy.io.savemat(root / f'{name}.mat', {'data': cube, 'map': cube[..., 0]})
-    return root
-
-
-@pytest.fixture(scope='module')
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiles(tmp_path_factory.mktemp('tiles'))[0]
 
 
 class Recorder(LightningModule):
@@ -74,28 +52,10 @@ class Recorder(LightningModule):
 
 def fit(data: HSIDenoisingDataModule, epochs: int = 1) -> Recorder:
     task = Recorder()
-    trainer = Trainer(
-        accelerator='cpu',
-        max_epochs=epochs,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+    trainer = quiet_trainer(max_epochs=epochs, num_sanity_val_steps=0)
     torch.manual_seed(0)
     trainer.fit(task, data)
     return task
-
-
-def module(root: Path, **options: Any) -> HSIDenoisingDataModule:
-    defaults: dict[str, Any] = {
-        'train': str(root / 'abu-*.mat'),
-        'patch_size': 16,
-        'length': 8,
-        'batch_size': 4,
-    }
-    return HSIDenoisingDataModule(**(defaults | options))
 
 
 def test_pairs_of_training_and_validation(root: Path) -> None:
@@ -337,99 +297,6 @@ def test_noise_of_the_images_is_that_of_their_own_scale(in_memory: bool) -> None
     data.set_train_noise(None)
     with pytest.raises(ValueError, match='with noise=None'):
         data.setup('fit')
-
-
-def mosaic(data: HSIDenoisingDataModule, shape: tuple[int, ...]) -> Iterator[Tensor]:
-    """Put tiles at their place; yield physical numbers, and how often each is set."""
-    left, top = (
-        data.predict_dataset.bounds[0].start,
-        data.predict_dataset.bounds[1].stop,
-    )
-    res = data.predict_dataset.res[0]
-    numbers, count = torch.zeros(shape), torch.zeros(shape[1:])
-    for batch in data.predict_dataloader():
-        a, _, c, _, _, f = batch['transform'][0, :6].double().tolist()
-        row, column = round((top - f) / res), round((c - left) / res)
-        image = (batch['image'] * batch['scale'] + batch['offset'])[0]
-        image[:, ~batch['valid'][0]] = torch.nan
-        h, w = image.shape[1:]
-        numbers[:, row : row + h, column : column + w] = image[
-            :, : shape[1] - row, : shape[2] - column
-        ]
-        count[row : row + h, column : column + w] += 1
-        assert a == res
-    yield numbers
-    yield count
-
-
-def test_predict_a_file_with_a_place(images: Path) -> None:
-    path = images / 'tile_b.tif'
-    data = HSIDenoisingDataModule(predict=str(path), tile_size=8, overlap=0)
-    data.setup('predict')
-    with open_cube(path) as reader:
-        good = np.flatnonzero(reader.info.bands.good).tolist()
-        stored, known = reader.read(good)
-        good = [i for i, full in enumerate(known.any((1, 2))) if full]
-        want, ok = torch.from_numpy(stored[good]), known[good].all(0)
-        crs, bands = reader.info.crs, reader.info.bands
-    numbers, count = mosaic(data, want.shape)
-    assert (count == 1).all()
-    assert torch.allclose(numbers[:, ok], want[:, ok], rtol=1e-4, atol=1e-2)
-    assert numbers[:, ~ok].isnan().all()
-    assert (~ok).sum() == 24
-    assert data.predict_dataset.crs == crs
-    assert data.predict_dataset.bandset.names == tuple(
-        bands.good_only().names[i] for i in good
-    )
-    assert data.predict_dataset.index['filepath'].tolist() == [str(path)]
-
-
-def test_predict_a_file_without_a_place(root: Path) -> None:
-    data = module(root, predict=str(root / 'abu-1.mat'), tile_size=16, overlap=8)
-    data.setup('predict')
-    numbers, count = mosaic(data, (BANDS, 40, 30))
-    cube = scipy.io.loadmat(root / 'abu-1.mat')['data'].transpose(2, 0, 1)
-    assert np.allclose(numbers, cube, atol=1e-2)
-    assert count.min() == 1
-    assert count.max() > 1
-    assert data.predict_dataset.crs is None
-
-
-@pytest.mark.parametrize('scaling', ['percentile', 'min_max', 'reflectance', 700.0])
-def test_predict_a_mosaic(images: Path, scaling: Any) -> None:
-    scenes = EnMAPL2A(images)
-    data = HSIDenoisingDataModule(
-        predict=scenes, tile_size=16, overlap=8, scaling=scaling
-    )
-    data.setup('predict')
-    whole = scenes[scenes.bounds]
-    numbers, count = mosaic(data, whole['image'].shape)
-    ok = whole['valid']
-    assert (count > 0)[ok].all()
-    assert torch.allclose(numbers[:, ok], whole['image'][:, ok], rtol=1e-4, atol=0.05)
-    known = whole['image'][:, ok].double().numpy()
-    low, high = {
-        'min_max': (known.min(), known.max()),
-        'percentile': np.quantile(known, (0.001, 0.999)),
-        'reflectance': (0, 10_000),
-        700.0: (0, 700),
-    }[scaling]
-    tile = data.predict_dataset[0]
-    assert float(tile['offset']) == pytest.approx(low, abs=20)
-    assert float(tile['scale'] + tile['offset']) == pytest.approx(high, rel=0.02)
-
-
-def test_predict_patches_without_a_grid(root: Path) -> None:
-    patches = HSICube(root / 'abu-1.mat', key='data', patch_size=20)
-    data = module(root, predict=patches)
-    data.setup('predict')
-    assert [b['image'].shape[-1] for b in data.predict_dataloader()] == [20] * 4
-
-
-def test_predict_one_scene_at_a_time(root: Path) -> None:
-    for wrong in (str(root / 'abu-*.mat'), None):
-        with pytest.raises(MetadataError, match='one scene in predict='):
-            module(root, predict=wrong).setup('predict')
 
 
 @pytest.mark.parametrize(
