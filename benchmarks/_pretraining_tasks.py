@@ -30,10 +30,63 @@ from torchgeo_hsi.transforms import (
     SpectralView,
 )
 
-TASKS = ('moco', 'dino', 'mae', 'intl')
 #: What a network sees: a part of a window, so that two views of it are neighbours.
 CROP = WINDOW // 2
 BATCH = 128
+#: Arguments of the vision transformer of all tasks.
+NETWORK: dict[str, Any] = {
+    'img_size': CROP,
+    'patch_size': 1,
+    'embed_dim': 96,
+    'depth': 1,
+    'num_heads': 4,
+    'global_pool': 'avg',
+    'dynamic_img_size': True,
+}
+#: Classes of the tasks, and what suits short trainings of small networks.
+RECIPES: dict[str, tuple[Any, dict[str, Any]]] = {
+    'moco': (
+        HSIMoCo,
+        {
+            'hidden_dim': 256,
+            'output_dim': 64,
+            'queue_size': 2048,
+            'temperature': 0.2,
+            'teacher_momentum': 0.99,
+            'optimizer': 'adamw',
+            'lr': 1e-3,
+            'schedule': 'cosine',
+        },
+    ),
+    'dino': (
+        HSIDINO,
+        {
+            'hidden_dim': 256,
+            'bottleneck_dim': 64,
+            'output_dim': 1024,
+            'lr': 3e-4,
+            'warmup_epochs': 1,
+            'teacher_momentum': 0.98,
+            'teacher_temp': 0.06,
+            'freeze_last_layer': 0,
+        },
+    ),
+    'mae': (
+        HSIMAE,
+        {'decoder_dim': 96, 'decoder_heads': 4, 'lr': 1e-3, 'mask_ratio': 0.75},
+    ),
+    'intl': (
+        INTL,
+        {
+            'hidden_dim': 256,
+            'output_dim': 256,
+            'optimizer': 'adamw',
+            'lr': 1e-3,
+            'warmup_epochs': 0,
+        },
+    ),
+}
+TASKS = tuple(RECIPES)
 #: Steps of the optimizer.
 STEPS = {'moco': 300, 'dino': 300, 'mae': 500, 'intl': 150}
 
@@ -64,6 +117,13 @@ def make_view(names: Sequence[str] = (), neighbours: bool = True) -> nn.Module:
     )
 
 
+def usual_views(name: str) -> MultiView:
+    """Make the views of a task: two that differ, or a single plain one for the MAE."""
+    if name == 'mae':
+        return MultiView([make_view()])
+    return MultiView([make_view(VIEWS) for _ in range(2)])
+
+
 def make_task(name: str, model: str, bands: int, views: MultiView | None = None) -> Any:
     """Build a task.
 
@@ -73,56 +133,15 @@ def make_task(name: str, model: str, bands: int, views: MultiView | None = None)
         bands: Number of bands.
         views: Other views.
     """
-    network = {
-        'img_size': CROP,
-        'patch_size': 1,
-        'embed_dim': 96,
-        'depth': 1,
-        'num_heads': 4,
-        'global_pool': 'avg',
-        'dynamic_img_size': True,
-    }
-    common: dict[str, Any] = {
-        'model': model,
-        'model_kwargs': network,
-        'in_channels': bands,
-        'size': CROP,
-        'scale_lr': False,
-    }
-    if views is None:
-        names = () if name == 'mae' else VIEWS
-        count = 1 if name == 'mae' else 2
-        views = MultiView([make_view(names) for _ in range(count)])
-    common['views'] = views
-    if name == 'mae':
-        return HSIMAE(
-            **common, decoder_dim=96, decoder_heads=4, lr=1e-3, mask_ratio=0.75
-        )
-    if name == 'intl':
-        head = {'hidden_dim': 256, 'output_dim': 256}
-        return INTL(**common, **head, optimizer='adamw', lr=1e-3, warmup_epochs=0)
-    if name == 'dino':
-        return HSIDINO(
-            **common,
-            hidden_dim=256,
-            bottleneck_dim=64,
-            output_dim=1024,
-            lr=3e-4,
-            warmup_epochs=1,
-            teacher_momentum=0.98,
-            teacher_temp=0.06,
-            freeze_last_layer=0,
-        )
-    return HSIMoCo(
-        **common,
-        hidden_dim=256,
-        output_dim=64,
-        queue_size=2048,
-        temperature=0.2,
-        teacher_momentum=0.99,
-        optimizer='adamw',
-        lr=1e-3,
-        schedule='cosine',
+    kind, words = RECIPES[name]
+    return kind(
+        model=model,
+        model_kwargs=dict(NETWORK),
+        in_channels=bands,
+        size=CROP,
+        scale_lr=False,
+        views=usual_views(name) if views is None else views,
+        **words,
     )
 
 

@@ -187,9 +187,8 @@ def settings(args: argparse.Namespace) -> tuple[dict[str, Case], Recipe]:
     return cases, recipe
 
 
-def parse() -> argparse.Namespace:
-    """Read the options."""
-    parser = option_parser('neural_spectral', __doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this benchmark."""
     add = parser.add_argument
     add('--equations', nargs='+', choices=list(CASES))
     add('--methods', nargs='+', choices=list(METHODS), default=list(METHODS))
@@ -220,9 +219,10 @@ def parse() -> argparse.Namespace:
     add('--memory', type=float, default=8, help='GiB for a network on a grid')
     add('--partial', type=Path, help='file of finished cells')
     add('--finished', action='store_true', help='run nothing, tabulate')
-    args = parser.parse_args()
-    if args.clock == 'process' and (args.threads != 1 or args.device != 'cpu'):
-        parser.error('--clock process needs --threads 1 and --device cpu')
+
+
+def fill_defaults(args: argparse.Namespace) -> None:
+    """Set what was not given, and is less for ``--quick``."""
     quick = ('periodic_poisson', 'navier_stokes')
     defaults: dict[str, Any] = {
         'equations': list(quick if args.quick else CASES),
@@ -239,6 +239,16 @@ def parse() -> argparse.Namespace:
         args.partial = HERE / 'results' / 'neural_spectral.partial.json'
     args.inference |= args.quick
     args.rates = RATES[:1] if args.quick else RATES
+
+
+def parse() -> argparse.Namespace:
+    """Read the options."""
+    parser = option_parser('neural_spectral', __doc__)
+    add_options(parser)
+    args = parser.parse_args()
+    if args.clock == 'process' and (args.threads != 1 or args.device != 'cpu'):
+        parser.error('--clock process needs --threads 1 and --device cpu')
+    fill_defaults(args)
     return args
 
 

@@ -23,50 +23,30 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from multiprocessing import get_context
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from _pretraining_scene import (
-    CLASSES,
-    IGNORE,
-    Scene,
-    Split,
-    Statistics,
-    Windows,
-    bands_of,
-    pretraining_windows,
-    read_scene,
-    sensor_bands,
-    simulated,
-    split_blocks,
-    statistics_of,
-    to_bands,
+from _pretraining_probes import (
+    AWARE,
+    POSITIONAL,
+    Job,
+    learned,
+    load,
+    pixels,
+    score,
+    score_features,
+    score_supervised,
 )
-from _pretraining_tasks import (
-    STEPS,
-    TASKS,
-    VIEWS,
-    features_of,
-    make_task,
-    make_view,
-    pretrain,
-    supervise,
-)
+from _pretraining_scene import bands_of, sensor_bands, statistics_of, to_bands
+from _pretraining_tasks import STEPS, TASKS, VIEWS, features_of, make_task, make_view
+from _pretraining_verdict import average, short, verdict
 from common import finish, header, option_parser
 from torch import Tensor
 
-from torchgeo_hsi.models.probes import (
-    ProbeFeatures,
-    choose_penalty,
-    draw_shots,
-    linear_predict,
-    principal_components,
-)
+from torchgeo_hsi.models.probes import ProbeFeatures, principal_components
 from torchgeo_hsi.physics import BandSet
 from torchgeo_hsi.transforms import MultiView
 
@@ -74,7 +54,6 @@ SHOTS = (5, 10, 25)
 SENSORS = ('prisma', 'desis')
 COMPONENTS = (5, 10, 30)
 SCENES = 6
-AWARE, POSITIONAL = 'spec_vit_tiny_wl', 'spec_vit_tiny'
 #: The task that goes to other sensors, and the one whose views are changed.
 CARRIED, VIEWED = 'mae', 'moco'
 #: Seeds of the ablation, which trains a network for each of its rows.
@@ -91,113 +70,6 @@ ABLATION: dict[str, tuple[bool, tuple[str, ...]]] = {
     },
     'neighbours, mask, dropout': (True, VIEWS),
 }
-
-
-class Job(NamedTuple):
-    """What one run needs."""
-
-    seed: int
-    steps: float
-    scenes: int
-    shots: tuple[int, ...]
-    draws: int
-
-
-class Data(NamedTuple):
-    """A scene, its split, and what networks learn from."""
-
-    scene: Scene
-    split: Split
-    windows: Windows
-    statistics: Statistics
-    image: Tensor
-
-
-@cache
-def read(scenes: int) -> tuple[Scene, list[Tensor]]:
-    """Read the scene, and simulate others, once in each process."""
-    scene = read_scene()
-    return scene, simulated(scene, scenes)
-
-
-def load(job: Job) -> Data:
-    """Read the scene, split it and cut windows."""
-    scene, others = read(job.scenes)
-    split = split_blocks(scene, job.seed)
-    windows, statistics = pretraining_windows(scene, split, others)
-    image = statistics.apply(scene.image, scene.valid)
-    return Data(scene, split, windows, statistics, image)
-
-
-def learned(name: str, model: str, data: Data, job: Job, **words: Any) -> Any:
-    """Pretrain a network."""
-    torch.manual_seed(job.seed)
-    task = make_task(name, model, len(data.image), **words)
-    pretrain(task, data.windows, data.statistics, max(int(STEPS[name] * job.steps), 1))
-    return task.backbone
-
-
-def pixels(features: Tensor, labels: np.ndarray) -> ProbeFeatures:
-    """Take the features of labelled pixels."""
-    truth = torch.from_numpy(labels)
-    known = truth != IGNORE
-    found = features[:, known].T.contiguous().float()
-    return ProbeFeatures(found, truth[known], torch.arange(len(found)))
-
-
-def accuracy(guess: Tensor, truth: Tensor) -> float:
-    """Compute the average accuracy of the classes that are there."""
-    recalls = [(guess[truth == c] == c).float().mean() for c in truth.unique()]
-    return float(torch.stack(recalls).mean())
-
-
-def fit(train: ProbeFeatures, test: Tensor, seed: int) -> Tensor:
-    """Fit a linear probe, and let it say the classes of other features."""
-    source = torch.Generator().manual_seed(seed)
-    penalty = choose_penalty(train, len(CLASSES), generator=source)
-    return linear_predict(train, test, len(CLASSES), penalty).argmax(1)
-
-
-def score(train: ProbeFeatures, test: ProbeFeatures, job: Job) -> dict[int, float]:
-    """Score a linear probe with few labels."""
-    found = {}
-    for shots in job.shots:
-        scores = []
-        for seed in range(job.draws):
-            few = draw_shots(train, shots, torch.Generator().manual_seed(seed))
-            scores.append(accuracy(fit(few, test.features, seed), test.labels))
-        found[shots] = float(np.mean(scores))
-    return found
-
-
-def score_features(features: Tensor, split: Split, job: Job) -> dict[int, float]:
-    """Score features of all pixels."""
-    return score(pixels(features, split.train), pixels(features, split.test), job)
-
-
-def score_supervised(data: Data, job: Job) -> dict[int, float]:
-    """Score the network that learns from the labels alone, of one draw."""
-    bands = bands_of(data.scene)
-    places = torch.from_numpy(data.split.train != IGNORE).nonzero()
-    labels = torch.from_numpy(data.split.train)[places[:, 0], places[:, 1]]
-    # what is drawn are the numbers of pixels
-    every = ProbeFeatures(
-        torch.arange(len(places)).float()[:, None], labels, torch.arange(len(places))
-    )
-    truth = torch.from_numpy(data.split.test)
-    known = truth != IGNORE
-    found = {}
-    for shots in job.shots:
-        few = draw_shots(every, shots, torch.Generator().manual_seed(0))
-        chosen = places[few.features[:, 0].long()]
-        torch.manual_seed(job.seed)
-        task = make_task('moco', AWARE, len(data.image))
-        steps = max(int(200 * job.steps), 1)
-        head = supervise(task.backbone, data.image, bands, chosen, few.labels, steps)
-        features = features_of(task.backbone, data.image, bands)
-        guess = head(features[:, known].T).argmax(1)
-        found[shots] = accuracy(guess, truth[known])
-    return found
 
 
 def probe(job: Job) -> dict[str, Any]:
@@ -294,57 +166,6 @@ def report(part: str, job: Job, found: dict[str, Any]) -> None:
     """Print the scores of a run."""
     for name, scores in found.items():
         print(f'{part} seed {job.seed} {name}: {short(scores)}', flush=True)
-
-
-def short(scores: dict[Any, Any]) -> str:
-    """Write scores, of which some are of sensors, in a line."""
-    return ', '.join(
-        f'{key} {value:.3f}' if isinstance(value, float) else f'{key} ({short(value)})'
-        for key, value in scores.items()
-    )
-
-
-def average(runs: Sequence[Any]) -> Any:
-    """Average runs that look the same, number by number."""
-    if isinstance(runs[0], dict):
-        return {str(key): average([run[key] for run in runs]) for key in runs[0]}
-    return {
-        'mean': round(float(np.mean(runs)), 4),
-        'spread': round(float(np.std(runs)), 4),
-        'seeds': [round(run, 4) for run in runs],
-    }
-
-
-def mean_of(scores: dict[str, Any]) -> float:
-    """Average the scores over the numbers of labels."""
-    return float(np.mean([entry['mean'] for entry in scores.values()]))
-
-
-def verdict(result: dict[str, Any]) -> dict[str, Any]:
-    """Say what beats what, on average over the numbers of labels."""
-    found: dict[str, Any] = {}
-    if 'probe' in result:
-        means = {name: mean_of(scores) for name, scores in result['probe'].items()}
-        best = max(TASKS, key=means.__getitem__)
-        found['best'], mean_of_best = best, means[best]
-        for other, mean in means.items():
-            if other not in TASKS:
-                found[f'best_over_{other}'] = round(mean_of_best - mean, 4)
-        found['over_random'] = {
-            name: round(means[name] - means['random'], 4) for name in TASKS
-        }
-    if 'sensors' in result:
-        for name, scores in result['sensors'].items():
-            own = mean_of(result['sensors'][name.partition(',')[0]]['enmap'])
-            found[f'kept, {name}'] = {
-                sensor: round(mean_of(scores[sensor]) / own, 4) for sensor in SENSORS
-            }
-    if 'views' in result:
-        means = {name: mean_of(scores) for name, scores in result['views'].items()}
-        found['over_neighbours'] = {
-            name: round(mean - means['neighbours'], 4) for name, mean in means.items()
-        }
-    return found
 
 
 PARTS: dict[str, Callable[[Job], dict[str, Any]]] = {

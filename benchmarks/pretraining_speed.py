@@ -186,25 +186,27 @@ def compare_views(args: argparse.Namespace) -> dict[str, Any]:
     return report('views of MoCo', in_turns(forms, 3 * args.repeats))
 
 
-def data_share(name: str, root: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Measure which share of the steps of a training its data take."""
-    torch.manual_seed(args.seed)
-    # read in regions of whole blocks, as for any training of more than a few steps
-    data = SimulatedEnMAPDataModule(
-        root, batch_size=BATCH, patch_size=SIZE, crops_per_pixel=8
-    )
-    task = make_task(name)
-    making: list[float] = []
-    task.views.register_forward_pre_hook(lambda *_: making.append(-time.perf_counter()))
+def time_calls(module: nn.Module) -> list[float]:
+    """Return a list to which each call of a module will add its time in seconds."""
+    passed: list[float] = []
+
+    def start(*args: Any) -> None:
+        passed.append(-time.perf_counter())
 
     def stop(*args: Any) -> None:
-        making[-1] += time.perf_counter()
+        passed[-1] += time.perf_counter()
 
-    task.views.register_forward_hook(stop)
+    module.register_forward_pre_hook(start)
+    module.register_forward_hook(stop)
+    return passed
+
+
+def profile(task: Any, data: SimulatedEnMAPDataModule, steps: int) -> SimpleProfiler:
+    """Train a task by some steps, and return what they took."""
     profiler = SimpleProfiler()
     trainer = Trainer(
         max_epochs=1,
-        limit_train_batches=args.steps + WARM_UP,
+        limit_train_batches=steps,
         limit_val_batches=0,
         accelerator='cpu',
         profiler=profiler,
@@ -214,27 +216,43 @@ def data_share(name: str, root: str, args: argparse.Namespace) -> dict[str, Any]
         enable_model_summary=False,
     )
     trainer.fit(task, data)
+    return profiler
 
-    def recorded(*ends: str) -> float:
-        # means, as regions are read at once now and then; the first one counts
-        skip = 0 if 'train_dataloader_next' in ends else WARM_UP
-        found = [
-            fmean(values[skip:])
-            for key, values in profiler.recorded_durations.items()
-            if key.endswith(ends) and len(values) > WARM_UP
-        ]
-        return 1e3 * sum(found)
 
+def recorded(profiler: SimpleProfiler, *ends: str) -> float:
+    """Sum up the milliseconds of a step of all entries with one of these ends."""
+    # means, as regions are read at once now and then; the first one counts
+    skip = 0 if 'train_dataloader_next' in ends else WARM_UP
+    found = [
+        fmean(values[skip:])
+        for key, values in profiler.recorded_durations.items()
+        if key.endswith(ends) and len(values) > WARM_UP
+    ]
+    return 1e3 * sum(found)
+
+
+def data_share(name: str, root: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Measure which share of the steps of a training its data take."""
+    torch.manual_seed(args.seed)
+    # read in regions of whole blocks, as for any training of more than a few steps
+    data = SimulatedEnMAPDataModule(
+        root, batch_size=BATCH, patch_size=SIZE, crops_per_pixel=8
+    )
+    task = make_task(name)
+    making = time_calls(task.views)
+    times = profile(task, data, args.steps + WARM_UP)
     hooks = (
         'DataModule.on_before_batch_transfer',
         'DataModule.on_after_batch_transfer',
     )
     parts = {
-        'reading': recorded('train_dataloader_next'),
-        'normalizing': recorded(*hooks),
+        'reading': recorded(times, 'train_dataloader_next'),
+        'normalizing': recorded(times, *hooks),
         'views': 1e3 * fmean(making[WARM_UP:]),
     }
-    step_ms = recorded('run_training_batch') + parts['reading'] + parts['normalizing']
+    step_ms = (
+        recorded(times, 'run_training_batch') + parts['reading'] + parts['normalizing']
+    )
     share = sum(parts.values()) / step_ms
     words = ', '.join(f'{key} {value:.0f} ms' for key, value in parts.items())
     print(f'{name}: {words} of {step_ms:.0f} ms, {share:.0%} for data', flush=True)

@@ -18,6 +18,9 @@ BENCHMARKS = DOCS.parent / 'benchmarks'
 #: Largest picture in bytes; the repository keeps them forever.
 LIMIT = 150_000
 
+#: Pixels of one very color that make it one of a class or of a legend.
+_FLAT = 300
+
 # scripts use scenes and weights of the benchmarks; the name of this file makes that its
 # import comes before theirs
 sys.path.insert(0, str(BENCHMARKS))
@@ -52,6 +55,65 @@ def check_size(picture: Path, limit: int = LIMIT) -> None:
         raise ValueError(f'{picture} has {size} bytes, at most {limit} are allowed.')
 
 
+def few_colors(image: Image.Image, colors: int, like: Image.Image) -> Image.Image:
+    """Reduce an image to a palette that has the colors of classes and legends as they are.
+
+    Pillow's own palette follows how frequent colors are, so a rare class would get the
+    color of its neighbor.
+
+    Args:
+        image: The image.
+        colors: Size of the palette.
+        like: The image before it was resized, which has no mixed colors at edges.
+
+    Returns:
+        The image with a palette.
+    """
+    kept: list[tuple[int, ...]] = []
+    counts: Any = like.convert('RGB').getcolors(like.width * like.height)
+    for count, color in sorted(counts, reverse=True):
+        if count < _FLAT or len(kept) == colors // 4:
+            break
+        # shades of a photograph are no colors of a legend
+        if all(
+            sum(abs(a - b) for a, b in zip(color, k, strict=True)) >= 40 for k in kept
+        ):
+            kept.append(color)
+    rest = image.quantize(colors - len(kept)).getpalette() or []
+    palette = Image.new('P', (1, 1))
+    palette.putpalette([*(v for color in kept for v in color), *rest])
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def save_small(
+    image: Image.Image,
+    picture: Path,
+    width: int | None = None,
+    colors: int = 128,
+    limit: int = LIMIT,
+) -> None:
+    """Write an image in few bytes.
+
+    Args:
+        image: The image.
+        picture: Where it goes; folders are created.
+        width: Number of columns; those of the image by default.
+        colors: Size of the palette.
+        limit: Largest number of bytes.
+
+    Raises:
+        ValueError: If the picture is too large.
+    """
+    small = image.convert('RGB')
+    if width is not None:
+        size = width, round(image.height * width / image.width)
+        small = small.resize(size, Image.Resampling.LANCZOS)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    few_colors(small, colors, image).save(picture, optimize=True)
+    check_size(picture, limit)
+    sys.stdout.write(f'{picture}\n')
+
+
 def save_figure(
     figure: Figure, picture: Path, dpi: int = 80, colors: int | None = None
 ) -> None:
@@ -69,12 +131,13 @@ def save_figure(
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=dpi, pil_kwargs={'optimize': True})
     plt.close(figure)
-    if colors is not None:
-        with Image.open(picture) as image:
-            small = image.convert('RGB').quantize(colors)
-        small.save(picture, optimize=True)
-    check_size(picture)
-    sys.stdout.write(f'{picture}\n')
+    if colors is None:
+        check_size(picture)
+        sys.stdout.write(f'{picture}\n')
+        return
+    with Image.open(picture) as image:
+        image.load()
+    save_small(image, picture, colors=colors)
 
 
 def markdown_row(cells: list[str]) -> str:

@@ -3,7 +3,7 @@
 
 """Cut the pictures of the first page out of those of the pages that they lead to."""
 
-from _pages import DOCS, check_size
+from _pages import DOCS, save_small
 from PIL import Image
 
 #: Picture of a page, and the boxes of two of its parts: left, top, right, bottom.
@@ -29,7 +29,7 @@ CARDS = {
         (4, 23, 213, 232),
         (437, 23, 646, 232),
     ),
-    'gases': ('images/gases_potsdam.png', (11, 18, 192, 199), (595, 18, 776, 199)),
+    'gases': ('images/gases_potsdam.png', (42, 52, 188, 198), (626, 52, 772, 198)),
 }
 
 #: Side of a part, and the gap between two, in pixels.
@@ -39,7 +39,6 @@ SIDE, GAP = 280, 4
 def main() -> None:
     """Make all cards."""
     folder = DOCS / 'images' / 'cards'
-    folder.mkdir(parents=True, exist_ok=True)
     for name, (source, *boxes) in CARDS.items():
         card = Image.new('RGB', (2 * SIDE + GAP, SIDE), 'white')
         with Image.open(DOCS / source) as picture:
@@ -48,8 +47,7 @@ def main() -> None:
                 part = part.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
                 card.paste(part, (i * (SIDE + GAP), 0))
         path = folder / f'{name}.png'
-        card.quantize(128).save(path, optimize=True)
-        check_size(path, 100_000)
+        save_small(card, path, limit=100_000)
 
 
 if __name__ == '__main__':

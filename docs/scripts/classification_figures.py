@@ -16,7 +16,7 @@ import tempfile
 from contextlib import chdir
 from pathlib import Path
 
-from _pages import DOCS, check_size
+from _pages import DOCS, save_small
 from _real_cubes import DATA
 from PIL import Image
 
@@ -83,13 +83,8 @@ def save(source: Path, picture: Path) -> None:
     Raises:
         ValueError: If it is too large.
     """
-    picture.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(source) as image:
-        size = WIDTH, round(image.height * WIDTH / image.width)
-        small = image.convert('RGB').resize(size, Image.Resampling.LANCZOS)
-    small.quantize(128).save(picture, optimize=True)
-    check_size(picture)
-    sys.stdout.write(f'{picture}\n')
+        save_small(image, picture, WIDTH)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import tempfile
 from contextlib import chdir
 from pathlib import Path
 
-from _pages import DOCS, check_size
+from _pages import DOCS, check_size, save_small
 from PIL import Image
 
 sys.path.insert(0, str(DOCS.parent / 'tests' / 'meta'))
@@ -34,14 +34,6 @@ WRITTEN = {
 WIDTH = 900
 
 
-def make_smaller(source: Path, picture: Path) -> None:
-    """Copy a picture in fewer pixels and colors."""
-    with Image.open(source) as image:
-        size = WIDTH, round(image.height * WIDTH / image.width)
-        small = image.convert('RGB').resize(size, Image.Resampling.LANCZOS)
-    small.quantize(128).save(picture, optimize=True)
-
-
 def make_pictures(name: str) -> None:
     """Run a page and copy the pictures that it shows.
 
@@ -57,8 +49,8 @@ def make_pictures(name: str) -> None:
         run_page(page.relative_to(DOCS.parent).as_posix(), Path(folder))
         written = WRITTEN.get(name, {})
         for source, picture in written.items():
-            make_smaller(Path(source), page.parent / picture)
-            check_size(page.parent / picture)
+            with Image.open(source) as image:
+                save_small(image, page.parent / picture, WIDTH)
         for picture in set(shown) - set(written.values()):
             check_size(Path(Path(picture).name))
             (page.parent / picture).parent.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ Two come from runs, whose folder is the argument: ``torchgeo-hsi run`` of
 import sys
 from pathlib import Path
 
-from _pages import DOCS, check_size, read_result, save_figure
+from _pages import DOCS, read_result, save_figure, save_small
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
@@ -44,10 +44,7 @@ def copy_written(output: Path) -> None:
         if not found:
             raise FileNotFoundError(f'No {pattern} in {output}.')
         with Image.open(found[-1]) as image:
-            size = width, round(image.height * width / image.width)
-            small = image.convert('RGB').resize(size, Image.Resampling.LANCZOS)
-        small.quantize(128).save(IMAGES / name, optimize=True)
-        check_size(IMAGES / name)
+            save_small(image, IMAGES / name, width)
 
 
 def draw_views() -> Figure:

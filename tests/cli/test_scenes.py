@@ -91,6 +91,19 @@ def test_lists(tmp_path: Path) -> None:
         find_scenes([str(file)])
 
 
+def test_lists_in_lists(tmp_path: Path) -> None:
+    touch(tmp_path, 'one.tif')
+    first, second = tmp_path / 'first.txt', tmp_path / 'second.txt'
+    first.write_text('second.txt\nsecond.txt\n')
+    second.write_text('one.tif\n')
+    assert names(find_scenes([str(first)])) == ['one']
+    around = f'../{tmp_path.name}/first.txt'
+    for back in ('second.txt', 'first.txt', str(first), around):
+        second.write_text(f'one.tif\n{back}\n')
+        with pytest.raises(MetadataError, match=r'leads back to itself\. Remove'):
+            find_scenes([str(first)])
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match='nothing at'):
         find_scenes([str(tmp_path / 'gone')])

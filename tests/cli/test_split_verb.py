@@ -4,6 +4,7 @@
 """``torchgeo-hsi split`` and ``torchgeo-hsi leaks``, from files to files."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,47 @@ def test_patches_by_region(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert code == 0, err
     train = (tmp_path / 'out' / 'train.txt').read_text().split()
     assert {name.split('/')[1] for name in train} == {f'{c}.tif' for c in (0, 1, 6, 7)}
+
+
+@pytest.mark.parametrize(
+    ('content', 'column', 'match'),
+    [
+        (b'', 'farm', 'is empty'),
+        (b'noise', 'farm', 'farms.geojson cannot be read as a vector file'),
+        ({'crs': None}, 'farm', 'farms.geojson does not say its CRS'),
+        ({}, 'field', "There is no column 'field' in .*farms.geojson.*: farm"),
+        ({'geometry': []}, 'farm', 'farms.geojson holds no feature'),
+    ],
+)
+def test_bad_regions(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | dict[str, Any],
+    column: str,
+    match: str,
+) -> None:
+    place = Affine(30, 0, 366000, 0, -30, 5810000)
+    write(tmp_path / 'images' / 'a.tif', np.ones((8, 8), np.uint8), transform=place)
+    path = tmp_path / 'farms.geojson'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        words = {'geometry': [shapely.box(0, 0, 1, 1)], 'crs': 'EPSG:4326'} | content
+        names = ['a'] * len(words['geometry'])
+        gpd.GeoDataFrame({'farm': names}, **words).to_file(path)
+        if 'crs' in content:
+            # without one, GeoJSON is in WGS 84
+            path = tmp_path / 'farms.shp'
+            gpd.GeoDataFrame({'farm': names}, **words).to_file(path)
+            match = match.replace('geojson', 'shp')
+    code, _, err = call(
+        capsys,
+        *('split', str(tmp_path / 'images'), str(tmp_path / 'out'), '--by', 'region'),
+        *('--regions', str(path), '--column', column),
+    )
+    assert code == 1
+    assert re.search(match, err), err
+    assert not (tmp_path / 'out').exists()
 
 
 def test_patches_of_two_zones(

@@ -12,6 +12,10 @@ from pathlib import Path
 #: stores has checksums, so that a wrong bit in a pixel is just another value.
 REFUSED, READ, EITHER = 'refused', 'read', 'either'
 
+#: Folders between the root of a run and the folder of an input, so that a name that
+#: leads out of the latter still ends where somebody looks.
+ABOVE = Path('first', 'second', 'third')
+
 #: Makes an input in a new folder, out of the valid one in another; returns its path.
 type Build = Callable[[Path, Path], Path]
 #: Changes the bytes of a file.

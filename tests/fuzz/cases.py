@@ -6,6 +6,7 @@
 from fuzz.case import Case
 from fuzz.cases_envi import envi_cases
 from fuzz.cases_hdf5 import hdf5_cases
+from fuzz.cases_kept import kept_cases
 from fuzz.cases_labels import label_cases
 from fuzz.cases_other import other_cases
 from fuzz.cases_state import state_cases
@@ -31,4 +32,5 @@ def all_cases() -> list[Case]:
         *label_cases(),
         *other_cases(),
         *vector_cases(),
+        *kept_cases(),
     ]

@@ -16,7 +16,7 @@ from fuzz.changes import changes, valid_names
 _READ = reading.features
 
 #: Databases and tables are read where they are whole.
-_WHOLE = ('cut at nine tenths', 'last byte missing')
+WHOLE = ('cut at nine tenths', 'last byte missing')
 
 #: What is done to the tables of a GeoPackage.
 _TABLES: dict[str, tuple[str, str]] = {
@@ -52,7 +52,7 @@ def vector_cases() -> Iterator[Case]:
             # GDAL leaves line breaks out of names
             breaks = 'line break' in case.name and suffix != 'parquet'
             yield replace(case, outcome=EITHER) if breaks else case
-        yield from changes(kind, 'vectors', file, _READ, vague=_WHOLE, heavy=True)
+        yield from changes(kind, 'vectors', file, _READ, vague=WHOLE, heavy=True)
     for name, (command, outcome) in _TABLES.items():
 
         def edit(path: Path, command: str = command) -> None:

@@ -3,7 +3,9 @@
 
 """How inputs are read: as users do, a little of each part."""
 
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +160,7 @@ def source(path: Path) -> None:
 
     from torchgeo_hsi.datasets._convert_source import check_source
 
-    copy = path.parents[2] / 'out' / 'run'
+    copy = path.parents[2] / 'work' / 'run'
     shutil.copytree(path.parent, copy, symlinks=True)
     check_source(copy, {'items': 4, 'note': ''})
 
@@ -167,14 +169,26 @@ def begun(path: Path) -> None:
     """Finish a copy of a store that was begun."""
     import shutil
 
-    from torchgeo_hsi.io.store import done_shards, finish_store
+    from torchgeo_hsi.errors import HSIError
+    from torchgeo_hsi.io.store import StoreReader, done_shards, finish_store
+    from torchgeo_hsi.io.store._folder import is_finished
 
     if not path.is_dir():
         path = path.parent
-    copy = path.parents[1] / 'out' / path.name
+    copy = path.parents[1] / 'work' / path.name
     shutil.copytree(path, copy, symlinks=True)
-    done_shards(copy)
-    finish_store(copy)
+    done = False
+    try:
+        done_shards(copy)
+        finish_store(copy)
+        done = True
+    finally:
+        # what counts as finished can be read
+        assert is_finished(copy) == done
+    try:
+        StoreReader(copy).read_many([0])
+    except HSIError as error:
+        raise AssertionError('a store was finished that cannot be read') from error
 
 
 def split(path: Path) -> None:
@@ -205,6 +219,27 @@ def simulated(path: Path) -> None:
     read_config(path.parent)
 
 
+def scenes(path: Path) -> None:
+    """Find the scenes of a list."""
+    from torchgeo_hsi.cli._scenes import find_scenes
+
+    find_scenes([str(path)])
+
+
+def regions(path: Path) -> None:
+    """Read the regions of a split."""
+    from torchgeo_hsi.cli.split import _read_regions
+
+    assert len(_read_regions(str(path), None, 'EPSG:32633'))
+
+
+def color(path: Path) -> None:
+    """Read a color image."""
+    from torchgeo_hsi.datamodules._superresolution_images import ColorImages
+
+    assert ColorImages(str(path), peak=1e4).read(0).image.ndim == 3
+
+
 def stac(path: Path) -> None:
     """List the scenes of a catalog."""
     from torchgeo_hsi.cli._stac import stac_scenes
@@ -219,12 +254,25 @@ def dataset_config(path: Path) -> None:
     _read_config(str(path))
 
 
+def _members(path: Path) -> Iterator[tuple[str, int]]:
+    """List names and sizes of an archive, as far as it can be read."""
+    with suppress(Exception), tarfile.open(path) as tar:
+        for member in tar:
+            yield Path(member.name).name, member.size
+
+
 def archive(path: Path) -> None:
     """Extract an archive, as downloads do."""
     from fuzz.valid import TOP
     from torchgeo_hsi.datasets.spectral_earth._extract import extract
 
-    extract(path, path.parents[1] / 'out' / 'tree', TOP)
+    tree = path.parents[1] / 'out' / 'tree'
+    try:
+        extract(path, tree, TOP)
+    finally:
+        found = {(p.name, p.stat().st_size) for p in tree.rglob('*') if p.is_file()}
+        # the next run goes on from whole files
+        assert found <= set(_members(path)), found
 
 
 def hyperview(path: Path) -> None:
@@ -256,8 +304,11 @@ def pairs(path: Path) -> None:
 def tree(path: Path) -> None:
     """Open the manifest of a tree of patches, and read all of these."""
     from torchgeo_hsi.datasets import SpectralEarth
+    from torchgeo_hsi.datasets.spectral_earth.manifest import open_manifest
 
-    manifest = path.parents[1] / 'out' / 'manifest.npz'
+    manifest = path.parent / 'out' / 'manifest.npz'
     dataset = SpectralEarth(path, item='patch', strict=True, manifest=manifest)
+    # what was written is read again
+    open_manifest(path, manifest, rebuild=False)
     for index in range(len(dataset)):
         assert dataset[index]['image'].ndim == 3

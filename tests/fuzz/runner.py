@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from fuzz.case import READ, REFUSED, Case
+from fuzz.case import ABOVE, READ, REFUSED, Case
 
 #: Bounds of the time of the processor in seconds, and of memory in MiB.
 SECONDS, MEBIBYTES = 5.0, 300.0
@@ -26,6 +26,10 @@ _REMEDY = re.compile(
     r'resample|run|save|say|select|set|take|train|unpack|update|use|write)\b',
     re.IGNORECASE,
 )
+#: Folders of outputs, and of copies of what is changed in place.
+_OUT, _WORK = f'out{os.sep}', f'work{os.sep}'
+#: Outputs that stay after an error.
+_KEPT = (f'{_OUT}tree', f'{_OUT}manifest')
 #: Content of files that no input may reach.
 SECRET = 'torchgeo-hsi fuzz secret'
 
@@ -74,7 +78,8 @@ class Runner:
         if not line:
             log = (self.folder / 'worker.log').read_text(errors='replace')
             raise RuntimeError(f'The process of the inputs is gone: {log[-4000:]}')
-        shutil.rmtree(self.folder / str(self._number), ignore_errors=True)
+        place = self.folder / ABOVE / str(self._number)
+        shutil.rmtree(place, ignore_errors=True)
         self._number += 1
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -112,14 +117,24 @@ def judge(case: Case, found: dict[str, Any]) -> list[str]:
     wrong += [f'wrote {name}' for name in found['new'] if not _may_write(name)]
     if found['error'] is None:
         return [*wrong, 'was read'] if case.outcome == REFUSED else wrong
+    wrong += [f'left {name}' for name in found['new'] if not _may_stay(name)]
     if case.outcome == READ:
         wrong.append(f'is not read: {found["error"]}: {found["message"][:300]}')
     return wrong + _complain(found)
 
 
 def _may_write(name: str) -> bool:
-    """Whole files into the folder of outputs, and nothing else."""
-    return name.startswith(f'out{os.sep}') and not name.endswith('.part')
+    """Whole files into the folder of outputs or a copy, and nothing else."""
+    return name.startswith((_OUT, _WORK)) and not name.endswith('.part')
+
+
+def _may_stay(name: str) -> bool:
+    """What was written is whole in spite of an error: its readers have looked at it.
+
+    Archives go on with the files that were extracted, and a tree of patches with its
+    list of them. Copies of what is finished in place lie elsewhere.
+    """
+    return not name.startswith(_OUT) or name.startswith(_KEPT)
 
 
 def _complain(found: dict[str, Any]) -> list[str]:

@@ -6,21 +6,28 @@
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from fuzz.case import REFUSED, Case
+from fuzz.case import READ, REFUSED, Case
 from fuzz.cases import all_cases
 from fuzz.runner import Runner, judge
 from fuzz.valid import MAKERS
+from fuzz.worker import listing
 from torchgeo_hsi.errors import HSIError
 
 ALL = all_cases()
 #: All of them take minutes: benchmarks/fuzz.py opens them. Seven is prime to the number
 #: of changes that each kind of file goes through, so that each change meets many kinds.
-SOME = ALL[::7]
+SEVENTH = ALL[::7]
+#: Kinds of a few inputs may have none among them: their first is taken.
+FIRST = {case.kind: case for case in reversed(ALL)}
+SOME = SEVENTH + [
+    FIRST[kind] for kind in sorted(FIRST.keys() - {c.kind for c in SEVENTH})
+]
 #: Inputs that are opened in the process of the tests as well, and on every system.
 HERE = [
     case
@@ -74,3 +81,32 @@ def test_in_this_process(
         warnings.simplefilter('ignore')
         with pytest.raises((HSIError, FileNotFoundError)):
             case.open(path)
+
+
+def test_what_is_written_elsewhere_is_seen(tmp_path: Path) -> None:
+    folder = tmp_path / 'one' / 'two'
+    for name in ('two/out/whole', 'two/here/x', 'beside', '../above'):
+        path = tmp_path / 'one' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    seen = listing(tmp_path, folder)
+    files = {'../../above', '../beside', 'here/x', 'out/whole'}
+    assert files <= seen.keys()
+    found = {
+        'seconds': 0.0,
+        'memory': 0.0,
+        'changed': [],
+        'new': sorted(files),
+        'own': True,
+        'missing': False,
+        'message': 'x is damaged. Copy it again.',
+        'path': 'x',
+        'names': [],
+    }
+    case = next(case for case in ALL if case.outcome == REFUSED)
+    outside = ['wrote ../../above', 'wrote ../beside', 'wrote here/x']
+    # an error of ours leaves no output either
+    refused = judge(case, {**found, 'error': 'CorruptFileError'})
+    assert refused == [*outside, 'left out/whole']
+    read = judge(replace(case, outcome=READ), {**found, 'error': None})
+    assert read == outside

@@ -336,6 +336,12 @@ def _tree(folder: Path) -> None:
     write_tree(folder, size=8, tree={'0004740': ['00000', '00001']})
 
 
+def _scenes(folder: Path) -> None:
+    for name in ('one.tif', 'two.tif'):
+        (folder / name).write_bytes(b'')
+    (folder / 'scenes.txt').write_text('# of May\none.tif\ntwo.tif\n')
+
+
 def _gas(folder: Path) -> None:
     columns = 'wavenumber_cm1,coefficient,power,pressure_power,temperature_power'
     head = {
@@ -370,6 +376,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     'pairs': _pairs,
     'prisma': _prisma,
     'scene store': _scene_store,
+    'scenes': _scenes,
     'state': _state,
     'statistics': _statistics,
     'store': _store,

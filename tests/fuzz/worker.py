@@ -16,13 +16,14 @@ import select
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fuzz.case import Case
+from fuzz.case import ABOVE, Case
 from fuzz.cases import all_cases
 from fuzz.valid import MAKERS
 
@@ -45,16 +46,23 @@ _LIGHT = (
 )
 _HEAVY = ('geopandas', 'pyogrio', 'torchgeo_hsi.datasets', 'torchgeo_hsi.datamodules')
 
+#: Where the one archive with an absolute name writes if it is let.
+ESCAPED = Path('/tmp/torchgeo_hsi_escaped.txt')
+#: What the process itself writes.
+LOG = 'worker.log'
+
 #: Files of a folder, with what tells that they were changed.
 type Listing = dict[str, tuple[int, int, str]]
 
 
-def listing(folder: Path) -> Listing:
-    """List a folder; links are not followed."""
+def listing(top: Path, folder: Path) -> Listing:
+    """List all below the top by names from the folder; links are not followed."""
     found: Listing = {}
-    for root, folders, files in os.walk(folder):
+    for root, folders, files in os.walk(top):
         for name in (*folders, *files):
             path = os.path.join(root, name)
+            if name == LOG:
+                continue
             state = os.lstat(path)
             is_folder = name in folders and not os.path.islink(path)
             # a folder changes with its files, which are listed themselves
@@ -75,12 +83,15 @@ def memory(field: str) -> float:
 
 def measure(case: Case, folder: Path, valid: Path) -> dict[str, Any]:
     """Build an input, open it, and tell what became of it."""
-    place, inside = folder / 'in', folder / 'here'
-    for path in (place, inside, folder / 'out'):
-        path.mkdir(parents=True)
+    place, top = folder / 'in', valid.parents[1]
+    for name in ('in', 'here', 'out', 'work', 'home', 'temporary'):
+        (folder / name).mkdir(parents=True)
     path = case.build(place, valid)
-    os.chdir(inside)
-    before = listing(folder)
+    os.chdir(folder / 'here')
+    # whatever goes to the folders of the user and of the system is seen as well
+    os.environ |= {'HOME': f'{folder}/home', 'TMPDIR': f'{folder}/temporary'}
+    tempfile.tempdir = None
+    before = listing(top, folder)
     marks = Path('/proc/self/clear_refs')
     if marks.exists():
         # the peak begins anew
@@ -103,9 +114,10 @@ def measure(case: Case, folder: Path, valid: Path) -> dict[str, Any]:
         'path': os.fsencode(path).decode('utf-8', errors='replace'),
         **describe(error),
     }
-    after = listing(folder)
+    after = listing(top, folder)
     found['changed'] = sorted(k for k in before if before[k] != after.get(k))
     found['new'] = sorted(after.keys() - before.keys())
+    found['new'] += [str(path) for path in ESCAPED.parent.glob(f'{ESCAPED.name}*')]
     inputs = [Path(name) for name in before if name.startswith(f'in{os.sep}')]
     found['names'] = sorted({name.name for name in inputs})
     return found
@@ -191,7 +203,7 @@ def main() -> None:
                 print(json.dumps(problem), file=answers, flush=True)
                 continue
             made.rename(valid)
-        folder = root / str(number)
+        folder = root / ABOVE / str(number)
         answer = in_fork(lambda c=case, f=folder, v=valid: measure(c, f, v))
         print(json.dumps(answer), file=answers, flush=True)
     # to tidy up what was imported takes seconds

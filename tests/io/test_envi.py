@@ -13,6 +13,7 @@ from rasterio.windows import Window
 from torchgeo_hsi.errors import (
     BandMismatchError,
     CorruptFileError,
+    HSIWarning,
     MetadataError,
     UnitError,
 )
@@ -174,6 +175,52 @@ def test_unknown_widths_are_left_out(tmp_path: Path) -> None:
     with ENVIReader(write_envi(tmp_path / 'c.dat', make_cube(), fields=fields)) as r:
         assert r.info.bands is not None
         assert r.info.bands.fwhm is None
+
+
+@pytest.mark.parametrize(
+    ('widths', 'why'),
+    [
+        ('{20, 20, 20, 30, 60}', 'there are 5 for 6 bands'),
+        ('{20, 20, 20, NaN, 60, 80}', 'not all are finite'),
+        ('{20, 20, wide, 30, 60, 80}', 'not all are finite'),
+        ('{20, 20, -20, 30, 60, 80}', 'not positive'),
+        ('{20, 20, 0, 30, 60, 80}', 'not positive'),
+    ],
+)
+def test_bad_widths_are_told(tmp_path: Path, widths: str, why: str) -> None:
+    header = write_envi(
+        tmp_path / 'c.dat', make_cube(), fields={**SPECTRAL, 'fwhm': widths}
+    )
+    with pytest.warns(HSIWarning, match=rf'c\.hdr are left out: .*{why}.*pass fwhm='):
+        reader = ENVIReader(header)
+    assert reader.info.bands is not None
+    assert reader.info.bands.fwhm is None
+    # what the caller says needs no widths of the file
+    given = ENVIReader(header, fwhm=[0.02] * 6)
+    assert given.info.bands is not None
+    assert given.info.bands.fwhm is not None
+
+
+@pytest.mark.parametrize(
+    ('field', 'text'),
+    [
+        ('reflectance scale factor', '0'),
+        ('reflectance scale factor', 'NaN'),
+        ('reflectance scale factor', 'Inf'),
+        ('reflectance scale factor', 'unknown'),
+        ('data gain values', '{1, 1, NaN, 1, 1, 1}'),
+        ('data reflectance gain values', '{x}'),
+        ('data offset values', '{Inf}'),
+    ],
+)
+def test_bad_scales_are_told(tmp_path: Path, field: str, text: str) -> None:
+    cube = make_cube()
+    header = write_envi(tmp_path / 'c.dat', cube, fields={field: text})
+    with pytest.warns(HSIWarning, match=rf"'{field}' of .*c\.hdr is left out.*scale="):
+        reader = ENVIReader(header)
+    assert reader.info.gain is None
+    assert reader.info.offset is None
+    assert ENVIReader(header, scale=2.0).info.gain == (2.0,) * 6
 
 
 def test_truncated_data(tmp_path: Path) -> None:

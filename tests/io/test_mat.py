@@ -11,7 +11,12 @@ import scipy.io
 from data.cubes.data import CENTRES, make_cube, write_mat, write_mat73
 from rasterio.windows import Window
 
-from torchgeo_hsi.errors import BandMismatchError, CorruptFileError, MetadataError
+from torchgeo_hsi.errors import (
+    BandMismatchError,
+    CorruptFileError,
+    HSIWarning,
+    MetadataError,
+)
 from torchgeo_hsi.io import MatReader, read_array
 
 type Writer = Callable[..., Path]
@@ -80,6 +85,40 @@ def test_wavelengths_need_a_unit(tmp_path: Path, write: Writer) -> None:
             reader.info.bands.wavelength, np.array(CENTRES) / 1e3
         )
         assert reader.info.spectral_source == 'scene'
+
+
+@both
+@pytest.mark.parametrize('vector', [np.array(CENTRES)[:5, None], np.ones((7, 1))])
+def test_wavelengths_that_do_not_fit_are_told(
+    tmp_path: Path, write: Writer, vector: np.ndarray
+) -> None:
+    path = write(tmp_path / 'cube.mat', data=hwc(), wavelengths=vector)
+    match = rf"'wavelengths' of .*holds {vector.size} numbers for 6 bands"
+    with pytest.warns(HSIWarning, match=match):
+        reader = MatReader(path)
+    with reader:
+        assert reader.info.bands is None
+    with MatReader(path, wavelength=CENTRES, wavelength_unit='nm') as reader:
+        assert reader.info.bands is not None
+
+
+def test_wavelengths_as_words_are_told(tmp_path: Path) -> None:
+    words = np.array([f'{centre} nm' for centre in CENTRES], dtype=object)
+    path = write_mat(tmp_path / 'cube.mat', data=hwc(), wavelength=words)
+    with pytest.warns(HSIWarning, match='holds no numbers for 6 bands'):
+        reader = MatReader(path)
+    assert reader.info.bands is None
+
+
+@both
+def test_widths_that_do_not_fit_are_told(tmp_path: Path, write: Writer) -> None:
+    vectors = {'wavelength': np.array(CENTRES)[:, None], 'fwhm': np.ones((5, 1))}
+    path = write(tmp_path / 'cube.mat', data=hwc(), **vectors)
+    with pytest.warns(HSIWarning, match='left out: there is not one for each of 6'):
+        reader = MatReader(path, wavelength_unit='nm')
+    with reader:
+        assert reader.info.bands is not None
+        assert reader.info.bands.fwhm is None
 
 
 @both

@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from torchgeo_hsi.errors import CorruptFileError, MetadataError, UnitError
+from torchgeo_hsi.errors import CorruptFileError, HSIWarning, MetadataError, UnitError
 from torchgeo_hsi.io import NetCDFReader, read_array
 
 PLACE = Affine(30, 0, 365055, 0, -30, 5809965)
@@ -108,7 +108,25 @@ def test_widths_in_another_unit_are_left_out(tmp_path: Path) -> None:
     path = write_netcdf(tmp_path / 'cube.nc', make_cube())
     with h5py.File(path, 'r+') as file:
         file['fwhm'].attrs['units'] = 'um'
-    with NetCDFReader(path) as reader:
+    with pytest.warns(HSIWarning, match=r'left out: their unit is not that'):
+        reader = NetCDFReader(path)
+    with reader:
+        assert reader.info.bands is not None
+        assert reader.info.bands.fwhm is None
+
+
+@pytest.mark.parametrize(
+    ('widths', 'why'),
+    [(np.ones(5), 'not one for each of 6'), (np.full(6, np.inf), 'not positive')],
+)
+def test_bad_widths_are_told(tmp_path: Path, widths: Any, why: str) -> None:
+    path = write_netcdf(tmp_path / 'cube.nc', make_cube())
+    with h5py.File(path, 'r+') as file:
+        del file['fwhm']
+        file['fwhm'] = widths
+    with pytest.warns(HSIWarning, match=rf'cube\.nc are left out: .*{why}'):
+        reader = NetCDFReader(path)
+    with reader:
         assert reader.info.bands is not None
         assert reader.info.bands.fwhm is None
 

@@ -29,6 +29,7 @@ from rasterio.windows import Window
 from torchgeo_hsi.errors import (
     BandMismatchError,
     CorruptFileError,
+    HSIWarning,
     MetadataError,
     UnitError,
 )
@@ -244,6 +245,14 @@ def test_incomplete_attributes(
     scene = make_file(tmp_path, change=change)
     with pytest.raises(MetadataError, match=match):
         PRISMAL2DReader(scene.path)
+
+
+def test_bad_widths_are_told(tmp_path: Path) -> None:
+    scene = make_file(tmp_path, change={'List_Fwhm_Swir': np.full(173, np.nan)})
+    with pytest.warns(HSIWarning, match='are left out: some are not positive'):
+        reader = PRISMAL2DReader(scene.path)
+    assert bands_of(reader).fwhm is None
+    reader.close()
 
 
 def test_code_of_the_projection_may_be_text(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ class TestBroken:
                 @hookimpl
                 def register_dataset(register): ...
                 """,
-                'unknown hook',
+                'register_dataset',
             ),
         ],
     )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from robustness.jobs import Job
-from robustness.killing import Ended, contents, leftovers, run_forked
+from robustness.killing import KILLED, Ended, contents, leftovers, run_forked
 
 from torchgeo_hsi.io.store._folder import is_finished
 
@@ -23,7 +23,7 @@ class Killed(NamedTuple):
     """What became of a job that was killed, and of the same job after it.
 
     Args:
-        moment: When it was killed: a number of an event, or seconds.
+        moment: When it was killed: a number of an event, seconds, or bytes of a file.
         was_killed: False if it was done before.
         left: Unfinished folders that it left.
         outcome: ``'restarted'``, ``'resumed'`` or ``'finished before'``.
@@ -74,25 +74,40 @@ class Bench:
     def moments(
         self, count: int, seed: int, timed: int = 0
     ) -> Iterator[dict[str, Any]]:
-        """Draw moments: events, spread over all of them, and some times."""
+        """Draw moments: events, spread over all of them, a half file, and some times."""
         rng = random.Random(seed)
         every = range(self.undisturbed.events)
         for number in sorted(rng.sample(every, min(count, len(every)))):
             yield {'event': number}
+        yield {'written': self.half}
         for part in range(timed):
             share = (part + rng.random()) / timed
             yield {'seconds': 0.05 + share * self.undisturbed.seconds}
+
+    @property
+    def half(self) -> int:
+        """Half of the largest file of the result, in bytes."""
+        return max(len(content) for content in self.expected.values()) // 2
+
+    def progress(self) -> tuple[int, list[str]]:
+        """Tell how much there is to go on from, and what of it cannot be read."""
+        try:
+            return self.job.progress(self.out), []
+        # whatever a half file leads to
+        except Exception as error:  # noqa: BLE001
+            return 0, [f'half written: {error!r}']
 
     def kill(self, **moment: Any) -> Killed:
         """Kill the job at a moment, look around, and run it again."""
         shutil.rmtree(self.out, ignore_errors=True)
         first = self.run(**moment)
-        was_killed = first.status == -9
+        was_killed = first.status in KILLED
         words = ', '.join(f'{k} {v:.4g}' for k, v in moment.items())
         trouble = []
         if not was_killed and first.status != 0:
             trouble.append(f'status {first.status}: {first.said}')
-        progress = self.job.progress(self.out)
+        progress, broken = self.progress()
+        trouble += broken
         found = {} if progress else result(self.out)
         for name, value in found.items():
             if name not in self.expected:

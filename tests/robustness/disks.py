@@ -124,14 +124,14 @@ def judge(bench: Bench, room: int, was_old: bool, ended: Ended) -> Refusal:
     Returns:
         All that.
     """
-    trouble = []
+    progress, trouble = bench.progress()
     found = result(bench.out)
     if ended.status:
         if not ended.said.startswith(('OutputError: ', 'Refused: Error: ')):
             trouble.append('not our own error')
         if 'ree some space' not in ended.said or 'free' not in ended.said:
             trouble.append('no remedy')
-        if not was_old and found and not bench.job.progress(bench.out):
+        if not was_old and found and not progress:
             # one of several results may be complete
             bad = [n for n in found if not same(n, found[n], bench.expected[n])]
             if bad:

@@ -7,7 +7,8 @@ A fork has everything imported already, so a kill costs as much as the job. It l
 threads of the process, so the process must not have used those of GDAL before. Moments are
 counted in what a job does to files, which is the same in every run: its n-th opening,
 renaming, making or removing below one folder. What GDAL and other libraries do to files
-by themselves is reached by moments in time.
+by themselves is reached by moments in time. A limit of the size of files ends a job in the
+middle of a write, which no other moment is sure to meet: small files take one call.
 """
 
 import os
@@ -30,6 +31,9 @@ import torch
 _EVENTS = frozenset(
     {'open', 'os.rename', 'os.mkdir', 'os.remove', 'os.rmdir', 'os.truncate'}
 )
+
+#: How the system ends what was killed: from outside, or in a write beyond the limit.
+KILLED = (-signal.SIGKILL, -signal.SIGXFSZ)
 
 #: The longest that a job may take, in seconds.
 _PATIENCE = 120
@@ -59,6 +63,7 @@ def run_forked(
     event: int | None = None,
     seconds: float | None = None,
     file_size: int | None = None,
+    written: int | None = None,
 ) -> Ended:
     """Run a job in a fork, and perhaps kill it.
 
@@ -69,6 +74,7 @@ def run_forked(
         seconds: Time after which it is killed.
         file_size: Largest size of a file that it can write, in bytes: a disk that is
             full from there.
+        written: Bytes of a file after which it is killed, in the middle of the write.
 
     Returns:
         How it ended.
@@ -83,7 +89,7 @@ def run_forked(
         pid = os.fork()
     if pid == 0:
         os.close(told)
-        _be_the_fork(job, folder, tell, event, file_size)
+        _be_the_fork(job, folder, tell, event, (file_size, written))
     os.close(tell)
     timer = threading.Timer(seconds or _PATIENCE, _kill, [pid])
     timer.start()
@@ -120,7 +126,7 @@ def _be_the_fork(
     folder: Path,
     tell: int,
     event: int | None,
-    file_size: int | None,
+    sizes: tuple[int | None, int | None],
 ) -> None:
     """Run the job and leave, whatever happens: pytest goes on in the parent."""
     status, said = 70, ''
@@ -129,10 +135,7 @@ def _be_the_fork(
         # a fork has none of the threads of the pools
         torch.set_num_threads(1)
         _count_events(str(folder.resolve()), count, event)
-        if file_size is not None:
-            limits = (file_size, resource.RLIM_INFINITY)
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        _limit_files(*sizes)
         silent = os.open(os.devnull, os.O_RDWR)
         for stream in (1, 2):
             os.dup2(silent, stream)
@@ -142,6 +145,18 @@ def _be_the_fork(
         said = f'{type(error).__name__}: {error}'
     os.write(tell, f'{count[0]}\n{said}'.encode()[:60_000])
     os._exit(status)
+
+
+def _limit_files(file_size: int | None, written: int | None) -> None:
+    """Let writes beyond a size fail, or end the process."""
+    size = file_size if written is None else written
+    if size is None:
+        return
+    end = signal.SIG_IGN if written is None else signal.SIG_DFL
+    signal.signal(signal.SIGXFSZ, end)
+    # this signal would leave an image of the memory
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 def _count_events(folder: str, count: list[int], last: int | None) -> None:

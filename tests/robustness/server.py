@@ -14,6 +14,8 @@ import pkgutil
 import subprocess
 import sys
 import tempfile
+import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,8 @@ class Server:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         assert answer, 'The server has died.'
-        found: list[dict[str, Any]] = json.loads(answer)
+        found: list[dict[str, Any]] | str = json.loads(answer)
+        assert isinstance(found, list), found
         return found
 
     def close(self) -> None:
@@ -119,8 +122,17 @@ def serve() -> None:
         if not module.name.endswith('__main__'):
             with suppress(ImportError):
                 importlib.import_module(module.name)
-    functions = {'kills': kills, 'sizes': sizes, 'rooms': rooms}
+    functions: dict[str, Callable[..., Any]] = {
+        'kills': kills,
+        'sizes': sizes,
+        'rooms': rooms,
+    }
     for line in sys.stdin:
         what, *args = json.loads(line)
-        answers.write(json.dumps(functions[what](*args)) + '\n')
+        try:
+            answer: Any = functions[what](*args)
+        # the next job is another one
+        except Exception:  # noqa: BLE001
+            answer = traceback.format_exc()
+        answers.write(json.dumps(answer) + '\n')
         answers.flush()

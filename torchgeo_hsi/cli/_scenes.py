@@ -117,7 +117,8 @@ def find_scenes(
         also = '' if match is None else f' whose name matches {match!r}'
         raise EmptyDataError(
             f'No scene{also} in {", ".join(inputs)}. Expected products of EnMAP, DESIS, '
-            f'EMIT or PRISMA, or files that end in {", ".join(_SUFFIXES)}.'
+            f'EMIT or PRISMA, or files that end in {", ".join(_SUFFIXES)}. Check the '
+            'path, or what a list names.'
         )
     return _distinct(scenes)
 
@@ -152,8 +153,10 @@ def _download(url: str, folder: str) -> str:
     return target
 
 
-def _expand(entry: str, asset: str | None) -> Iterator[Scene]:
-    """Yield the scenes behind one argument."""
+def _expand(
+    entry: str, asset: str | None, above: tuple[str, ...] = ()
+) -> Iterator[Scene]:
+    """Yield the scenes behind one argument; *above* are the lists that name it."""
     if _URL.match(entry) and entry.lower().partition('?')[0].endswith('.json'):
         raise MetadataError(
             f'{entry} is not read from the net. Download the JSON file and pass its '
@@ -170,9 +173,16 @@ def _expand(entry: str, asset: str | None) -> Iterator[Scene]:
 
         yield from stac_scenes(entry, asset)
     elif suffix in _LISTS and os.path.isfile(entry):
+        lists = (*above, os.path.realpath(entry))
         for path in _read_list(entry):
-            if is_address(path) or os.path.exists(path):
-                yield from _expand(path, asset)
+            there = os.path.exists(path)
+            if there and os.path.realpath(path) in lists:
+                raise MetadataError(
+                    f'The list {entry} names {path}, which leads back to itself. '
+                    'Remove that line.'
+                )
+            if there or is_address(path):
+                yield from _expand(path, asset, lists)
             else:
                 # one of many: it fails when it is opened, and the others do not
                 yield Scene(path, scene_name(path))
@@ -188,7 +198,10 @@ def _read_list(file: str) -> Iterator[str]:
     try:
         lines = Path(file).read_text(encoding='utf-8').splitlines()
     except UnicodeDecodeError as error:
-        raise MetadataError(f'{file} is no list of paths: {error}.') from error
+        raise MetadataError(
+            f'{file} is no list of paths: {error}. Save it as text in UTF-8, with one '
+            'path in each line.'
+        ) from error
     for line in lines:
         path = line.strip()
         if not path or path.startswith('#'):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import OutputError
+from ..errors import MetadataError, OutputError
 from ._arguments import FiniteRange, with_options
 from ._opening import check_path
 from ._options import (
@@ -43,6 +43,8 @@ from ._splits import (
 from ._verb import Verb
 
 if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
     from ..datasets.splits import LeakReport
 
 
@@ -232,7 +234,6 @@ def _split_map(source: str, target: str, **options: Any) -> 'LeakReport':
 
 def _split_patches(source: str, target: str, **options: Any) -> 'LeakReport':
     """Split the patches of a folder."""
-    import geopandas
     import torch
 
     from ..datasets import block_patch_split, leak_report, region_patch_split
@@ -255,14 +256,36 @@ def _split_patches(source: str, target: str, **options: Any) -> 'LeakReport':
         found = block_patch_split(boxes, **words)
     else:
         _refuse(options, ('block_size',), '--by region')
-        polygons = geopandas.read_file(options['regions'])
-        polygons = polygons.to_crs(_crs_of(source, names))
+        polygons = _read_regions(
+            options['regions'], options['column'], _crs_of(source, names)
+        )
         found = region_patch_split(boxes, polygons, column=options['column'], **words)
     for name in found.names:
         lines = ''.join(f'{names[i]}\n' for i in found.indices(name))
         path = os.path.join(target, f'{name}.txt')
         write_whole(path, partial(Path.write_text, data=lines, encoding='utf-8'))
     return leak_report(found, least=options['least'] or 1)
+
+
+def _read_regions(path: str, column: str | None, crs: Any) -> 'GeoDataFrame':
+    """Read the polygons of regions, in the CRS of the patches."""
+    from ..datasets.labelled_scenes._label_vectors import open_features
+
+    polygons = open_features(path, column)
+    if column is not None and column not in polygons.columns:
+        listed = ', '.join(map(str, polygons.columns.drop(polygons.geometry.name)))
+        raise MetadataError(
+            f'There is no column {column!r} in {path}. Choose one of its columns: '
+            f'{listed or "none"}.'
+        )
+    try:
+        return polygons.to_crs(crs)
+    # pyproj's, of which it has several
+    except Exception as error:
+        raise MetadataError(
+            f'The regions of {path} cannot be put on the map of the patches '
+            f'({type(error).__name__}: {error}). Save them in the CRS of the patches.'
+        ) from error
 
 
 def _crs_of(folder: str, names: list[str]) -> Any:

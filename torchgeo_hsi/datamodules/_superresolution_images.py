@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import rasterio
 import torch
 from torchgeo.datasets import GeoDataset, NonGeoDataset
 
 from .._typing import Sample
 from ..datasets._index import DataNotFoundError
 from ..datasets._stored_numbers import stored_numbers
-from ..errors import BandMismatchError, EmptyDataError, UnitError
-from ..io._gdal import unplaced
+from ..errors import BandMismatchError, EmptyDataError, MetadataError, UnitError
+from ..io._gdal import gdal_errors, unplaced
+from ..io.geotiff import open_raster
 from ..samplers._grid import PixelGrid
 from ._cube_sources import LazyCubes, Sources, as_list
 from ._cubes import Cube
@@ -25,6 +25,8 @@ from ._cubes import Cube
 #: Endings of files with images.
 _SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')
 
+#: Pixels of an image, which is read whole: some more than a tile of Sentinel-2 has.
+_LARGEST = 1 << 27
 
 #: Largest reflectance of an image in which 1 is that of white.
 _BRIGHTEST = 2.0
@@ -69,6 +71,8 @@ class ColorImages(LazyCubes):
         Raises:
             EmptyDataError: If there is no valid pixel.
             BandMismatchError: If it has no such bands.
+            CorruptFileError: If its file is damaged or no image.
+            MetadataError: If it has too many pixels to be read whole.
         """
         source, key = self._entries[index]
         name = source if isinstance(source, str) else f'{type(source).__name__}[{key}]'
@@ -104,15 +108,21 @@ def _entries(source: Any) -> list[tuple[Any, Any]]:
 
 def _read_file(path: str, bands: list[int]) -> tuple[Sample, float | None]:
     """Read a file; return its numbers, and the largest that it could hold."""
-    with unplaced(), rasterio.open(path) as src:
+    with unplaced(), open_raster(path) as src:
         if src.count <= max(bands):
             raise BandMismatchError(
                 f'{path} has {src.count} bands, and {bands} are to be red, green '
                 'and blue. Name them in rgb_options, as bands, and leave out '
                 'images in gray.'
             )
-        image = src.read([band + 1 for band in bands])
-        valid = src.dataset_mask() > 0
+        if src.height * src.width > _LARGEST:
+            raise MetadataError(
+                f'{path} has {src.width} x {src.height} pixels, and images are read '
+                f'whole: at most {_LARGEST} pixels. Cut it into smaller ones.'
+            )
+        with gdal_errors(path, 'its pixels'):
+            image = src.read([band + 1 for band in bands])
+            valid = src.dataset_mask() > 0
     is_deep = image.dtype == np.uint16
     # torch can do little with unsigned numbers of two bytes
     values = torch.from_numpy(image.astype(np.int32) if is_deep else image)

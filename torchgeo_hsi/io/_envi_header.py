@@ -8,6 +8,7 @@ Format: https://www.nv5geospatialsoftware.com/docs/ENVIHeaderFiles.html
 
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from .._typing import FloatArray
-from ..errors import CorruptFileError, MetadataError
+from ..errors import CorruptFileError, HSIWarning, MetadataError
 from ._files import check_file, shorten, siblings
 from ._spectral import FileBands, numbers, unreadable
 
@@ -34,6 +35,9 @@ _DTYPES = {
     15: 'u8',
 }
 _NEEDED = ('samples', 'lines', 'bands', 'data type')
+
+#: Fields of scales begin with these, and lead to reflectance x 10 000 or to radiance.
+_SCALED = {'data reflectance': 1e4, 'data': 1.0}
 
 #: Letters of a header that are read: larger files are something else.
 _LONGEST = 1 << 24
@@ -224,11 +228,14 @@ def file_bands(fields: Header, count: int) -> FileBands:
     good = _column(fields, 'bbl', count)
     listed = items(fields, 'wavelength')
     centres = numbers(listed)
+    stated = items(fields, 'fwhm')
+    widths = numbers(stated)
     return FileBands(
         wavelength=centres,
         unreadable=unreadable(listed) if centres is None else None,
         unit=unit,
-        fwhm=_column(fields, 'fwhm', count),
+        fwhm=widths,
+        left_out='not all are finite numbers' if stated and widths is None else None,
         good=None if good is None else good > 0,
         names=tuple(items(fields, 'band names')),
     )
@@ -240,14 +247,15 @@ def _column(fields: Header, name: str, count: int) -> FloatArray | None:
     return values if values is not None and len(values) == count else None
 
 
-def scale_of(fields: Header) -> tuple[FloatArray | None, FloatArray | None]:
-    """Return gain and offset.
+def scale_of(fields: Header, path: str) -> tuple[FloatArray | None, FloatArray | None]:
+    """Return gain and offset; warn of a scale that says nothing.
 
     The reflectance fields lead to reflectance x 10 000, the plain ones to the unit of
     the sensor (usually radiance).
 
     Args:
         fields: The header.
+        path: Its file, for messages.
 
     Returns:
         Gain and offset, each one value or one for each band, or None.
@@ -255,7 +263,8 @@ def scale_of(fields: Header) -> tuple[FloatArray | None, FloatArray | None]:
     factor = reflectance_scale(fields)
     if factor is not None:
         return np.array([1e4 * factor]), None
-    for prefix, scale in (('data reflectance', 1e4), ('data', 1.0)):
+    _warn_of_scale(fields, path)
+    for prefix, scale in _SCALED.items():
         gain = numbers(items(fields, f'{prefix} gain values'))
         offset = numbers(items(fields, f'{prefix} offset values'))
         if gain is not None or offset is not None:
@@ -264,6 +273,27 @@ def scale_of(fields: Header) -> tuple[FloatArray | None, FloatArray | None]:
                 None if offset is None else offset * scale,
             )
     return None, None
+
+
+def _warn_of_scale(fields: Header, path: str) -> None:
+    """Warn of scales that are left out: numbers would count as unscaled, unnoticed."""
+    lists = [f'{kind} {what} values' for kind in _SCALED for what in ('gain', 'offset')]
+    left_out = [
+        name
+        for name in lists
+        if fields.get(name) and numbers(items(fields, name)) is None
+    ]
+    left_out += (
+        ['reflectance scale factor'] if fields.get('reflectance scale factor') else []
+    )
+    for name in left_out:
+        warnings.warn(
+            f'{name!r} of {path} is left out: {shorten(fields[name])!r} is no finite '
+            'number other than 0. Without it, numbers count as they are stored. Correct '
+            'the header, or pass scale= (1 if the numbers are right).',
+            HSIWarning,
+            stacklevel=4,
+        )
 
 
 def reflectance_scale(fields: Header) -> float | None:

@@ -3,6 +3,7 @@
 
 """From what a file says about its bands to a band set; units are never guessed."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._typing import BoolArray, FloatArray
-from ..errors import BandMismatchError, EmptyDataError, MetadataError, UnitError
+from ..errors import (
+    BandMismatchError,
+    EmptyDataError,
+    HSIWarning,
+    MetadataError,
+    UnitError,
+)
 from ..physics import BandSet, to_micrometres
 from ._files import shorten
 
@@ -26,6 +33,7 @@ class FileBands:
         good: Good-band flags, or None.
         names: Band names; empty if there are none.
         unreadable: What stands in the place of a band centre and is no number, or None.
+        left_out: Why band widths that the file gives are of no use, or None.
     """
 
     wavelength: FloatArray | None = None
@@ -34,6 +42,7 @@ class FileBands:
     good: BoolArray | None = None
     names: tuple[str, ...] = ()
     unreadable: str | None = None
+    left_out: str | None = None
 
 
 def unreadable(values: Sequence[object]) -> str | None:
@@ -122,7 +131,7 @@ def spectral_axis(
     names = found.names if len(set(found.names)) == count else ()
     good = found.good if found.good is not None else np.ones(count, dtype=bool)
     try:
-        widths = _widths(count, found, fwhm, wavelength_unit or 'um', unit)
+        widths = _widths(path, count, found, fwhm, wavelength_unit or 'um', unit)
         axis = BandSet(to_micrometres(centres, unit), widths, names, good)
     except (BandMismatchError, EmptyDataError, UnitError) as error:
         raise type(error)(
@@ -147,14 +156,31 @@ def _refuse_words(path: str, unreadable: str | None, fwhm: ArrayLike | None) -> 
 
 
 def _widths(
-    count: int, found: FileBands, fwhm: ArrayLike | None, user_unit: str, unit: str
+    path: str,
+    count: int,
+    found: FileBands,
+    fwhm: ArrayLike | None,
+    user_unit: str,
+    unit: str,
 ) -> FloatArray | None:
     """Return the band widths in micrometres, or None if they are unknown."""
     if fwhm is not None:
         return to_micrometres(np.asarray(fwhm, float), user_unit)
-    widths = found.fwhm
-    # zeros stand for "unknown" in many headers
-    if widths is None or widths.shape != (count,) or not (widths > 0).all():
+    widths, why = found.fwhm, found.left_out
+    if widths is not None and widths.shape != (count,):
+        why = f'there are {widths.size} for {count} bands'
+    elif widths is not None and not (np.isfinite(widths) & (widths > 0)).all():
+        # zeros stand for "unknown" in many headers
+        why = 'some are not positive and finite' if widths.any() else None
+        widths = None
+    if why is not None:
+        warnings.warn(
+            f'The band widths (FWHM) of {path} are left out: {why}. Correct the file, '
+            'or pass fwhm= with one for each band, and wavelength_unit=.',
+            HSIWarning,
+            stacklevel=4,
+        )
+    if widths is None or why is not None:
         return None
     # widths of a file are in its own unit, also where the caller gives the centres
     return to_micrometres(widths, found.unit or unit)

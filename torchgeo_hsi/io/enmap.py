@@ -152,7 +152,9 @@ class EnMAPL2AReader(CubeReader):
                 f'{self.product.image} has {self._src.count}. They belong to different '
                 'products: download both again.'
             )
-        return FileBands(meta.wavelength, 'nm', meta.fwhm, meta.good, meta.names)
+        # which has a warning of its own
+        fwhm = meta.fwhm if (meta.fwhm > 0).all() else None
+        return FileBands(meta.wavelength, 'nm', fwhm, meta.good, meta.names)
 
     def _info(
         self,

@@ -84,7 +84,7 @@ class ENVIReader(CubeReader):
             wavelength_unit=wavelength_unit,
             fwhm=fwhm,
         )
-        factor, add = scale_of(fields) if scale is None else (scale, None)
+        factor, add = scale_of(fields, header) if scale is None else (scale, None)
         if scale is None:
             check_scale(factor, add, count, header)
         gain, summand = uniform(factor, add, count)

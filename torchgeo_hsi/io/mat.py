@@ -4,6 +4,7 @@
 """MATLAB files: version 5 through scipy, version 7.3 and plain HDF5 through h5py."""
 
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rasterio.windows import Window
 
 from .._typing import FloatArray, PathLike
-from ..errors import CorruptFileError, MetadataError
+from ..errors import CorruptFileError, HSIWarning, MetadataError
 from ._arrays import (
     CENTRE_NAMES,
     WIDTH_NAMES,
@@ -89,13 +90,12 @@ class MatReader(CubeReader):
                     a, b, c = self._axes
                     self._axes = (2 - a, 2 - b, 2 - c)
                 count, height, width = _shape(self._array, self._axes)
+                found = _bands(variables, chosen, count)
+                if found.wavelength is None and wavelength is None:
+                    _warn_of_centres(name, self._file, variables, count)
+                given = {'wavelength': wavelength, 'fwhm': fwhm}
                 bands, source = spectral_axis(
-                    name,
-                    count,
-                    _bands(variables, chosen, count),
-                    wavelength=wavelength,
-                    wavelength_unit=wavelength_unit,
-                    fwhm=fwhm,
+                    name, count, found, wavelength_unit=wavelength_unit, **given
                 )
         except Exception:
             self.close()
@@ -253,6 +253,27 @@ def _choose(
     return choose_cube(shapes, key, path, 'key')
 
 
+def _warn_of_centres(
+    path: str, file: Any, variables: dict[str, Any], count: int
+) -> None:
+    """Warn of an array that is called as wavelengths are, and holds none."""
+    if file is None:
+        import scipy.io
+
+        names = [name for name, *_ in scipy.io.whosmat(path)]
+    else:
+        names = list(file)
+    for name in find_named(names, CENTRE_NAMES, ''):
+        number = variables[name].size if name in variables else 'no'
+        warnings.warn(
+            f'{shorten(name)!r} of {path} is left out, so that its wavelengths are not '
+            f'known: it holds {number} numbers for {count} bands. Correct the file, or '
+            'pass wavelength= and wavelength_unit=.',
+            HSIWarning,
+            stacklevel=3,
+        )
+
+
 def _bands(variables: dict[str, Any], cube: str, count: int) -> FileBands:
     def vector(wanted: frozenset[str]) -> FloatArray | None:
         for name in find_named(variables, wanted, cube):
@@ -260,4 +281,12 @@ def _bands(variables: dict[str, Any], cube: str, count: int) -> FileBands:
                 return np.asarray(few(variables[name], name), dtype=float).ravel()
         return None
 
-    return FileBands(wavelength=vector(CENTRE_NAMES), fwhm=vector(WIDTH_NAMES))
+    widths = vector(WIDTH_NAMES)
+    stated = find_named(variables, WIDTH_NAMES, cube)
+    return FileBands(
+        wavelength=vector(CENTRE_NAMES),
+        fwhm=widths,
+        left_out=f'there is not one for each of {count} bands'
+        if stated and widths is None
+        else None,
+    )

@@ -152,12 +152,17 @@ def _bands(found: dict[str, Any], cube: str) -> FileBands:
         return FileBands()
     widths, good = (vector(names, centres.size) for names in (WIDTH_NAMES, GOOD_NAMES))
     unit = text(centres.attrs.get('units'))
-    same_unit = widths is not None and text(widths.attrs.get('units')) in (None, unit)
+    left_out = None
+    if widths is None and find_named(found, WIDTH_NAMES, cube):
+        left_out = f'there is not one for each of {centres.size} bands'
+    elif widths is not None and text(widths.attrs.get('units')) not in (None, unit):
+        # left out rather than mixed up
+        widths, left_out = None, 'their unit is not that of the wavelengths'
     return FileBands(
         wavelength=_values(centres),
         unit=unit or None,
-        # widths in a unit of their own are left out rather than mixed up
-        fwhm=_values(widths) if same_unit else None,
+        fwhm=None if widths is None else _values(widths),
+        left_out=left_out,
         good=None if good is None else _values(good) > 0,
     )
 

@@ -20,6 +20,8 @@ WIDTHS = [20.0, 20.0, 20.0, 30.0, 60.0, 80.0]
 
 _CODES = {'u1': 1, 'i2': 2, 'i4': 3, 'f4': 4, 'f8': 5, 'u2': 12, 'u4': 13, 'i8': 14}
 _AXES = {'bsq': (0, 1, 2), 'bil': (1, 0, 2), 'bip': (1, 2, 0)}
+#: Axes of a cube behind the names of dimensions.
+_DIMS = {'wavelength': 0, 'bands': 0, 'y': 1, 'lat': 1, 'x': 2, 'lon': 2}
 
 
 def make_cube(dtype: str = 'i2', seed: int = 0) -> np.ndarray:
@@ -91,37 +93,21 @@ def write_netcdf(
 
     *cube* has shape (bands, rows, columns) and is stored in the order of *dims*.
     """
-    axis = {'wavelength': 0, 'bands': 0, 'y': 1, 'lat': 1, 'x': 2, 'lon': 2}
-    sizes = cube.shape
     with h5py.File(path, 'w') as file:
         variable = file.create_dataset(
-            'reflectance', data=cube.transpose([axis[dim] for dim in dims])
+            'reflectance', data=cube.transpose([_DIMS[dim] for dim in dims])
         )
         variable.attrs.update(attributes or {})
-        file['wavelength'] = np.array(CENTRES[: sizes[0]])
-        file['fwhm'] = np.array(WIDTHS[: sizes[0]])
-        if unit is not None:
-            file['wavelength'].attrs['units'] = unit
-            file['fwhm'].attrs['units'] = unit
-        for position, dim in enumerate(dims):
-            if dim in ('wavelength', 'bands') or not named:
-                continue
-            if coordinates:
-                steps = np.arange(sizes[axis[dim]]) + 0.5
-                start, step = (365055.0, 30.0) if axis[dim] == 2 else (5809965.0, -30.0)
-                file[dim] = start + step * steps
-                east = 'degrees_east' if axis[dim] == 2 else 'degrees_north'
-                degrees = axis_units == 'degrees'
-                file[dim].attrs['units'] = east if degrees else axis_units
-            else:
-                file[dim] = np.zeros(sizes[axis[dim]])
-                note = 'This is a netCDF dimension but not a netCDF variable.'
-                file[dim].attrs['NAME'] = note
-            file[dim].make_scale(dim)
-            variable.dims[position].attach_scale(file[dim])
+        _write_bands(file, len(cube), unit)
         if named:
+            for position, dim in enumerate(dims):
+                if _DIMS[dim] > 0:
+                    size = cube.shape[_DIMS[dim]]
+                    _write_place(file, dim, size, axis_units if coordinates else None)
+                    file[dim].make_scale(dim)
+                    variable.dims[position].attach_scale(file[dim])
             file['wavelength'].make_scale('wavelength')
-            spectral = [axis[dim] for dim in dims].index(0)
+            spectral = [_DIMS[dim] for dim in dims].index(0)
             variable.dims[spectral].attach_scale(file['wavelength'])
         if crs_wkt is not None:
             mapping = file.create_dataset('spatial_ref', data=0)
@@ -129,6 +115,28 @@ def write_netcdf(
             mapping.attrs['GeoTransform'] = '365055 30 0 5809965 0 -30'
             variable.attrs['grid_mapping'] = 'spatial_ref'
     return path
+
+
+def _write_bands(file: h5py.File, count: int, unit: str | None) -> None:
+    file['wavelength'] = np.array(CENTRES[:count])
+    file['fwhm'] = np.array(WIDTHS[:count])
+    if unit is not None:
+        file['wavelength'].attrs['units'] = unit
+        file['fwhm'].attrs['units'] = unit
+
+
+def _write_place(file: h5py.File, dim: str, size: int, units: str | None) -> None:
+    """Write the coordinates of rows or columns, or without units the bare dimension."""
+    if units is None:
+        file[dim] = np.zeros(size)
+        note = 'This is a netCDF dimension but not a netCDF variable.'
+        file[dim].attrs['NAME'] = note
+        return
+    to_east = _DIMS[dim] == 2
+    start, step = (365055.0, 30.0) if to_east else (5809965.0, -30.0)
+    file[dim] = start + step * (np.arange(size) + 0.5)
+    degrees = 'degrees_east' if to_east else 'degrees_north'
+    file[dim].attrs['units'] = degrees if units == 'degrees' else units
 
 
 if __name__ == '__main__':

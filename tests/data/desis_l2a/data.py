@@ -111,16 +111,7 @@ def make_product(
     stem = '' if plain_names else f'{name}-'
     centres, widths = nominal()
     centres, widths = (centres + shift)[::binning], (widths * binning)[::binning]
-    count = len(centres)
-    rng = np.random.default_rng(seed)
-    dn = rng.integers(-50, 6000, (count, height, width)).astype(np.int16)
-    data = np.ones((height, width), dtype=bool)
-    data[OUTSIDE] = False
-    dn[:, ~data] = NODATA
-    flags = {}
-    for flag, where in QUALITY.items():
-        flags[flag] = np.zeros((height, width), dtype=np.uint8)
-        flags[flag][where] = 1
+    dn, data = _make_pixels((len(centres), height, width), seed)
     scene = Scene(
         folder=folder,
         image=folder / f'{stem}SPECTRAL_IMAGE.tif',
@@ -130,18 +121,38 @@ def make_product(
         data=data,
         wavelength=centres,
         fwhm=widths,
-        flags=flags,
+        flags=_make_flags(data.shape),
     )
     place = Affine(PIXEL, 0, WEST + column * PIXEL, 0, -PIXEL, NORTH)
     _raster(scene.image, dn, place, nodata=nodata)
     if quality:
         # aerosol optical thickness x 100 and water vapour x 42
-        values = [np.full((height, width), value, np.uint8) for value in (12, 84)]
-        _raster(scene.quality, np.stack([*flags.values(), *values]), place)
-    bands = np.zeros((count, height, width), np.uint8)
+        values = [np.full(data.shape, value, np.uint8) for value in (12, 84)]
+        _raster(scene.quality, np.stack([*scene.flags.values(), *values]), place)
+    bands = np.zeros(dn.shape, np.uint8)
     _raster(folder / f'{stem}QL_QUALITY.tif', bands, place)
     scene.metadata.write_text(_xml(scene, level, date, gain, offset), encoding='utf-8')
     return scene
+
+
+def _make_pixels(
+    shape: tuple[int, int, int], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw stored numbers (bands, rows, columns), and say which pixels have data."""
+    rng = np.random.default_rng(seed)
+    dn = rng.integers(-50, 6000, shape).astype(np.int16)
+    data = np.ones(shape[1:], dtype=bool)
+    data[OUTSIDE] = False
+    dn[:, ~data] = NODATA
+    return dn, data
+
+
+def _make_flags(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    flags = {}
+    for flag, where in QUALITY.items():
+        flags[flag] = np.zeros(shape, dtype=np.uint8)
+        flags[flag][where] = 1
+    return flags
 
 
 def _raster(path: Path, cube: np.ndarray, place: Affine, **options: Any) -> None:

@@ -134,12 +134,7 @@ def make_granule(
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     wavelength, fwhm, good = spectral_table(bands)
-    swath = rng.uniform(0.01, 0.6, (*size, bands)).astype('f4')
-    swath[..., good == 0] = -0.01
-    # a frame that was lost
-    swath[5, 7] = NODATA
-    spread = (swath * np.float32(0.05)).astype('f4')
-    spread[5, 7] = NODATA
+    swath, spread = make_swath(size, good, rng)
     row, column = geometry(*size, angle)
     names = MASK_BANDS if version == '001' else MASK_BANDS_2
     flags = make_flags(size, len(names), rng)
@@ -158,19 +153,21 @@ def make_granule(
         fwhm=fwhm,
         good=good,
     )
-    common: dict[str, Any] = {'west': west, 'start': start, 'stop': stop}
-    for path, name, array in (
-        (granule.path, 'reflectance', swath),
-        (granule.uncertainty, 'reflectance_uncertainty', spread),
-    ):
-        with h5py.File(path, 'w') as file:
-            write_common(file, granule, **common)
-            write_bands(file, granule)
-            write_variable(file, name, array, 'unitless')
-    with h5py.File(granule.mask, 'w') as file:
-        write_common(file, granule, **common)
-        write_mask(file, granule, names)
+    write_granule(granule, names, west=west, start=start, stop=stop)
     return granule
+
+
+def make_swath(
+    size: tuple[int, int], good: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw reflectance and uncertainty (downtrack, crosstrack, bands)."""
+    swath = rng.uniform(0.01, 0.6, (*size, len(good))).astype('f4')
+    swath[..., good == 0] = -0.01
+    # a frame that was lost
+    swath[5, 7] = NODATA
+    spread = (swath * np.float32(0.05)).astype('f4')
+    spread[5, 7] = NODATA
+    return swath, spread
 
 
 def make_flags(
@@ -192,6 +189,21 @@ def make_flags(
         flags[..., 10] = np.where(flags[..., 9] > 0, 0, -1)
     flags[5, 7] = NODATA
     return flags
+
+
+def write_granule(granule: Granule, names: tuple[str, ...], **common: Any) -> None:
+    """Write the three files; *names* are those of the layers of the mask."""
+    for path, name, array in (
+        (granule.path, 'reflectance', granule.swath),
+        (granule.uncertainty, 'reflectance_uncertainty', granule.spread),
+    ):
+        with h5py.File(path, 'w') as file:
+            write_common(file, granule, **common)
+            write_bands(file, granule)
+            write_variable(file, name, array, 'unitless')
+    with h5py.File(granule.mask, 'w') as file:
+        write_common(file, granule, **common)
+        write_mask(file, granule, names)
 
 
 def write_variable(

@@ -125,20 +125,11 @@ def make_product(
     centres = centres + np.where(np.arange(224) < 91, shift[0], shift[1])
     order = np.argsort(centres, kind='stable')
     names = [f'B{i + 1}' for i in order]
-
-    rng = np.random.default_rng(seed)
-    dn = rng.integers(50, 6000, (224, height, width), dtype=np.int16)
-    data = np.ones(dn.shape, dtype=bool)
-    data[(slice(None), *OUTSIDE)] = False
-    data[[names.index(band) for band in empty]] = False
-    dn[~data] = NODATA
-    place = {'transform': Affine(PIXEL, 0, WEST + column * PIXEL, 0, -PIXEL, NORTH)}
-
-    image = folder / f'{stem}SPECTRAL_IMAGE{suffix}'
-    _raster(image, dn, nodata=NODATA, **place)
+    without = [names.index(band) for band in empty]
+    dn, data = _make_pixels((224, height, width), seed, without)
     scene = Scene(
         folder=folder,
-        image=image,
+        image=folder / f'{stem}SPECTRAL_IMAGE{suffix}',
         metadata=folder / f'{stem}METADATA.XML',
         dn=dn,
         wavelength=centres[order],
@@ -146,12 +137,27 @@ def make_product(
         names=names,
         data=data,
     )
+    place = {'transform': Affine(PIXEL, 0, WEST + column * PIXEL, 0, -PIXEL, NORTH)}
+    _raster(scene.image, dn, nodata=NODATA, **place)
     scene.metadata.write_text(
         _xml(scene, order, date, gain, offset, detector_lists), encoding='utf-8'
     )
     if layers:
         _write_layers(scene, folder, stem, suffix, place)
     return scene
+
+
+def _make_pixels(
+    shape: tuple[int, int, int], seed: int, without: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw stored numbers (bands, rows, columns), and say which of them are data."""
+    rng = np.random.default_rng(seed)
+    dn = rng.integers(50, 6000, shape, dtype=np.int16)
+    data = np.ones(dn.shape, dtype=bool)
+    data[(slice(None), *OUTSIDE)] = False
+    data[without] = False
+    dn[~data] = NODATA
+    return dn, data
 
 
 def _write_layers(
@@ -184,36 +190,6 @@ def _xml(
     detector_lists: bool,
 ) -> str:
     time = f'{date[:4]}-{date[4:6]}-{date[6:11]}:{date[11:13]}:'
-    position = np.argsort(order)
-    lists = {
-        'vnir': ','.join(str(i) for i in sorted(position[:91] + 1)),
-        'swir': ','.join(str(i) for i in sorted(position[91:] + 1)),
-    }
-    quality = '\n'.join(
-        f'<{d}ProductQuality><numChannelsExpected>{len(text.split(","))}'
-        f'</numChannelsExpected><expectedChannelsList>{text}</expectedChannelsList>'
-        f'<numChannelsMissing>0</numChannelsMissing><missingChannelsList />'
-        f'</{d}ProductQuality>'
-        for d, text in lists.items()
-        if detector_lists
-    )
-    bands = '\n'.join(
-        f'<bandID number="{i + 1}"><wavelengthCenterOfBand>{centre:.3f}'
-        f'</wavelengthCenterOfBand><FWHMOfBand>{width:.4f}</FWHMOfBand>'
-        f'<GainOfBand>{gain}</GainOfBand><OffsetOfBand>{offset}</OffsetOfBand></bandID>'
-        for i, (centre, width) in enumerate(
-            zip(scene.wavelength, scene.fwhm, strict=True)
-        )
-    )
-    statistics = '\n'.join(
-        f'<bandID number="{i + 1}"><waveLength>{centre:.3f}</waveLength>'
-        + (
-            '<mean>0.21</mean><stdDeviation>0.1</stdDeviation></bandID>'
-            if scene.data[i].any()
-            else '<mean>-1000000</mean><stdDeviation>0</stdDeviation></bandID>'
-        )
-        for i, centre in enumerate(scene.wavelength)
-    )
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <level_X xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
 <metadata><schema><processingLevel>L2A</processingLevel></schema></metadata>
@@ -223,17 +199,56 @@ def _xml(
 <format>ENMAP_L2A</format><level>L2A</level>
 </base>
 <specific>
-{quality}
+{_xml_detectors(order) if detector_lists else ''}
 <backgroundValue>0</backgroundValue>
 <bandCharacterisation>
-{bands}
+{_xml_bands(scene, gain, offset)}
 </bandCharacterisation>
 </specific>
 <product><bandStatistics>
-{statistics}
+{_xml_statistics(scene)}
 </bandStatistics></product>
 </level_X>
 """
+
+
+def _xml_detectors(order: np.ndarray) -> str:
+    """Write which bands, by their numbers in the file, each detector has."""
+    position = np.argsort(order)
+    lists = {
+        'vnir': ','.join(str(i) for i in sorted(position[:91] + 1)),
+        'swir': ','.join(str(i) for i in sorted(position[91:] + 1)),
+    }
+    return '\n'.join(
+        f'<{d}ProductQuality><numChannelsExpected>{len(text.split(","))}'
+        f'</numChannelsExpected><expectedChannelsList>{text}</expectedChannelsList>'
+        f'<numChannelsMissing>0</numChannelsMissing><missingChannelsList />'
+        f'</{d}ProductQuality>'
+        for d, text in lists.items()
+    )
+
+
+def _xml_bands(scene: Scene, gain: float, offset: float) -> str:
+    return '\n'.join(
+        f'<bandID number="{i + 1}"><wavelengthCenterOfBand>{centre:.3f}'
+        f'</wavelengthCenterOfBand><FWHMOfBand>{width:.4f}</FWHMOfBand>'
+        f'<GainOfBand>{gain}</GainOfBand><OffsetOfBand>{offset}</OffsetOfBand></bandID>'
+        for i, (centre, width) in enumerate(
+            zip(scene.wavelength, scene.fwhm, strict=True)
+        )
+    )
+
+
+def _xml_statistics(scene: Scene) -> str:
+    return '\n'.join(
+        f'<bandID number="{i + 1}"><waveLength>{centre:.3f}</waveLength>'
+        + (
+            '<mean>0.21</mean><stdDeviation>0.1</stdDeviation></bandID>'
+            if scene.data[i].any()
+            else '<mean>-1000000</mean><stdDeviation>0</stdDeviation></bandID>'
+        )
+        for i, centre in enumerate(scene.wavelength)
+    )
 
 
 def make_bare_image(

@@ -139,26 +139,15 @@ def make_file(
     centres, widths = lists(shift)
     inside = np.ones((height, width), dtype=bool)
     inside[OUTSIDE] = not outside
-    stored, codes = {}, {}
-    for cube, count in COUNTS.items():
-        values = rng.integers(1, 65536, (height, count, width)).astype(np.uint16)
-        values[:, centres[cube] == 0] = 0
-        values *= inside[:, None]
-        stored[cube] = values
-        codes[cube] = np.zeros(values.shape, dtype=np.uint8)
-    for (cube, number, row, at), code in ERRORS.items():
-        codes[cube][row, number - 1, at] = code
-    cube, number, row, at = ZERO
-    stored[cube][row, number - 1, at] = 0
+    stored = _make_cubes(inside, centres, rng)
     fine = inside.repeat(RATIO, 0).repeat(RATIO, 1)
-    image = rng.integers(1, 65536, fine.shape).astype(np.uint16) * fine
     scene = Scene(
         path=folder / name,
         stored=stored,
-        errors=codes,
+        errors=_make_errors(stored),
         wavelength=centres,
         fwhm=widths,
-        pan=image,
+        pan=rng.integers(1, 65536, fine.shape).astype(np.uint16) * fine,
         inside=inside,
     )
     west = WEST + column * PIXEL
@@ -170,6 +159,29 @@ def make_file(
         options = {'chunks': (4, 16, width), 'compression': 'gzip'} if compress else {}
         _write(file, scene, level, west, options, pan, errors)
     return scene
+
+
+def _make_cubes(
+    inside: np.ndarray, centres: dict[str, np.ndarray], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Draw stored numbers (rows, bands, columns), 0 outside and in unused bands."""
+    height, width = inside.shape
+    stored = {}
+    for cube, count in COUNTS.items():
+        values = rng.integers(1, 65536, (height, count, width)).astype(np.uint16)
+        values[:, centres[cube] == 0] = 0
+        values *= inside[:, None]
+        stored[cube] = values
+    cube, number, row, at = ZERO
+    stored[cube][row, number - 1, at] = 0
+    return stored
+
+
+def _make_errors(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    codes = {cube: np.zeros(values.shape, np.uint8) for cube, values in stored.items()}
+    for (cube, number, row, at), code in ERRORS.items():
+        codes[cube][row, number - 1, at] = code
+    return codes
 
 
 def _write(

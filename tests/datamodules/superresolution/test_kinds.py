@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from datamodules.superresolution.parts import BANDS, drawn, module
 from helpers.trainers import quiet_trainer
 
 from torchgeo_hsi.datamodules import HSISuperResolutionDataModule
 from torchgeo_hsi.datamodules import _superresolution_batches as batches
-from torchgeo_hsi.errors import EmptyDataError, MetadataError
+from torchgeo_hsi.datamodules._superresolution_images import ColorImages
+from torchgeo_hsi.errors import (
+    BandMismatchError,
+    CorruptFileError,
+    EmptyDataError,
+    MetadataError,
+)
 from torchgeo_hsi.models import Bicubic
 from torchgeo_hsi.tasks import HSISuperResolution
 from torchgeo_hsi.transforms import Downscale
@@ -28,6 +35,24 @@ def everything(root: Path, **options: Any) -> HSISuperResolutionDataModule:
         'coarse': str(root / 'c.tif'),
     }
     return module(root, **(kinds | options))
+
+
+@pytest.mark.parametrize('damage', ['cut', 'noise', 'empty', 'huge', 'gray'])
+def test_images_that_cannot_be_used(tmp_path: Path, damage: str) -> None:
+    path = str(tmp_path / 'photo.tif')
+    side, count = 20_000 if damage == 'huge' else 64, 1 if damage == 'gray' else 3
+    profile = {'driver': 'GTiff', 'width': side, 'height': side, 'count': count}
+    # blocks that are left out take no room
+    sparse = {'tiled': True, 'sparse_ok': True, 'compress': 'deflate'}
+    with rasterio.open(path, 'w', dtype='uint8', **profile, **sparse) as file:
+        if damage != 'huge':
+            file.write(np.random.default_rng(0).integers(0, 255, (count, 64, 64), 'u1'))
+    content = Path(path).read_bytes()
+    changed = {'cut': content[:-2000], 'noise': b'noise' * 99, 'empty': b''}
+    Path(path).write_bytes(changed.get(damage, content))
+    error = {'huge': MetadataError, 'gray': BandMismatchError}
+    with pytest.raises(error.get(damage, CorruptFileError), match=r'photo\.tif'):
+        ColorImages(path).read(0)
 
 
 def test_kinds_come_as_often_as_the_cycle_says(root: Path) -> None:

@@ -302,6 +302,20 @@ class TestReport:
         )
         assert SpectralEarth(root).damaged == []
 
+    @pytest.mark.parametrize('noise', [b'\xff\xfe,x\n', b'x' * 200_000 + b'\n'])
+    def test_noise_does_no_harm(self, root: Path, noise: bytes) -> None:
+        damage(root / 'enmap/0420708/00100.tif', 'truncated')
+        dataset = SpectralEarth(root)
+        dataset.check()
+        report = Path(dataset.report)
+        known = report.read_bytes()
+        report.write_bytes(known + noise)
+        # what is no text costs its line, and what is no table all of them
+        found = [] if len(noise) > 99 else ['enmap/0420708/00100.tif']
+        assert [item.file for item in SpectralEarth(root).damaged] == found
+        dataset.check()
+        assert report.read_bytes() == known
+
     def test_beside_the_manifest(
         self, root: Path, tmp_path_factory: pytest.TempPathFactory
     ) -> None:

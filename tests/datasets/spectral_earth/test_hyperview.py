@@ -247,11 +247,13 @@ def test_download(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ('sample_index,company,field,P,K,Mg,pH\n0,A,1,0,0,0\n', CorruptFileError),
         ('sample_index,company,field,P,K,Mg,pH\n0,A,1,0,0,nan,0\n', CorruptFileError),
         ('sample_index,company,field,P,K,Mg,pH\nx,A,1,0,0,0,0\n', CorruptFileError),
+        (b'\xff\xfe noise', CorruptFileError),
+        ('x' * 200_000, CorruptFileError),
     ],
 )
-def test_damaged_tables(own: Path, text: str, error: type[Exception]) -> None:
+def test_damaged_tables(own: Path, text: str | bytes, error: type[Exception]) -> None:
     path = own / 'hyperview' / 'splits' / 'hyperview' / 'train.csv'
-    path.write_text(text)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(error, match=r'train\.csv'):
         Hyperview(own)
 

@@ -186,6 +186,37 @@ def test_a_damaged_manifest_is_written_again(root: Path, content: bytes) -> None
     assert listed(open_manifest(root, rebuild=False)) == FILES
 
 
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'header': np.array('[1]')},
+        {'header': np.array('null')},
+        {'header': np.array('[' * 100_000)},
+        {'header': np.array('{"version": 1, "bases": [1]}')},
+        {'header': np.array('{"version": 1, "bases": {"enmap": [1]}}')},
+        {'header': np.array('{"version": 1, "bases": {"enmap": 1e999}}')},
+        {'header': np.array('{"version": 1, "bases": {}}')},
+        {'starts': np.array([0, 1])},
+        {'starts': np.array(7)},
+        {'starts': np.zeros(0, np.int64)},
+        {'locations': np.arange(5)},
+        {'files': np.array(['a', 'b'])},
+        {'base': np.array([-1])},
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_written_again(
+    root: Path, change: dict[str, np.ndarray]
+) -> None:
+    open_manifest(root)
+    path = default_path(root)
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **(arrays | change))
+    with pytest.raises(FileNotFoundError, match='it is damaged'):
+        open_manifest(root, rebuild=False)
+    assert listed(open_manifest(root)) == FILES
+
+
 def test_a_manifest_of_another_version_is_not_used(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

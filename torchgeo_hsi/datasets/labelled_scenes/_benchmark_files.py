@@ -173,7 +173,8 @@ def read_regions(path: str, shape: tuple[int, int]) -> NDArray[np.int64]:
     # words where numbers belong, and lines that end early
     except (ValueError, IndexError, OverflowError) as error:
         raise CorruptFileError(
-            f'{path} is a damaged list of regions ({error}). Download or copy it again.'
+            f'{path} is a damaged or truncated list of regions ({error}). Download or '
+            'copy it again.'
         ) from error
     if stated is not None and stated != shape:
         raise BandMismatchError(

@@ -4,6 +4,7 @@
 """Polygons, lines and points with a class, on the pixels of a scene."""
 
 import math
+import os
 import warnings
 from typing import Any
 
@@ -18,6 +19,7 @@ from rasterio.features import rasterize
 from ..._typing import BoolArray
 from ...errors import CorruptFileError, EmptyDataError, MetadataError, NodataWarning
 from ...io import CubeInfo
+from ...io._files import check_file
 from ._placing import apply_transform, elsewhere, to_pyproj
 from .label_map import LabelMap
 
@@ -54,7 +56,7 @@ def read_features(
             'put on its pixels. Use a label raster of its rows and columns, or a copy '
             'of the scene with a georeference (ENVI map info, GeoTIFF).'
         )
-    frame = _open(path, column)
+    frame = open_features(path, column)
     codes, names = _codes(frame, column, path)
     shapeless = (frame.geometry.isna() | frame.is_empty).to_numpy()
     used = np.array([code is not None for code in codes]) & ~shapeless
@@ -91,7 +93,24 @@ def read_features(
     )
 
 
-def _open(path: str, column: str | None) -> GeoDataFrame:
+def open_features(path: str, column: str | None) -> GeoDataFrame:
+    """Open the features of a vector file.
+
+    Args:
+        path: GeoPackage, GeoJSON, Shapefile, or another file that geopandas reads.
+        column: Column that the layer has to have, if there are several layers.
+
+    Returns:
+        At least one feature, with a CRS.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CorruptFileError: If the file cannot be read.
+        MetadataError: If it has no CRS or no shapes, or several layers.
+        EmptyDataError: If it holds no feature.
+    """
+    if not os.path.isdir(path):
+        check_file(path)
     try:
         if path.lower().endswith('.parquet'):
             layers: list[str | int] = ['']

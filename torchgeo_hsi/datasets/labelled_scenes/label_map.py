@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ..._typing import BoolArray, PathLike
 from ...errors import BandMismatchError, MetadataError
 from ...io import CubeInfo, CubeReader
-from ...io._files import check_file
 from .scene import UNLABELLED
 
 #: Files of polygons, lines and points.
@@ -227,8 +226,6 @@ def _read(
                 f'{path} holds features and no pixels. Say on which scene to put them '
                 '(like=).'
             )
-        if not os.path.isdir(path):
-            check_file(path)
         return _label_vectors.read_features(path, column, ignore, info)
     _refuse(path, 'column', column, 'vector files (GeoPackage, GeoJSON, Shapefile)')
     labels = _label_rasters.read_raster_labels(path, key)

@@ -99,10 +99,21 @@ class DamageReport:
     def _load(self) -> None:
         """Take what is known from earlier, as far as it still holds."""
         try:
-            text = self.path.read_text(encoding='utf-8')
-        except OSError:
+            # a broken letter costs its own line alone
+            text = self.path.read_text(encoding='utf-8', errors='replace')
+            rows = list(csv.reader(io.StringIO(text)))
+        except FileNotFoundError:
             return
-        for row in csv.reader(io.StringIO(text)):
+        except (OSError, csv.Error) as error:
+            # what it lists is found damaged again, only later
+            _log.warning(
+                '%s cannot be read, so no file is skipped from the beginning (%s). '
+                'Delete it.',
+                self.path,
+                error,
+            )
+            return
+        for row in rows:
             if len(row) != len(_COLUMNS) or row[1] != _DAMAGED:
                 continue
             name, kind, size, time, reason = row

@@ -299,8 +299,14 @@ def _field(row: dict[str, str]) -> str:
 
 def _read_table(path: Path, targets: Sequence[str]) -> list[dict[str, str]]:
     """Read a table of targets and check what is used of it."""
-    with path.open(encoding='utf-8-sig', newline='') as stream:
-        rows = list(csv.DictReader(stream))
+    try:
+        with path.open(encoding='utf-8-sig', newline='') as stream:
+            rows = list(csv.DictReader(stream))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorruptFileError(
+            f'{path} is no table of text with commas ({error}). Copy or download it '
+            'again.'
+        ) from error
     if not rows:
         raise EmptyDataError(f'{path} lists no samples. Copy or download it again.')
     wanted = {'sample_index', 'company', 'field', *targets}

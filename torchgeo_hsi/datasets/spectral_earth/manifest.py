@@ -14,14 +14,13 @@ import logging
 import os
 import re
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from ..._typing import PathLike
 from ...errors import HSIWarning, OutputError
 from ...io._whole import write_whole
+from ...io.store.items import BROKEN
 
 #: Folder in the root for what this package keeps about the tree. Files that change in
 #: it leave the modification time of the root as it is, which the fingerprint needs.
@@ -361,6 +361,21 @@ def _save(path: Path, manifest: Manifest, fingerprint: dict[str, int]) -> None:
     write_whole(path, write, remedy)
 
 
+def _check(bases: int, locations: Any, files: Any, base: Any, starts: Any) -> None:
+    """Refuse arrays that do not fit together."""
+    arrays, count = (locations, files, base, starts), len(files)
+    kinds = ''.join(array.dtype.kind for array in arrays)
+    shapes = [array.shape for array in arrays]
+    if (
+        kinds != 'SSui'
+        or shapes != [(len(starts) - 1,), (count,), (count,), (len(starts),)]
+        or (starts[0], starts[-1]) != (0, count)
+        or (np.diff(starts) < 0).any()
+        or (count and base.max() >= bases)
+    ):
+        raise ValueError('its arrays do not fit together')
+
+
 def _load(path: Path, root: str) -> tuple[Manifest, dict[str, int]] | None:
     """Read a manifest; None if there is none, or none that can be read."""
     try:
@@ -372,9 +387,10 @@ def _load(path: Path, root: str) -> tuple[Manifest, dict[str, int]] | None:
                 key: file[key] for key in ('locations', 'files', 'base', 'starts')
             }
         kept = {str(base): int(time) for base, time in header['bases'].items()}
+        _check(len(kept), **arrays)
     except FileNotFoundError:
         return None
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+    except (OSError, *BROKEN, SyntaxError, TokenError):
         _log.warning('%s is damaged and is written again.', path)
         return None
     return Manifest(root, tuple(kept), **arrays), kept
