@@ -4,11 +4,10 @@
 """Kill every verb that writes, many times, and fill the disk under it.
 
 Each job is small and gives the same bytes each time. It is killed (SIGKILL) before its
-n-th change of files, in the middle of a write, and at random times; then the same command
-runs again, and its
-result is compared, byte by byte, with that of a run that nobody disturbed. After that,
-it runs where files cannot grow any more, and on a disk with little room. The baseline
-of everything is the undisturbed run of the same process.
+n-th change of files, in the middle of a write, and at random times; then the same
+command runs again, and its result is compared, byte by byte, with that of a run that
+nobody disturbed. After that, it runs where files cannot grow any more, and on a disk with
+little room. The baseline of everything is the undisturbed run of the same process.
 """
 
 import argparse

@@ -71,6 +71,7 @@ def report(found: list[tuple[Case, dict[str, Any]]]) -> dict[str, Any]:
         'to_read': outcomes[READ],
         'either': outcomes[EITHER],
         'read': read,
+        'refused': len(found) - read,
         'errors': dict(errors.most_common()),
         'bounds': {'seconds': SECONDS, 'mebibytes': MEBIBYTES},
         'slowest': _largest(found, 'seconds', 2),

@@ -7,7 +7,7 @@ Words are written here; numbers are places in the file, such as ``infer/ms/fast:
 file without an entry is shown as it is.
 """
 
-from . import land_cover, networks, physics, reading, restoration
+from . import land_cover, networks, physics, reading, restoration, robustness
 from .shown import Shown
 
 SHOWN: dict[str, Shown] = {
@@ -16,4 +16,5 @@ SHOWN: dict[str, Shown] = {
     **restoration.SHOWN,
     **land_cover.SHOWN,
     **physics.SHOWN,
+    **robustness.SHOWN,
 }
