@@ -242,7 +242,7 @@ def measure(folder: Path, quick: bool, seed: int) -> dict[str, Any]:
     Returns:
         Figures, with ``scene_crops_vs_torchgeo``.
     """
-    side, count, peers = (1024, 1, 8) if quick else (1024, 4, 24)
+    side, count, peers = (1024, 1, 5) if quick else (1024, 4, 24)
     image = simulate(folder, side, seed)
     archive = write_scenes(folder, image, next(iter(LAYOUTS)), count)
     with rasterio.open(image) as src:

@@ -324,7 +324,7 @@ def memory(root: Path, folder: Path, items: int) -> dict[str, Any]:
 def run(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run all parts."""
     rng = np.random.default_rng(args.seed)
-    number, rounds = (8, 2) if args.quick else (16, 8)
+    number, rounds = (4, 1) if args.quick else (16, 8)
     locations, samples, items = (
         (20_000, 40, 300) if args.quick else (400_000, 400, 10_000)
     )
