@@ -3,9 +3,10 @@
 
 """Run all benchmarks in their quick form, and print one table of what came out.
 
-Packages are imported once; each benchmark runs in a copy of this process, one after the
-other, so that none takes the cores of another. A quick form shows that a benchmark runs
-and what it measures; the figures to be quoted are in ``results/``.
+Packages are imported once; each benchmark runs in a copy of this process. Those that
+measure time run one after the other, so that none takes the cores of another; those that
+measure scores or memory then run in pairs. A quick form shows that a benchmark runs and
+what it measures; the figures to be quoted are in ``results/``.
 
 Run::
 
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +81,26 @@ IMPORTS = (
 )
 #: What an error says where the real scenes are not there, see CONTRIBUTING.md.
 REAL_DATA = ('TORCHGEO_HSI_DATA', 'enmap_potsdam')
+#: They measure scores or memory, whatever time that takes.
+UNTIMED = frozenset(
+    {
+        'block_split',
+        'crash',
+        'denoising_fine_tuning',
+        'denoising_quality',
+        'denoising_scene',
+        'fuzz',
+        'gas_retrieval',
+        'graph_augmentation',
+        'pansharpening_quality',
+        'pixel_classification',
+        'pixel_fine_tuning',
+        'potsdam',
+        'predict_memory',
+        'pretraining',
+        'superresolution_quality',
+    }
+)
 #: They publish weights, and need a checkpoint for it.
 LEFT_OUT = frozenset({'denoising_weights', 'superresolution_weights', 'run_all'})
 
@@ -104,7 +125,7 @@ def scripts() -> list[str]:
     )
 
 
-def _child(name: str, words: Sequence[str], output: str) -> None:
+def _child(name: str, words: Sequence[str], output: Path) -> None:
     """Run one script as the main program, with its output in a file."""
     os.setsid()
     file = os.open(output, os.O_WRONLY | os.O_TRUNC)
@@ -115,53 +136,94 @@ def _child(name: str, words: Sequence[str], output: str) -> None:
     sys.stderr = open(2, 'w', buffering=1, closefd=False)  # noqa: SIM115
     sys.path.insert(0, str(HERE))
     sys.argv = [str(HERE / f'{name}.py'), '--quick', *words]
+    code = 0
     try:
         runpy.run_path(sys.argv[0], run_name='__main__')
     except SystemExit as error:
         if isinstance(error.code, str):
             print(error.code)
-        sys.stdout.flush()
-        os._exit(error.code if isinstance(error.code, int) else bool(error.code))
+        code = error.code if isinstance(error.code, int) else int(bool(error.code))
     # whatever it is, the other benchmarks run
     except BaseException:  # noqa: BLE001
         traceback.print_exc()
-        os._exit(1)
+        code = 1
     sys.stdout.flush()
-    os._exit(0)
+    output.with_suffix('.cpu').write_text(str(sum(os.times()[:4])))
+    os._exit(code)
 
 
-def run(name: str, words: Sequence[str], limit: float, folder: str) -> Outcome:
-    """Run one benchmark in a copy of this process.
+class Run:
+    """A benchmark that runs in a copy of this process.
 
     Args:
         name: Name of the script.
         words: Its options beside ``--quick``.
         limit: Seconds after which it is ended.
         folder: Folder for what it prints.
-
-    Returns:
-        How it ended.
     """
-    output = Path(folder, f'{name}.txt')
-    output.touch()
-    before, start = os.times(), time.perf_counter()
-    process = multiprocessing.get_context('fork').Process(
-        target=_child, args=(name, words, str(output))
-    )
-    process.start()
-    process.join(limit)
-    state = 'ok' if process.exitcode == 0 else 'failed'
-    if process.is_alive():
-        # its own children, too
-        os.killpg(process.pid or 0, signal.SIGKILL)
-        process.join()
-        state = f'over {limit:g} s'
-    after, seconds = os.times(), time.perf_counter() - start
-    cpu = sum(after[2:4]) - sum(before[2:4])
-    text = output.read_text(errors='replace')
-    if state == 'failed' and any(word in text[-2000:] for word in REAL_DATA):
-        state = 'no data'
-    return Outcome(name, seconds, cpu, state, text)
+
+    def __init__(
+        self, name: str, words: Sequence[str], limit: float, folder: str
+    ) -> None:
+        """Start the benchmark; see the class for the arguments."""
+        self.name, self.limit = name, limit
+        self.output = Path(folder, f'{name}.txt')
+        self.output.touch()
+        self.start = time.perf_counter()
+        self.process = multiprocessing.get_context('fork').Process(
+            target=_child, args=(name, words, self.output)
+        )
+        self.process.start()
+
+    def is_over(self) -> bool:
+        """Whether it has ended, or has to be."""
+        running = self.process.is_alive()
+        return not running or time.perf_counter() - self.start > self.limit
+
+    def end(self) -> Outcome:
+        """Wait for the end, and say how it ended."""
+        self.process.join(max(self.limit - (time.perf_counter() - self.start), 0))
+        state = 'ok' if self.process.exitcode == 0 else 'failed'
+        if self.process.is_alive():
+            # its own children, too
+            os.killpg(self.process.pid or 0, signal.SIGKILL)
+            self.process.join()
+            state = f'over {self.limit:g} s'
+        seconds = time.perf_counter() - self.start
+        cpu = self.output.with_suffix('.cpu')
+        used = float(cpu.read_text()) if cpu.exists() else 0.0
+        text = self.output.read_text(errors='replace')
+        if state == 'failed' and any(word in text[-2000:] for word in REAL_DATA):
+            state = 'no data'
+        return Outcome(self.name, seconds, used, state, text)
+
+
+def run_all(
+    names: Sequence[str], words: Sequence[str], limit: float, folder: str
+) -> Iterator[Outcome]:
+    """Run benchmarks: those that measure time alone, the others in pairs.
+
+    Args:
+        names: Names of the scripts.
+        words: Their options beside ``--quick``.
+        limit: Seconds after which each is ended.
+        folder: Folder for what they print.
+
+    Yields:
+        How each ended.
+    """
+    for name in names:
+        if name not in UNTIMED:
+            yield Run(name, words, limit, folder).end()
+    waiting = [name for name in names if name in UNTIMED]
+    running: list[Run] = []
+    while waiting or running:
+        while waiting and len(running) < 2:
+            running.append(Run(waiting.pop(0), words, limit, folder))
+        time.sleep(0.1)
+        for one in [r for r in running if r.is_over()]:
+            running.remove(one)
+            yield one.end()
 
 
 def last_line(text: str) -> dict[str, Any] | None:
@@ -223,21 +285,23 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument('--limit', type=float, default=180.0, help='seconds for each')
     options, words = parser.parse_known_args(args)
     start = time.perf_counter()
+    # two threads for each would fight over the same cores
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
     for module in IMPORTS:
         import_module(module)
     print(f'imports {time.perf_counter() - start:.1f} s', flush=True)
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.only:
-            outcome = run(name, words, options.limit, folder)
+        for outcome in run_all(options.only, words, options.limit, folder):
             outcomes.append(outcome)
             print(
-                f'{name} {outcome.state} {outcome.seconds:.1f} s '
+                f'{outcome.name} {outcome.state} {outcome.seconds:.1f} s '
                 f'({outcome.cpu:.1f} s of CPU)',
                 flush=True,
             )
             if outcome.state not in ('ok', 'no data'):
                 print('\n'.join(outcome.text.splitlines()[-15:]), flush=True)
+    outcomes.sort(key=lambda outcome: outcome.name)
     print(f'\n{"benchmark":<24}{"wall s":>8}{"CPU s":>8}  {"state":<11}headline')
     for outcome in outcomes:
         text = headline(outcome.name, last_line(outcome.text))

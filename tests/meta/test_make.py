@@ -117,6 +117,7 @@ def run_all() -> ModuleType:
 def test_every_benchmark_is_in_the_table(run_all: ModuleType) -> None:
     assert set(run_all.HEADLINES) <= set(run_all.scripts())
     assert set(run_all.scripts()) <= set(run_all.HEADLINES)
+    assert set(run_all.scripts()) > run_all.UNTIMED
 
 
 def test_headline_of_a_result(run_all: ModuleType) -> None:
@@ -131,6 +132,6 @@ def test_headline_of_a_result(run_all: ModuleType) -> None:
 
 
 def test_a_benchmark_that_fails(run_all: ModuleType, tmp_path: Path) -> None:
-    outcome = run_all.run('there_is_none', (), 60.0, str(tmp_path))
+    outcome = run_all.Run('there_is_none', (), 60.0, str(tmp_path)).end()
     assert outcome.state == 'failed'
     assert 'there_is_none.py' in outcome.text
