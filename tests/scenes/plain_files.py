@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from affine import Affine
+from helpers.tiffs import profile_of
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -41,18 +42,9 @@ def cube(dtype: str = 'int16') -> NDArray[Any]:
 
 
 def write(path: Path, values: NDArray[Any], **options: Any) -> Path:
-    count, height, width = values.shape
-    profile = {
-        'driver': 'GTiff',
-        'count': count,
-        'height': height,
-        'width': width,
-        'dtype': values.dtype,
-        'crs': 'EPSG:32633',
-        'transform': Affine(30, 0, 4e5, 0, -30, 5e6),
-        'photometric': 'minisblack',
-    }
-    with rasterio.open(path, 'w', **{**profile, **options}) as dst:
+    place = Affine(30, 0, 4e5, 0, -30, 5e6)
+    options = {'transform': place, 'photometric': 'minisblack'} | options
+    with rasterio.open(path, 'w', **profile_of(values, **options)) as dst:
         dst.write(values)
     return path
 
