@@ -231,7 +231,7 @@ def test_malformed_results_are_errors(
 
 @pytest.mark.usefixtures('extensions')
 def test_drawing_shows_each_room_and_what_it_imports() -> None:
-    from architecture import PURPOSES, arrows, draw, find_rooms, levels
+    from rooms import PURPOSES, arrows, draw, find_rooms, levels
 
     rooms = find_rooms()
     assert set(rooms) == set(PURPOSES)
