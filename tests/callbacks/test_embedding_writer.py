@@ -100,10 +100,7 @@ def test_rows(tmp_path: Path) -> None:
     assert 'wavelength' not in table.column_names
     assert table.column('valid').to_pylist()[5:8] == [0, 0.75, 1]
     rows = table.column('embedding').to_pylist()
-    assert (
-        str(table.schema.field('embedding').type)
-        == 'fixed_size_list<element: float>[3]'
-    )
+    assert str(table.schema.field('embedding').type) == 'list<element: float>'
     assert rows[5] is None
     want = [[i, np.float32(i / 3), -i] for i in range(23) if i != 5]
     np.testing.assert_allclose([row for row in rows if row], want, rtol=1e-6)
@@ -231,6 +228,22 @@ def test_columns_that_change(tmp_path: Path) -> None:
 
     with pytest.raises(MetadataError, match=r'other columns.*label'):
         run(tmp_path / 'embeddings.parquet', Changes())
+
+
+def test_features_that_change(tmp_path: Path) -> None:
+    class Changes(Means):
+        def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+            found = super().predict_step(batch, batch_idx)
+            if batch_idx == 2:
+                found['embedding'] = found['embedding'][:, :2]
+            return found
+
+    path = tmp_path / 'embeddings.parquet'
+    with pytest.raises(MetadataError, match=r'of 3 features.* got 2\.'):
+        make_trainer(tmp_path, EmbeddingWriter(path)).predict(
+            Changes(), DataLoader(Images(), batch_size=4)
+        )
+    assert not path.exists()
 
 
 @pytest.fixture

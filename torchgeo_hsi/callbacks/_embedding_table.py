@@ -109,9 +109,10 @@ def make_table(
     """
     pyarrow = import_pyarrow()
     fields = {name: pyarrow.array(values) for name, values in columns.items()}
-    fields['embedding'] = pyarrow.FixedSizeListArray.from_arrays(
-        pyarrow.array(embedding.reshape(-1)),
-        embedding.shape[1],
+    # not lists of a fixed size: pyarrow 25 and older cannot read these with nulls back
+    fields['embedding'] = pyarrow.ListArray.from_arrays(
+        np.append(0, np.cumsum(known) * embedding.shape[1]).astype(np.int32),
+        embedding[known].reshape(-1),
         mask=pyarrow.array(~known),
     )
     if geometry is not None:

@@ -110,6 +110,7 @@ class EmbeddingWriter(FileWriter[TableWriter]):
         self.row_group_size = row_group_size
         self.compress = compress
         self._dataset: Any = None
+        self._features: int | None = None
         self._lost = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -120,6 +121,7 @@ class EmbeddingWriter(FileWriter[TableWriter]):
 
     def _open(self, trainer: Trainer, folder: Path) -> TableWriter:
         self._dataset = predict_dataset(trainer)
+        self._features = None
         self._lost = 0
         part = folder / f'{trainer.global_rank:05}.parquet'
         return TableWriter(part, self.row_group_size, self.compress)
@@ -194,6 +196,13 @@ class EmbeddingWriter(FileWriter[TableWriter]):
                 f'Expected embeddings of shape (B, F) as {self.key!r} of the prediction, '
                 f'got {found or type(values).__name__}. Set predict: image of the task, '
                 'or name the entry with key.'
+            )
+        self._features = self._features or values.shape[1]
+        if values.shape[1] != self._features:
+            raise MetadataError(
+                f'Expected embeddings of {self._features} features, as in the first '
+                f'batch, got {values.shape[1]}. Write those of another network to '
+                'another file.'
             )
         array: NDArray[np.float32] = values.detach().cpu().float().numpy()
         return array
