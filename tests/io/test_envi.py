@@ -223,6 +223,25 @@ def test_bad_scales_are_told(tmp_path: Path, field: str, text: str) -> None:
     assert ENVIReader(header, scale=2.0).info.gain == (2.0,) * 6
 
 
+def test_a_bad_ignore_value_is_told(tmp_path: Path) -> None:
+    fields = {'data ignore value': 'minus one'}
+    header = write_envi(tmp_path / 'c.dat', make_cube(), fields=fields)
+    match = r"'data ignore value' of .*c\.hdr is left out: 'minus one' .*nodata="
+    with pytest.warns(HSIWarning, match=match) as caught:
+        reader = ENVIReader(header)
+    assert caught[0].filename == __file__
+    assert reader.info.nodata is None
+    assert ENVIReader(header, nodata=-1).info.nodata == -1
+
+
+@pytest.mark.parametrize('text', ['NaN', '-Inf', ''])
+def test_what_is_never_data_needs_no_ignore_value(tmp_path: Path, text: str) -> None:
+    fields = {'data ignore value': text}
+    header = write_envi(tmp_path / 'c.dat', make_cube('f4'), fields=fields)
+    # warnings are errors here
+    assert ENVIReader(header).info.nodata is None
+
+
 def test_truncated_data(tmp_path: Path) -> None:
     path = tmp_path / 'cube.dat'
     write_envi(path, make_cube(), skip=10)

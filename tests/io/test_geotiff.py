@@ -17,6 +17,7 @@ from rasterio.windows import Window
 from torchgeo_hsi.errors import (
     BandMismatchError,
     CorruptFileError,
+    HSIWarning,
     MetadataError,
     UnitError,
 )
@@ -201,6 +202,43 @@ def test_list_in_the_tags_of_the_file(tmp_path: Path) -> None:
             reader.info.bands.wavelength, np.array(CENTRES) / 1e3
         )
         assert reader.info.bands.good.tolist() == [True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ('level', 'widths', 'why'),
+    [
+        (None, ('7', 'wide', '9', '10'), 'not all are finite'),
+        (None, ('nan', 'nan', 'nan', 'nan'), 'not all are finite'),
+        (None, ('7', '8', '', '10'), 'there are 3 for 4 bands'),
+        ('IMAGERY', ('0.01', '0.01', '0.01', 'unknown'), 'not all are finite'),
+        ('ENVI', ('7', '8', 'Inf', '10'), 'not all are finite'),
+        ('ENVI', ('7', '8', '9'), 'there are 3 for 4 bands'),
+    ],
+)
+def test_bad_widths_are_told(
+    tmp_path: Path, level: str | None, widths: tuple[str, ...], why: str
+) -> None:
+    path = tmp_path / 'cube.tif'
+    write(path)
+    if level == 'ENVI':
+        # lists in the tags of the whole file
+        with rasterio.open(path, 'r+') as dst:
+            lists = {'wavelength': CENTRES, 'fwhm': widths}
+            texts = {k: f'{{{", ".join(map(str, v))}}}' for k, v in lists.items()}
+            dst.update_tags(ns='ENVI', wavelength_units='nm', **texts)
+    elif level == 'IMAGERY':
+        centres = [centre / 1e3 for centre in CENTRES]
+        tag(path, level, CENTRAL_WAVELENGTH_UM=centres, FWHM_UM=widths)
+    else:
+        tag(path, wavelength=CENTRES, fwhm=widths, wavelength_units=['nm'] * 4)
+    with pytest.warns(HSIWarning, match=rf'cube\.tif are left out: .*{why}.*fwhm='):
+        reader = GeoTIFFReader(path)
+    assert reader.info.bands is not None
+    assert reader.info.bands.fwhm is None
+    # what the caller says needs no widths of the file
+    with GeoTIFFReader(path, fwhm=[0.02] * 4) as given:
+        assert given.info.bands is not None
+        np.testing.assert_allclose(given.info.bands.fwhm, 0.02)
 
 
 def test_a_missing_unit_is_never_guessed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ Format: https://www.nv5geospatialsoftware.com/docs/ENVIHeaderFiles.html
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from rasterio.errors import CRSError
 from .._typing import FloatArray
 from ..errors import CorruptFileError, HSIWarning, MetadataError
 from ._files import check_file, shorten, siblings
-from ._spectral import FileBands, numbers, unreadable
+from ._spectral import FileBands, numbers, stated_widths, unreadable
 
 _DTYPES = {
     1: 'u1',
@@ -228,14 +228,13 @@ def file_bands(fields: Header, count: int) -> FileBands:
     good = _column(fields, 'bbl', count)
     listed = items(fields, 'wavelength')
     centres = numbers(listed)
-    stated = items(fields, 'fwhm')
-    widths = numbers(stated)
+    widths, left_out = stated_widths(items(fields, 'fwhm'))
     return FileBands(
         wavelength=centres,
         unreadable=unreadable(listed) if centres is None else None,
         unit=unit,
         fwhm=widths,
-        left_out='not all are finite numbers' if stated and widths is None else None,
+        left_out=left_out,
         good=None if good is None else good > 0,
         names=tuple(items(fields, 'band names')),
     )
@@ -263,7 +262,13 @@ def scale_of(fields: Header, path: str) -> tuple[FloatArray | None, FloatArray |
     factor = reflectance_scale(fields)
     if factor is not None:
         return np.array([1e4 * factor]), None
-    _warn_of_scale(fields, path)
+    _warn_left_out(
+        fields,
+        path,
+        _useless_scales(fields),
+        'finite number other than 0. Without it, numbers count as they are stored',
+        'scale= (1 if the numbers are right)',
+    )
     for prefix, scale in _SCALED.items():
         gain = numbers(items(fields, f'{prefix} gain values'))
         offset = numbers(items(fields, f'{prefix} offset values'))
@@ -275,22 +280,54 @@ def scale_of(fields: Header, path: str) -> tuple[FloatArray | None, FloatArray |
     return None, None
 
 
-def _warn_of_scale(fields: Header, path: str) -> None:
-    """Warn of scales that are left out: numbers would count as unscaled, unnoticed."""
+def _useless_scales(fields: Header) -> list[str]:
+    """List the scales that say nothing, in a header without a reflectance scale."""
     lists = [f'{kind} {what} values' for kind in _SCALED for what in ('gain', 'offset')]
     left_out = [
         name
         for name in lists
         if fields.get(name) and numbers(items(fields, name)) is None
     ]
-    left_out += (
+    return left_out + (
         ['reflectance scale factor'] if fields.get('reflectance scale factor') else []
     )
-    for name in left_out:
+
+
+def ignore_value(fields: Header, path: str) -> float | None:
+    """Return the value of pixels without data; warn of one that is no number.
+
+    NaN and infinity are never data, so nothing is lost with them.
+
+    Args:
+        fields: The header.
+        path: Its file, for messages.
+
+    Returns:
+        A finite number, or None.
+    """
+    name = 'data ignore value'
+    try:
+        value = float(fields.get(name) or 'nan')
+    except ValueError:
+        _warn_left_out(
+            fields,
+            path,
+            [name],
+            'number. Without it, all numbers count as data',
+            'nodata= (NaN if there is none)',
+        )
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _warn_left_out(
+    fields: Header, path: str, names: Iterable[str], what: str, remedy: str
+) -> None:
+    """Warn of fields that are left out: pixels would be taken for others, unnoticed."""
+    for name in names:
         warnings.warn(
-            f'{name!r} of {path} is left out: {shorten(fields[name])!r} is no finite '
-            'number other than 0. Without it, numbers count as they are stored. Correct '
-            'the header, or pass scale= (1 if the numbers are right).',
+            f'{name!r} of {path} is left out: {shorten(fields[name])!r} is no {what}. '
+            f'Correct the header, or pass {remedy}.',
             HSIWarning,
             stacklevel=4,
         )

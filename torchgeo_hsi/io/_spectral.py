@@ -77,6 +77,22 @@ def numbers(values: Sequence[object]) -> FloatArray | None:
     return array if array.size and np.isfinite(array).all() else None
 
 
+def stated_widths(values: Sequence[object]) -> tuple[FloatArray | None, str | None]:
+    """Read band widths, and tell why those that a file states are of no use.
+
+    Args:
+        values: Texts or numbers; None for a band that has none.
+
+    Returns:
+        The widths, as many as there are, so that too few are noticed; and the reason.
+        None and None if there are none.
+    """
+    stated = [value for value in values if value is not None]
+    widths = numbers(stated)
+    why = 'not all are finite numbers' if stated and widths is None else None
+    return widths, why
+
+
 def spectral_axis(
     path: str,
     count: int,

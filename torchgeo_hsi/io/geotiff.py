@@ -24,7 +24,7 @@ from ._gdal import GDAL_ERRORS, gdal_errors, unplaced
 from ._raster_extras import RasterExtras, read_extras
 from ._raster_mask import RasterMask
 from ._scale import check_scale, declared, uniform
-from ._spectral import FileBands, numbers, spectral_axis, unreadable
+from ._spectral import FileBands, numbers, spectral_axis, stated_widths, unreadable
 from ._tiff_regions import Put, TIFFRegions
 from .base import CubeInfo, CubeReader
 
@@ -331,18 +331,20 @@ def read_tags(src: DatasetReader) -> FileBands:
     wavelength = numbers([_first(band, _WAVELENGTH) for band in tags])
     if wavelength is not None:
         units = {_first(band, _UNIT) for band in tags} - {None, ''}
+        widths, why = stated_widths([band.get('fwhm') or None for band in tags])
         return FileBands(
             wavelength=wavelength,
             unit=str(units.pop()) if len(units) == 1 else None,
-            fwhm=numbers([_first(band, ('fwhm',)) for band in tags]),
+            fwhm=widths,
             good=flags,
             names=names,
+            left_out=why,
         )
     imagery = [_lower(src.tags(i + 1, ns='IMAGERY')) for i in range(src.count)]
     wavelength = numbers([band.get('central_wavelength_um') for band in imagery])
     if wavelength is not None:
-        fwhm = numbers([band.get('fwhm_um') for band in imagery])
-        return FileBands(wavelength, 'um', fwhm, flags, names)
+        widths, why = stated_widths([band.get('fwhm_um') or None for band in imagery])
+        return FileBands(wavelength, 'um', widths, flags, names, left_out=why)
     return _whole_file_tags(src, flags, names)
 
 
@@ -354,21 +356,26 @@ def _whole_file_tags(src: DatasetReader, good: Any, names: Any) -> FileBands:
         each = [_first(_lower(src.tags(i + 1)), _WAVELENGTH) for i in range(src.count)]
         return FileBands(good=good, names=names, unreadable=unreadable(each))
     flags = _list(tags.get('bbl'), src.count)
+    widths, why = stated_widths(_items(tags.get('fwhm')))
     return FileBands(
         wavelength=wavelength,
         unit=_first(tags, _UNIT),
-        fwhm=_list(tags.get('fwhm'), src.count),
+        fwhm=widths,
         good=good if flags is None else flags > 0,
         names=names,
+        left_out=why,
     )
 
 
 def _list(text: str | None, count: int) -> Any:
     """Read ``{1, 2, 3}``; None unless there is one number for each band."""
-    if not text:
-        return None
-    values = numbers(text.strip().strip('{}').split(','))
+    values = numbers(_items(text))
     return values if values is not None and len(values) == count else None
+
+
+def _items(text: str | None) -> list[str]:
+    inner = (text or '').strip().strip('{}').strip()
+    return inner.split(',') if inner else []
 
 
 def _lower(tags: dict[str, str]) -> dict[str, str]:

@@ -40,7 +40,7 @@ class TestFailures:
             resource.setrlimit(resource.RLIMIT_FSIZE, old)
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize('step', ['check_blocks', 'write_metadata'])
+    @pytest.mark.parametrize('step', ['check_blocks', 'write_metadata', 'os.fsync'])
     def test_failure_at_the_end_keeps_the_old_product(
         self,
         tmp_path: Path,
@@ -54,7 +54,7 @@ class TestFailures:
         def full(*_: Any) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(enmap_writer, step, full)
+        monkeypatch.setattr(f'{enmap_writer.__name__}.{step}', full)
         with pytest.raises(OutputError, match=r'No space left.*GiB are free'):
             write_enmap_l2a(folder, 0 * image, bands(), *PLACE, overwrite=True)
         assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
