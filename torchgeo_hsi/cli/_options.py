@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import UnknownNameError
-from ._arguments import Decorator
+from ._arguments import Decorator, with_options
 from ._complete import begin, complete_devices, complete_gases, complete_models
 from ._configs import find_config, list_configs
 from ._output import quiet
@@ -141,6 +141,18 @@ compress_option = click.option(
     metavar='NAME',
     type=click.Choice(COMPRESSIONS, case_sensitive=False),
     help='Compression of the GeoTIFF: deflate, zstd, lzw, lzma or none.',
+)
+
+#: The end of a verb whose scores are worth a file, and a picture.
+outcome_options = with_options(
+    (
+        report_option,
+        figure_option,
+        overwrite_option,
+        dry_run_option,
+        json_option,
+        quiet_option,
+    )
 )
 
 
@@ -336,6 +348,9 @@ ignore_option = click.option(
     callback=parse_ignore,
     help='Code of pixels without a label, or none.',
 )
+
+#: How a label map is read: the verb gets *label_key* and *ignore*.
+label_options = with_options((label_key_option, ignore_option))
 
 column_option = click.option(
     '--column', metavar='NAME', help='Column of a vector file that names the class.'

@@ -27,16 +27,10 @@ from ._opening import check_path, read_opening
 from ._options import (
     column_option,
     device_option,
-    dry_run_option,
-    figure_option,
     guard_option,
-    ignore_option,
-    json_option,
-    label_key_option,
+    label_options,
     open_option,
-    overwrite_option,
-    quiet_option,
-    report_option,
+    outcome_options,
     seed_option,
     set_option,
     window_option,
@@ -75,8 +69,7 @@ _OPTIONS = (
     ),
     guard_option,
     column_option,
-    label_key_option,
-    ignore_option,
+    label_options,
     click.option(
         '--classes',
         metavar='CODE|NAME,...',
@@ -107,12 +100,7 @@ _OPTIONS = (
     ),
     seed_option,
     device_option,
-    report_option,
-    figure_option,
-    overwrite_option,
-    dry_run_option,
-    json_option,
-    quiet_option,
+    outcome_options,
 )
 
 

@@ -17,16 +17,10 @@ from ._arguments import FiniteRange, with_options
 from ._opening import check_path
 from ._options import (
     column_option,
-    dry_run_option,
-    figure_option,
     guard_option,
-    ignore_option,
-    json_option,
-    label_key_option,
+    label_options,
     least_option,
-    overwrite_option,
-    quiet_option,
-    report_option,
+    outcome_options,
     seed_option,
     window_option,
 )
@@ -109,16 +103,10 @@ _OPTIONS = (
         metavar='FOLDER',
         help='Folder with the label map of each patch, by the same name.',
     ),
-    label_key_option,
-    ignore_option,
+    label_options,
     least_option,
     seed_option,
-    report_option,
-    figure_option,
-    overwrite_option,
-    dry_run_option,
-    json_option,
-    quiet_option,
+    outcome_options,
 )
 
 
