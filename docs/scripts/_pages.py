@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.spatial import KDTree
 
 DOCS = Path(__file__).resolve().parents[1]
 BENCHMARKS = DOCS.parent / 'benchmarks'
@@ -62,7 +64,7 @@ def few_colors(image: Image.Image, colors: int, like: Image.Image) -> Image.Imag
     color of its neighbor.
 
     Args:
-        image: The image.
+        image: The image, of mode RGB.
         colors: Size of the palette.
         like: The image before it was resized, which has no mixed colors at edges.
 
@@ -80,9 +82,15 @@ def few_colors(image: Image.Image, colors: int, like: Image.Image) -> Image.Imag
         ):
             kept.append(color)
     rest = image.quantize(colors - len(kept)).getpalette() or []
-    palette = Image.new('P', (1, 1))
-    palette.putpalette([*(v for color in kept for v in color), *rest])
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+    palette = np.array([*(v for color in kept for v in color), *rest], dtype=np.uint8)
+    shades, places = np.unique(
+        np.asarray(image).reshape(-1, 3), axis=0, return_inverse=True
+    )
+    # Pillow takes any color of the palette that is about as near, and white turns gray
+    nearest = KDTree(palette.reshape(-1, 3)).query(shades)[1].astype(np.uint8)
+    result = Image.fromarray(nearest[places].reshape(image.height, image.width))
+    result.putpalette(palette.tobytes())
+    return result
 
 
 def save_small(

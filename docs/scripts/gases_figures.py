@@ -58,9 +58,9 @@ def draw_absorption() -> Figure:
         x, y = bands.wavelength[order], 100 * lost.numpy()[order]
         axis.plot(x, y, '.-', color='#0072b2', ms=4, lw=0.8)
         axis.set_title(f'{gas.title}, {column:,.0f} ppm m', fontsize=10, loc='left')
-        axis.set(xlim=(1.4, 2.47), xlabel='wavelength (µm)')
+        axis.set(xlim=(1.4, 2.47), xlabel='Wavelength (µm)')
         axis.spines[['top', 'right']].set_visible(False)
-    axes[0].set_ylabel('light lost (%)')
+    axes[0].set_ylabel('Light lost (%)')
     return figure
 
 

@@ -81,7 +81,7 @@ def draw_resampling(result: dict) -> Figure:
         if name in ('SRF resampling', 'series'):
             found = method(noisy[row][None])[0]
             left.plot(target.wavelength, found, color=COLORS[name], lw=1.4, label=name)
-    left.set_xlabel('wavelength in µm', fontsize=9)
+    left.set_xlabel('Wavelength (µm)', fontsize=9)
     left.legend(frameon=False, fontsize=8)
     tidy(left, 'Reflectance of one pixel')
     for k, (name, color) in enumerate(COLORS.items()):
@@ -125,21 +125,21 @@ def draw_derivatives() -> Figure:
         label='truth',
     )  # fmt: skip
     left.plot(wavelength, found, color='#0072b2', lw=1.6, label='series, 10 nm')
-    left.set_xlabel('wavelength in µm', fontsize=9)
+    left.set_xlabel('Wavelength (µm)', fontsize=9)
     left.legend(frameon=False, fontsize=9)
     tidy(left, 'Slope of a spectrum of bare soil, per µm')
     position = red_edge_map()
-    picture = right.imshow(position, cmap='viridis', vmin=725, vmax=740)
+    picture = right.imshow(position, cmap='viridis', vmin=0.725, vmax=0.74)
     right.set_xticks([])
     right.set_yticks([])
     right.set_title('Red edge of EnMAP tiles of Potsdam', fontsize=10, loc='left')
     bar = figure.colorbar(picture, ax=right, shrink=0.85, extend='both')
-    bar.set_label('steepest at (nm)', fontsize=9)
+    bar.set_label('Steepest at (µm)', fontsize=9)
     return figure
 
 
 def red_edge_map() -> np.ndarray:
-    """Find the red edge of vegetation in real EnMAP tiles, in nanometres."""
+    """Find the red edge of vegetation in real EnMAP tiles, in micrometres."""
     from _series_spectra import DATA
 
     from torchgeo_hsi.datasets import EnMAPL2A
@@ -153,7 +153,7 @@ def red_edge_map() -> np.ndarray:
     image = image[: len(bands)] / 1e4
     red, near = image[bands.nearest(0.665)], image[bands.nearest(0.85)]
     green = ((near - red) / (near + red) > 0.5) & sample['valid'].bool()
-    position = 1000 * red_edge_position(image, bands, smoothness=0.008)
+    position = red_edge_position(image, bands, smoothness=0.008)
     return np.ma.masked_array(position.numpy(), ~green.numpy())
 
 
