@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import numpy as np
+import pytest
 import torch
 from affine import Affine
 from helpers.trainers import quiet_trainer
@@ -25,6 +26,12 @@ UTM33 = CRS.from_epsg(32633)
 WAVELENGTH = torch.tensor([0.41824, 0.56, 0.64, 0.85, 2.4453])
 FWHM = torch.tensor([0.0065, 0.007, 0.007, 0.008, 0.01])
 HEIGHT, WIDTH = 101, 83
+
+#: Marks of tests of a writer, which hear of Lightning what does not matter here.
+QUIET = [
+    pytest.mark.filterwarnings('ignore:.*does not have many workers'),
+    pytest.mark.filterwarnings('ignore:.*infer the batch indices'),
+]
 
 
 class Cubes(RasterDataset):

@@ -17,6 +17,7 @@ from affine import Affine
 from callbacks.cube_scenes import (
     FWHM,
     HEIGHT,
+    QUIET,
     TRANSFORM,
     UTM33,
     WAVELENGTH,
@@ -42,10 +43,7 @@ from torchgeo_hsi.errors import MetadataError, OutputError
 from torchgeo_hsi.io import open_cube
 from torchgeo_hsi.io.cog import write_cog
 
-pytestmark = [
-    pytest.mark.filterwarnings('ignore:.*does not have many workers'),
-    pytest.mark.filterwarnings('ignore:.*infer the batch indices'),
-]
+pytestmark = QUIET
 
 
 @pytest.mark.parametrize(

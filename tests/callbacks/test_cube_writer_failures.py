@@ -14,6 +14,7 @@ import pytest
 import rasterio
 import torch
 from callbacks.cube_scenes import (
+    QUIET,
     TRANSFORM,
     UTM33,
     WAVELENGTH,
@@ -41,10 +42,7 @@ from torchgeo_hsi.errors import (
 )
 from torchgeo_hsi.io.cog import CubeWriter, write_cog
 
-pytestmark = [
-    pytest.mark.filterwarnings('ignore:.*does not have many workers'),
-    pytest.mark.filterwarnings('ignore:.*infer the batch indices'),
-]
+pytestmark = QUIET
 
 
 class TestFailures:

@@ -15,6 +15,7 @@ import torch
 import yaml
 from callbacks.cube_scenes import (
     HEIGHT,
+    QUIET,
     WIDTH,
     Pixelwise,
     SceneData,
@@ -28,10 +29,7 @@ from torchgeo.tasks import PixelwiseRegression, SemanticSegmentation
 
 from torchgeo_hsi.callbacks import GeoTIFFCubeWriter
 
-pytestmark = [
-    pytest.mark.filterwarnings('ignore:.*does not have many workers'),
-    pytest.mark.filterwarnings('ignore:.*infer the batch indices'),
-]
+pytestmark = QUIET
 
 
 @pytest.mark.parametrize('task', ['multiclass', 'binary'])

@@ -5,9 +5,7 @@
 
 import io
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -24,14 +22,7 @@ from torchgeo_hsi.main import main
 ROOT = Path(__file__).parents[2]
 BANDS = ['B10', 'B30', 'B48', 'B72', 'B150']
 
-
-@pytest.fixture(autouse=True, scope='module')
-def environment() -> Iterator[None]:
-    """Put back what torchgeo's command and Lightning set for the whole process."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+pytestmark = pytest.mark.usefixtures('environment')
 
 
 def call(*words: str | Path) -> tuple[int, str, str]:

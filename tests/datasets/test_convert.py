@@ -307,7 +307,7 @@ def test_shards_that_cannot_be_written(
     assert report.checksum == undisturbed.checksum
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures('converter')
 def test_a_worker_is_killed_in_the_middle(
     tmp_path: Path, undisturbed: ConversionReport
 ) -> None:
@@ -322,9 +322,13 @@ def test_a_worker_is_killed_in_the_middle(
                 os.kill(os.getpid(), signal.SIGKILL)
             return samples[index]
 
+    import dask
+
     parent, once = os.getpid(), tmp_path / 'once'
     samples = [make_sample(index) for index in range(30)]
-    report = convert(Once(), tmp_path / 'store', workers=2, retries=0)
+    # three times the import of torch, if each worker began with nothing
+    with dask.config.set({'distributed.worker.multiprocessing-method': 'forkserver'}):
+        report = convert(Once(), tmp_path / 'store', workers=2, retries=0)
     assert once.exists()
     assert report.failures == report.missing == ()
     assert done_shards(report.path) == done_shards(undisturbed.path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustness.bench import Bench, hidden, result, same
-from robustness.killing import Ended
+from robustness.killing import Ended, contents
 
 #: Size of a small disk in bytes.
 _SIZE = 16 * 2**20
@@ -99,7 +99,6 @@ def try_rooms(bench: Bench, disk: Path, rooms: list[int]) -> Iterator[Refusal]:
         for was_old in (False, True):
             if was_old and bench.job.goes_on:
                 continue
-            ballast.unlink(missing_ok=True)
             shutil.rmtree(bench.out, ignore_errors=True)
             bench.out.mkdir()
             if was_old:
@@ -108,15 +107,15 @@ def try_rooms(bench: Bench, disk: Path, rooms: list[int]) -> Iterator[Refusal]:
             with ballast.open('wb') as file:
                 os.posix_fallocate(file.fileno(), 0, max(free - room, 1))
             ended = bench.run(again=was_old)
+            ballast.unlink()
             yield judge(bench, room, was_old, ended)
-    ballast.unlink(missing_ok=True)
 
 
 def judge(bench: Bench, room: int, was_old: bool, ended: Ended) -> Refusal:
     """See what a job left on a full disk, and whether what it said helps.
 
     Args:
-        bench: The job.
+        bench: The job; one that goes on does so, with room enough by now.
         room: Bytes that there were.
         was_old: Whether there was a result before.
         ended: How the job ended.
@@ -136,6 +135,10 @@ def judge(bench: Bench, room: int, was_old: bool, ended: Ended) -> Refusal:
             bad = [n for n in found if not same(n, found[n], bench.expected[n])]
             if bad:
                 trouble.append(f'half written: {bad}')
+        # a store that is not finished has whole files, too
+        parts = {n: c for n, c in contents(bench.out).items() if n not in found}
+        if bad := [n for n in parts if parts[n] != bench.expected.get(n)]:
+            trouble.append(f'half written in a store: {bad}')
     if (was_old or not ended.status) and found.keys() != bench.expected.keys():
         trouble.append('results are missing')
     if was_old or not ended.status:
@@ -149,4 +152,18 @@ def judge(bench: Bench, room: int, was_old: bool, ended: Ended) -> Refusal:
     rest = [name for name in hidden(bench.out) if name.endswith('.part')]
     if rest:
         trouble.append(f'left: {rest}')
+    if bench.job.goes_on and ended.status:
+        trouble += _go_on(bench)
     return Refusal(room, was_old, ended.status, ended.said, '; '.join(trouble))
+
+
+def _go_on(bench: Bench) -> list[str]:
+    """Run a job again after a full disk, and see whether its result is as ever."""
+    ended = bench.run()
+    if ended.status:
+        return [f'does not go on: {ended.said}']
+    found = result(bench.out)
+    if found.keys() != bench.expected.keys():
+        return ['goes on, and results are missing']
+    other = [n for n in found if not same(n, found[n], bench.expected[n])]
+    return [f'goes on, and gives another {other}'] if other else []

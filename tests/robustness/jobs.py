@@ -200,7 +200,9 @@ JOBS = {
     'embeddings': Job(lambda folder: None, embed),
     'convert': Job(lambda folder: None, convert, shards_done, True),
     'convert scenes': Job(
-        lambda folder: SimulatedEnMAP(folder / 'one', size=32, seed=1), _convert_scenes
+        lambda folder: SimulatedEnMAP(folder / 'one', size=32, seed=1),
+        _convert_scenes,
+        goes_on=True,
     ),
     'restore denoise': Job(
         _write_cube,

@@ -11,9 +11,9 @@ import rasterio
 from affine import Affine
 from helpers.tiffs import profile_of
 from numpy.typing import NDArray
+from scenes.scene_files import stored
 from torch import Tensor, nn
 
-from tests.scenes.scene_files import stored
 from torchgeo_hsi.scenes import restore_scene
 
 BANDS, HEIGHT, WIDTH = 5, 40, 36

@@ -13,9 +13,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
-from torch import Tensor, nn
-
-from tests.scenes.plain_files import (
+from scenes.plain_files import (
     BANDS,
     HEIGHT,
     NODATA,
@@ -25,7 +23,9 @@ from tests.scenes.plain_files import (
     restore,
     write,
 )
-from tests.scenes.scene_files import stored
+from scenes.scene_files import stored
+from torch import Tensor, nn
+
 from torchgeo_hsi.errors import EmptyDataError
 from torchgeo_hsi.io import open_cube
 from torchgeo_hsi.scenes import restore_scene

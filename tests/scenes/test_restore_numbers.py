@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-
-from tests.scenes.plain_files import (
+from scenes.plain_files import (
     BANDS,
     HEIGHT,
     NODATA,
@@ -24,6 +22,8 @@ from tests.scenes.plain_files import (
     restore,
     write,
 )
+from torch import Tensor, nn
+
 from torchgeo_hsi.errors import EmptyDataError, NotFiniteError, OutputError
 from torchgeo_hsi.layers import SceneModel, ScenePool
 from torchgeo_hsi.models import get_model

@@ -10,17 +10,9 @@ import numpy as np
 import pytest
 import rasterio
 import scipy.io
+from scenes.scene_files import BANDS, NODATA, Centered, Identity, cube, stored, write
 from torch import Tensor, nn
 
-from tests.scenes.scene_files import (
-    BANDS,
-    NODATA,
-    Centered,
-    Identity,
-    cube,
-    stored,
-    write,
-)
 from torchgeo_hsi.errors import (
     BandMismatchError,
     EmptyDataError,

@@ -12,9 +12,7 @@ import rasterio
 import scipy.io
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from tests.scenes.scene_files import (
+from scenes.scene_files import (
     BANDS,
     HEIGHT,
     NODATA,
@@ -26,6 +24,8 @@ from tests.scenes.scene_files import (
     stored,
     write,
 )
+from torch import Tensor, nn
+
 from torchgeo_hsi.io import CubeWriter, open_cube, write_cog
 from torchgeo_hsi.physics import BandSet
 from torchgeo_hsi.scenes import _strip, restore_scene

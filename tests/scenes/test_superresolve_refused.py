@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from scenes.finer_scenes import BANDS, WIDTH, Repeat, cube, finer
+from scenes.scene_files import NODATA, stored, write
 from torch import Tensor, nn
 
-from tests.scenes.finer_scenes import BANDS, WIDTH, Repeat, cube, finer
-from tests.scenes.scene_files import NODATA, stored, write
 from torchgeo_hsi.errors import (
     BandMismatchError,
     EmptyDataError,

@@ -15,18 +15,10 @@ from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.rpc import RPC
+from scenes.finer_scenes import BANDS, HEIGHT, WIDTH, Centered, Repeat, cube, finer
+from scenes.scene_files import NODATA, PLACE, stored, write
 from torch import Tensor, nn
 
-from tests.scenes.finer_scenes import (
-    BANDS,
-    HEIGHT,
-    WIDTH,
-    Centered,
-    Repeat,
-    cube,
-    finer,
-)
-from tests.scenes.scene_files import NODATA, PLACE, stored, write
 from torchgeo_hsi.io import CubeWriter, open_cube, write_cog
 from torchgeo_hsi.models import Bicubic, SubspaceSuperResolver
 from torchgeo_hsi.physics import BandSet

@@ -7,21 +7,19 @@ A process that has many threads cannot be forked safely, as the one of the tests
 small one imports what is needed once and then forks for each conversion.
 """
 
-import json
-import os
+import multiprocessing
 import resource
 import signal
-import subprocess
 import sys
 import time
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-
-ROOT = Path(__file__).parents[3]
 
 #: Four samples fill one.
 SHARD_MB = 0.018
@@ -69,24 +67,15 @@ class Converter:
     """Starts conversions in processes of their own."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, '-c', 'from data.conversion.data import serve; serve()'],
-            env={**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}'},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._answer() == 'ready'
-
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
-
-    def _ask(self, question: Any) -> Any:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(question) + '\n')
-        self._process.stdin.flush()
-        return self._answer()
+        # also for workers of Dask that are told to begin so
+        self._context = multiprocessing.get_context('forkserver')
+        self._context.set_forkserver_preload(['distributed', 'torchgeo_hsi.datasets'])
+        self._processes: dict[int, ForkServerProcess] = {}
+        # what is imported counts for no conversion
+        ready = self._context.Process()
+        ready.start()
+        ready.join()
+        assert ready.exitcode == 0
 
     def start(
         self, out: Path, count: int = 30, seconds: float = 0, limit: int = 0
@@ -102,43 +91,27 @@ class Converter:
         Returns:
             The process.
         """
-        pid: int = self._ask(['start', str(out), count, seconds, limit])
-        return pid
+        arguments = str(out), count, seconds, limit
+        process = self._context.Process(target=_convert, args=arguments)
+        process.start()
+        assert process.pid is not None
+        self._processes[process.pid] = process
+        return process.pid
 
     def wait(self, pid: int) -> int:
         """Wait for a process; return its exit code, or the signal as a negative."""
-        code: int = self._ask(['wait', pid])
-        return code
+        process = self._processes.pop(pid)
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode
 
     def close(self) -> None:
         """End the process that starts others."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        server: Any = forkserver
+        server._forkserver._stop()
 
 
-def serve() -> None:
-    """Fork for each conversion that is asked for."""
-    from torchgeo_hsi.datasets import convert_dataset  # noqa: F401
-
-    _say('ready')
-    for line in sys.stdin:
-        verb, *arguments = json.loads(line)
-        if verb == 'wait':
-            _say(os.waitstatus_to_exitcode(os.waitpid(arguments[0], 0)[1]))
-            continue
-        pid = os.fork()
-        if pid == 0:
-            os._exit(_convert(*arguments))
-        _say(pid)
-
-
-def _say(answer: Any) -> None:
-    sys.stdout.write(json.dumps(answer) + '\n')
-    sys.stdout.flush()
-
-
-def _convert(out: str, count: int, seconds: float, limit: int) -> int:
+def _convert(out: str, count: int, seconds: float, limit: int) -> None:
     from torchgeo_hsi.datasets import convert_dataset
     from torchgeo_hsi.errors import OutputError
 
@@ -149,5 +122,4 @@ def _convert(out: str, count: int, seconds: float, limit: int) -> int:
     try:
         convert_dataset(patches, out, shard_mb=SHARD_MB, workers=1)
     except OutputError as error:
-        return 7 if 'could not be written' in str(error) else 8
-    return 0
+        sys.exit(7 if 'could not be written' in str(error) else 8)

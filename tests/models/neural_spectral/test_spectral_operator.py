@@ -84,15 +84,14 @@ def test_coordinates_are_those_of_the_axes() -> None:
         torch.testing.assert_close(found, grid.expand(7, 7), atol=1e-5, rtol=0)
 
 
-@pytest.mark.slow
 def test_learns_poisson() -> None:
     """A few seconds bring the error of -Lap u = s below 10 %, without data."""
     torch.manual_seed(0)
     equation = PeriodicPoisson((11, 11))
     model = SpectralOperator(('fourier', 'fourier'), (11, 11), width=32, depth=4)
     source = torch.Generator().manual_seed(1)
-    steps = 500
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    steps = 250
+    optimizer = torch.optim.Adam(model.parameters(), 4e-3)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 1e-2 ** (1 / steps))
     for _ in range(steps):
         parameter = equation.sample(16, source).float()
