@@ -132,6 +132,13 @@ def test_wrong_input(config: Path, tmp_path: Path) -> None:
     empty.write_text('model: x\n', encoding='utf-8')
     with pytest.raises(MetadataError, match='"data:"'):
         run(empty)
+    content = {
+        'class_path': 'torchgeo_hsi.datamodules.EquationDataModule',
+        'init_args': {'equation': 'periodic_poisson'},
+    }
+    empty.write_text(json.dumps({'data': content}), encoding='utf-8')
+    with pytest.raises(MetadataError, match='EquationDataModule has no images'):
+        run(empty)
     with pytest.raises(FileNotFoundError):
         run(config, '--weights', str(tmp_path / 'nothing.pth'))
     assert run(config, '--pool', 'max').exit_code == 2

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from torchgeo.datamodules import GeoDataModule
+from torchgeo.datamodules import GeoDataModule, NonGeoDataModule
 
 from .._typing import Sample
-from ..errors import EmptyDataError
+from ..errors import EmptyDataError, MetadataError
 from ..samplers._epochs import EpochSampler
 
 #: What a data module asks its trainer: evaluation, so that nothing is augmented.
@@ -44,6 +44,12 @@ def _all_windows(loader: DataLoader[Any]) -> DataLoader[Any]:
 
 def _loader(datamodule: Any, split: str) -> DataLoader[Any]:
     """Make the loader of a split, in order where its data have one."""
+    if not isinstance(datamodule, GeoDataModule | NonGeoDataModule):
+        raise MetadataError(
+            f'{type(datamodule).__name__} has no images with labels, which a probe '
+            'compares features with. Name a data module that has, such as '
+            'EnMAPL2ADataModule or SimulatedEnMAPDataModule.'
+        )
     if isinstance(datamodule, GeoDataModule):
         return _all_windows(getattr(datamodule, f'{split}_dataloader')())
     dataset = getattr(datamodule, f'{split}_dataset', None)

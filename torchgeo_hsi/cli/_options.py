@@ -368,7 +368,7 @@ guard_option = click.option(
     type=click.IntRange(min=0),
     metavar='PIXELS',
     help='Pixels left out on either side of a border between training and test '
-    '(window // 2).',
+    '(window // 2; of classify at least 4).',
 )
 
 least_option = click.option(

@@ -321,8 +321,8 @@ def probe(
 
     start = time.monotonic()
     options['device'] = check_device(options['device'])
-    datamodule = make_datamodule(config, args)
     architecture = find_architecture(weights, model, read_settings(settings))
+    datamodule = make_datamodule(config, args)
     datamodule.prepare_data()
     runs = []
     for seed in range(options['seed'], options['seed'] + seeds):

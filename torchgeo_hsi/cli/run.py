@@ -69,8 +69,8 @@ def _no_untrained_network() -> Iterator[None]:
                 raise
             raise MetadataError(
                 'fit left no weights for test and predict: the configuration has no '
-                'ModelCheckpoint with save_last. Add one to trainer.callbacks, with '
-                'init_args: {save_last: true}.'
+                'WholeCheckpoint (or ModelCheckpoint) with save_last. Add one to '
+                'trainer.callbacks, with init_args: {save_last: true}.'
             ) from warning
 
 
@@ -90,8 +90,8 @@ def run(config: str, args: tuple[str, ...]) -> None:
     """Fit, test and predict with one configuration, in one process.
 
     Same as "fit", then "test" and "predict" with "--ckpt_path last": the
-    configuration needs a ModelCheckpoint with save_last. All other ARGS go to each of
-    the three, e.g. "--trainer.max_epochs 2".
+    configuration needs a WholeCheckpoint (or ModelCheckpoint) with save_last. All
+    other ARGS go to each of the three, e.g. "--trainer.max_epochs 2".
     """
     seconds = {}
     with _collect() as lines:

@@ -71,7 +71,8 @@ def classify_scene(
         split: Kind of the cross-validation: ``'block'``, ``'region'``, ``'random'``,
             ``'official'``, the raster of a split, or splits.
         folds: Number of folds.
-        guard: Pixels left out on either side of a border; ``window // 2`` by default.
+        guard: Pixels left out on either side of a border; ``window // 2`` by default,
+            and 4 at least.
         seed: Seed of folds and method.
         options: Changes of the recipe and arguments of the model.
         probabilities: Whether to write the probability of each class.
