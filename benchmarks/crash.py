@@ -11,7 +11,9 @@ little room. The baseline of everything is the undisturbed run of the same proce
 """
 
 import argparse
+import re
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -82,6 +84,11 @@ def kill_table(server: Server, args: argparse.Namespace) -> dict[str, Any]:
     return table
 
 
+def _anywhere(said: str) -> str:
+    """Take out where the temporary folder was: it is another one in each run."""
+    return re.sub(rf'{re.escape(tempfile.gettempdir())}/tmp\w+', 'FOLDER', said)
+
+
 def disk_table(server: Server, args: argparse.Namespace) -> dict[str, Any]:
     """Fill the disk under each job.
 
@@ -104,7 +111,7 @@ def disk_table(server: Server, args: argparse.Namespace) -> dict[str, Any]:
                 'refused': len(refused),
                 'with_older_result': sum(one['was_old'] for one in refused),
                 'troubles': [one['trouble'] for one in found if one['trouble']],
-                'said': refused[0]['said'] if refused else None,
+                'said': _anywhere(refused[0]['said']) if refused else None,
             }
         rows = table[job].values()
         print(

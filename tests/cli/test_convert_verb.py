@@ -198,6 +198,25 @@ def test_splits_of_a_dataset(patches: Path, tmp_path: Path) -> None:
     assert 'Pass --overwrite to begin anew' in err
 
 
+def test_plan_of_patches(patches: Path, tmp_path: Path) -> None:
+    out = tmp_path / 'store'
+    words = ('--dataset', 'SpectralEarthCDL', '--splits', 'train,val', '--workers', '1')
+    code, text, err = call(patches, out, *words, '--dry-run')
+    assert code == 0, err
+    assert 'train: 8 of SpectralEarthCDL' in text
+    assert 'val: 4 of SpectralEarthCDL' in text
+    code, text, err = call(patches, out, *words, '--dry-run', '--json')
+    assert code == 0, err
+    plan = json.loads(text)
+    assert not out.exists()
+    assert call(patches, out, *words)[0] == 0
+    size = sum(f.stat().st_size for f in out.rglob('*') if f.is_file())
+    (written,) = plan['writes']
+    # an upper bound, but no wild one: what is measured here hardly packs
+    assert written['path'] == str(out)
+    assert size <= written['most_bytes'] < 4 * size
+
+
 def test_every_file_of_spectral_earth(tmp_path: Path) -> None:
     write_tree(tmp_path / 'data')
     out = tmp_path / 'store'

@@ -27,8 +27,10 @@ from workflows.scenes import (
 from workflows.toy import imitate, toy
 
 from torchgeo_hsi.errors import EmptyDataError, OutputError, UnknownNameError
+from torchgeo_hsi.physics import BandSet
 from torchgeo_hsi.workflows import (
     FittedMethod,
+    _figure,
     _scene_map,
     classify_scene,
     cross_validate,
@@ -246,3 +248,21 @@ def test_what_cannot_be(
     with pytest.raises(kind, match=expected):
         classify_scene(scene, labels, **words)
     assert files_in(tmp_path) == before
+
+
+def test_picture_of_bands_that_nobody_sees() -> None:
+    """Three early bands, stretched over what is valid, stand for red, green and blue."""
+    whole = make_scene()
+    infrared = BandSet(1 + whole.bands.wavelength, whole.bands.fwhm)
+    for bands in (None, infrared):
+        scene = make_scene(bands=bands)
+        view = _figure._view(scene, 2)
+        valid = scene.valid[::2, ::2]
+        assert view.shape == (*valid.shape, 3)
+        assert len(np.unique(view[~valid], axis=0)) == 1
+        chosen = [len(scene.image) // 4, len(scene.image) // 8, 0]
+        for channel, band in zip(np.moveaxis(view, -1, 0), chosen, strict=True):
+            values = scene.image[band, ::2, ::2][valid].astype(float)
+            low, high = np.quantile(values, (0.02, 0.98))
+            want = np.clip((values - low) / (high - low), 0, 1)
+            np.testing.assert_allclose(channel[valid], want, atol=1e-6)

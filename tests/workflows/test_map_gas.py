@@ -13,7 +13,18 @@ import pytest
 import rasterio
 import torch
 from matplotlib.figure import Figure
-from workflows.gas_scenes import BANDS, CENTERS, CRS, PLACE, SUN, truth, write_plume
+from workflows.gas_scenes import (
+    BANDS,
+    CENTERS,
+    COLUMNS,
+    CRS,
+    PLACE,
+    ROWS,
+    SUN,
+    ground,
+    truth,
+    write_plume,
+)
 
 from torchgeo_hsi.errors import (
     BandMismatchError,
@@ -174,6 +185,24 @@ def test_picture_of_a_large_map(
     assert shown is not None
     assert shown.shape == (18, 15)
     plt.close(figure)
+
+
+def test_picture_without_visible_bands_is_gray(tmp_path: Path) -> None:
+    infrared = CENTERS > 1.5
+    bands = BandSet(CENTERS[infrared], np.full(infrared.sum(), 0.01))
+    cube = ground()[infrared].astype('float32')
+    cube[:, :3] = -9999
+    scene = write_plume(tmp_path, bands=bands, cube=cube)
+    with open_cube(scene) as reader:
+        view = _gas_figure._view(reader, 2)
+    assert view.shape == (ROWS // 2, COLUMNS // 2, 3)
+    assert (view == view[..., :1]).all()
+    # rows 0 and 2 have no data
+    assert len(np.unique(view[:2])) == 1
+    values = cube[len(bands) // 2, ::2, ::2][2:]
+    low, high = np.quantile(values, (0.02, 0.98))
+    want = np.clip((values - low) / (high - low), 0, 1)
+    np.testing.assert_allclose(view[2:, :, 0], want, atol=1e-6)
 
 
 def test_interrupted_picture_leaves_nothing(

@@ -217,7 +217,7 @@ def _plan_patches(
         sample = dataset[0] if count else {}
         tensors = [part for part in sample.values() if isinstance(part, Tensor)]
         total += count * (SAMPLE_BYTES + 1.05 * sum(part.nbytes for part in tensors))
-        notes.append(f'{name}: {count} of {choice.name}')
+        notes.append(f'{name}: {count} of {choice.name.rpartition(".")[2]}')
     places = [choice.arguments[k] for k in ('root', 'path') if k in choice.arguments]
     writes = {out: total}
     # what was begun with the same data goes on

@@ -115,11 +115,15 @@ def _convert(out: str, count: int, seconds: float, limit: int) -> None:
     from torchgeo_hsi.datasets import convert_dataset
     from torchgeo_hsi.errors import OutputError
 
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     if limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
     patches = Patches(count, seconds)
     try:
         convert_dataset(patches, out, shard_mb=SHARD_MB, workers=1)
     except OutputError as error:
         sys.exit(7 if 'could not be written' in str(error) else 8)
+    finally:
+        # what watches the tests, such as coverage, writes at the end
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)

@@ -179,7 +179,7 @@ def test_hyperkite_tiles_make_no_difference(size: tuple[int, int], tile: int) ->
     whole = model.fuse(up, pan, up)
     assert whole.shape == up.shape
     assert (whole - up).std() > 1e-2
-    model.tile = tile
+    model.tile_size = tile
     torch.testing.assert_close(model.fuse(up, pan, up), whole)
 
 
